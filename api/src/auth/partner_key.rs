@@ -1,0 +1,62 @@
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use shared::key::PartnerKey;
+use shared::store::Partner;
+
+use super::bearer;
+use crate::App;
+use crate::error::ApiError;
+
+const SCHEME: &str = "PartnerKey";
+
+/// The caller holds an active partner key, sent as Bearer.
+///
+/// Looked up at each request: a revoked key is refused from the moment its
+/// revocation is committed, by every process.
+pub struct KeyHolder(pub Partner);
+
+impl KeyHolder {
+    async fn of(request: &Request) -> Result<Self, ApiError> {
+        let app = request.data::<App>().ok_or_else(ApiError::internal)?;
+        let token = bearer::token(request.headers());
+        let token = token.ok().flatten().ok_or_else(ApiError::no_partner_key)?;
+        let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
+        let partner = app.store.key_by_hash(&key.hash()).await?;
+        partner.map(Self).ok_or_else(ApiError::no_partner_key)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for KeyHolder {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            SCHEME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("A partner API key, `pk_live_…`, as a Bearer token."),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("pk_live_ and 64 lowercase hex characters"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        Ok(Self::of(request).await?)
+    }
+}

@@ -1,0 +1,164 @@
+use poem::http::{HeaderMap, Method, header};
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use shared::ids::AccountId;
+use shared::session::SessionToken;
+
+use super::bearer;
+use crate::error::{ApiError, ErrorCode};
+use crate::{App, csrf};
+
+const COOKIE_SCHEME: &str = "SessionCookie";
+const BEARER_SCHEME: &str = "SessionBearer";
+
+/// The caller is signed in to this account: by a session token sent as Bearer,
+/// or else in the session cookie.
+pub struct SignedIn(pub AccountId);
+
+/// How a session token came.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Bearer,
+    Cookie,
+}
+
+impl SignedIn {
+    async fn of(request: &Request) -> Result<Self, ApiError> {
+        let app = request.data::<App>().ok_or_else(ApiError::internal)?;
+        let (token, source) = presented(request.headers(), &app.http.session_cookie)
+            .ok_or_else(ApiError::no_session)?;
+        let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
+        let (hash, now) = (token.hash(), app.clock.now());
+        let account = app.store.session_account(&hash, now).await?;
+        let account = account.ok_or_else(ApiError::no_session)?;
+
+        // A browser adds the cookie to requests that other sites make, too.
+        let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let origins = &app.http.allowed_origins;
+        if source == Source::Cookie && writes && !csrf::is_allowed(request.headers(), origins) {
+            return Err(ApiError::new(
+                ErrorCode::Forbidden,
+                "This request came from another site. Send it from the dashboard, or with the \
+                 session token as `Authorization: Bearer`.",
+            ));
+        }
+        Ok(Self(account))
+    }
+}
+
+/// The token to look at. Where there is an `Authorization` header, the cookie is
+/// ignored, also if the header is malformed.
+fn presented<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Source)> {
+    match bearer::token(headers) {
+        Ok(Some(token)) => Some((token, Source::Bearer)),
+        Ok(None) => Some((cookie_value(headers, cookie)?, Source::Cookie)),
+        Err(bearer::Malformed) => None,
+    }
+}
+
+/// The value of the cookie, if it is sent exactly once: of several, one may have
+/// been planted by a neighbouring site.
+fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut values = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(given, _)| *given == name)
+        .map(|(_, value)| value);
+    values.next().filter(|_| values.next().is_none())
+}
+
+impl<'a> ApiExtractor<'a> for SignedIn {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            BEARER_SCHEME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some(
+                    "The session token as a Bearer token. Where a cookie is sent too, this one counts.",
+                ),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: None,
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+        registry.create_security_scheme(
+            COOKIE_SCHEME,
+            MetaSecurityScheme {
+                ty: "apiKey",
+                description: Some(
+                    "The browser's session cookie. A POST or DELETE with it must come from the \
+                     same site: `Sec-Fetch-Site: same-origin`, or an allowed `Origin`.",
+                ),
+                name: Some("session"), // `openapi` puts the configured name here
+                key_in: Some("cookie"),
+                scheme: None,
+                bearer_format: None,
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![BEARER_SCHEME, COOKIE_SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        Ok(Self::of(request).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let pairs = pairs.iter().cloned();
+        pairs
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn bearer_counts_and_the_cookie_is_ignored_beside_it() {
+        let both = headers(&[
+            (header::AUTHORIZATION, "Bearer one"),
+            (header::COOKIE, "session=two"),
+        ]);
+        assert_eq!(presented(&both, "session"), Some(("one", Source::Bearer)));
+        let malformed = headers(&[
+            (header::AUTHORIZATION, "Basic one"),
+            (header::COOKIE, "session=two"),
+        ]);
+        assert_eq!(presented(&malformed, "session"), None);
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others_and_refused_when_sent_twice() {
+        let one = headers(&[(header::COOKIE, "a=1; session=two; b=3")]);
+        assert_eq!(presented(&one, "session"), Some(("two", Source::Cookie)));
+        let twice = headers(&[
+            (header::COOKIE, "session=two"),
+            (header::COOKIE, "session=three"),
+        ]);
+        assert_eq!(presented(&twice, "session"), None);
+        let none = headers(&[(header::COOKIE, "sessions=two; session")]);
+        assert_eq!(presented(&none, "session"), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Cross-site request forgery: which requests with the session cookie are the
+//! dashboard's own.
+
+use poem::http::{HeaderMap, header};
+use url::{Origin, Url};
+
+/// Whether a request that changes something may use the session cookie: the
+/// browser says that our own site, or the user, made it (`Sec-Fetch-Site`), or
+/// its `Origin` is our host or one of `allowed`. Without both headers: no.
+pub fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if matches!(header("sec-fetch-site"), Some("same-origin" | "none")) {
+        return true;
+    }
+    let Some(origin) = header(header::ORIGIN.as_str()) else {
+        return false;
+    };
+    allowed.iter().any(|allowed| allowed == origin)
+        || header(header::HOST.as_str()).is_some_and(|host| is_our_origin(origin, host))
+}
+
+/// Whether the origin names the host the request was sent to. Its scheme is not
+/// compared: behind a proxy that ends TLS we cannot know our own.
+fn is_our_origin(origin: &str, host: &str) -> bool {
+    let Ok(origin) = Url::parse(origin) else {
+        return false;
+    };
+    if !matches!(origin.scheme(), "http" | "https") {
+        return false;
+    }
+    let ours = Url::parse(&format!("{}://{host}/", origin.scheme()));
+    let ours = ours.map(|url| url.origin());
+    ours.is_ok_and(|ours| matches!(ours, Origin::Tuple(..)) && ours == origin.origin())
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn allowed(pairs: &[(&'static str, &'static str)]) -> bool {
+        let headers = pairs.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let headers = [("host", "api.example.com")]
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .into_iter()
+            .chain(headers)
+            .collect();
+        is_allowed(&headers, &["https://dash.example.com".into()])
+    }
+
+    #[test]
+    fn our_own_pages_and_allowed_origins_pass() {
+        assert!(allowed(&[("sec-fetch-site", "same-origin")]));
+        assert!(allowed(&[("sec-fetch-site", "none")]));
+        assert!(allowed(&[("origin", "https://api.example.com")]));
+        assert!(allowed(&[("origin", "https://api.example.com:443")]));
+        assert!(allowed(&[("origin", "https://dash.example.com")]));
+        let cross_site = ("sec-fetch-site", "same-site");
+        assert!(allowed(&[
+            cross_site,
+            ("origin", "https://dash.example.com")
+        ]));
+    }
+
+    #[test]
+    fn anything_else_does_not() {
+        assert!(!allowed(&[]));
+        for site in ["cross-site", "same-site", "Same-Origin", ""] {
+            assert!(!allowed(&[("sec-fetch-site", site)]), "{site}");
+        }
+        for origin in [
+            "null",
+            "",
+            "https://evil.example",
+            "https://api.example.com.evil.example",
+            "https://api.example.com:8443",
+            "http://api.example.com:443",
+            "file://api.example.com",
+            "api.example.com",
+            "https://dash.example.com.evil.example",
+        ] {
+            assert!(!allowed(&[("origin", origin)]), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `/healthz`: the process serves. `/readyz`: it has what it needs.
+
+use std::time::Duration;
+
+use poem::http::StatusCode;
+use poem::web::{Data, Json};
+use poem::{IntoResponse, Response, handler};
+use serde_json::json;
+use shared::store::StoreError;
+
+use crate::App;
+
+/// How long a check may take; probes are asked often and should not pile up.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// 200 for as long as the process serves.
+#[handler]
+pub fn live() -> Response {
+    Json(json!({"status": "ok"})).into_response()
+}
+
+/// 200 `ready`; 200 `degraded` without the queue, which costs latency alone; 503
+/// `unavailable` without the database. `missing` names what is missing.
+#[handler]
+pub async fn ready(Data(app): Data<&App>) -> Response {
+    let (database, queue) = tokio::join!(
+        tokio::time::timeout(DEADLINE, app.store.ping()),
+        tokio::time::timeout(DEADLINE, app.queue.depth()),
+    );
+    let mut missing = Vec::new();
+    match database {
+        Ok(Ok(())) => {}
+        Ok(Err(StoreError::Internal(_))) => missing.push("schema"),
+        Ok(Err(_)) | Err(_) => missing.push("database"),
+    }
+    let (code, status) = if missing.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    let queue_is_there = matches!(queue, Ok(Ok(_)));
+    let status = if status == "ready" && !queue_is_there {
+        "degraded"
+    } else {
+        status
+    };
+    if !queue_is_there {
+        missing.push("queue");
+    }
+    let body = Json(json!({"status": status, "missing": missing}));
+    body.with_status(code).into_response()
+}

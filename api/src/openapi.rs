@@ -1,0 +1,102 @@
+//! The OpenAPI document: made from the operations, served, and committed.
+
+use poem::web::Html;
+use poem::{Endpoint, IntoEndpoint};
+use poem::{IntoResponse, Response, endpoint::make_sync};
+use poem_openapi::{LicenseObject, OpenApiService, ServerObject};
+use serde_json::Value;
+
+use crate::routes::{CreateKey, OpenPortal, RevokeKey, ShowKey};
+
+type Operations = (CreateKey, ShowKey, RevokeKey, OpenPortal);
+
+const TITLE: &str = "Partner API keys";
+
+const DESCRIPTION: &str = "\
+One API key for each partner account, and webhooks through Svix.
+
+The dashboard creates, shows and revokes the key of the signed-in account. The partner's \
+backend exchanges the key for a link to the Svix App Portal, where webhook endpoints are \
+managed. Every error has the same shape, `Error`; its `request_id` is also in the \
+`X-Request-Id` header of every response.";
+
+/// The operations and their document.
+pub struct Service<E> {
+    /// The operations, routed.
+    pub operations: E,
+    /// The document.
+    pub document: Value,
+    json: String,
+    yaml: String,
+    docs: String,
+}
+
+fn describe() -> OpenApiService<Operations, ()> {
+    OpenApiService::new(
+        (CreateKey, ShowKey, RevokeKey, OpenPortal),
+        TITLE,
+        env!("CARGO_PKG_VERSION"),
+    )
+    .description(DESCRIPTION)
+    .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).identifier(env!("CARGO_PKG_LICENSE")))
+    .server(ServerObject::new("/").description("The server that serves this document"))
+}
+
+/// The operations and their document, for the given session cookie.
+pub fn service(
+    session_cookie: &str,
+) -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
+    let service = describe();
+    let docs = service.scalar_html();
+    let mut document: Value = serde_json::from_str(&service.spec())
+        .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
+    document["components"]["securitySchemes"]["SessionCookie"]["name"] = session_cookie.into();
+    Service {
+        operations: service,
+        json: pretty_json(&document),
+        yaml: yaml(&document),
+        docs,
+        document,
+    }
+}
+
+/// The document as it is committed: with the default cookie name, in YAML.
+pub fn committed() -> String {
+    service("session").yaml
+}
+
+fn pretty_json(document: &Value) -> String {
+    serde_json::to_string_pretty(document)
+        .unwrap_or_else(|error| unreachable!("a JSON value is valid JSON: {error}"))
+}
+
+fn yaml(document: &Value) -> String {
+    serde_yaml::to_string(document)
+        .unwrap_or_else(|error| unreachable!("a JSON value is valid YAML: {error}"))
+}
+
+impl<E> Service<E> {
+    /// `/openapi.json`
+    pub fn json(&self) -> impl Endpoint + 'static + use<E> {
+        document(self.json.clone(), "application/json; charset=utf-8")
+    }
+
+    /// `/openapi.yaml`
+    pub fn yaml(&self) -> impl Endpoint + 'static + use<E> {
+        document(self.yaml.clone(), "application/yaml; charset=utf-8")
+    }
+
+    /// `/docs`: the document as a page.
+    pub fn docs(&self) -> impl Endpoint + 'static + use<E> {
+        let docs = self.docs.clone();
+        make_sync(move |_| Html(docs.clone()).into_response())
+    }
+}
+
+fn document(text: String, content_type: &'static str) -> impl Endpoint + 'static {
+    make_sync(move |_| {
+        Response::builder()
+            .content_type(content_type)
+            .body(text.clone())
+    })
+}

@@ -1,0 +1,111 @@
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use shared::ids::PartnerId;
+use shared::key::PartnerKey;
+use shared::store::{Job, NewKey};
+
+use super::Tag;
+use crate::App;
+use crate::auth::SignedIn;
+use crate::error::{ApiError, ErrorCode, Failed, Failures};
+
+/// What `createPartnerApiKey` says about the key. A literal of the contract.
+const MESSAGE: &str = "Save this key — it will not be shown again.";
+
+/// `POST /api/v1/partners/api-key`
+pub struct CreateKey;
+
+/// A new key.
+#[derive(Object)]
+struct CreatedKey {
+    /// The key. This response is the only place where it is ever shown.
+    #[oai(validator(pattern = "^pk_live_[0-9a-f]{64}$"))]
+    api_key: String,
+    /// The first 24 characters of the key: names it where it must not be shown.
+    #[oai(validator(pattern = "^pk_live_[0-9a-f]{16}$"))]
+    prefix: String,
+    /// A reminder to save the key.
+    message: String,
+}
+
+#[derive(ApiResponse)]
+enum Created {
+    /// The key was created. Its webhooks are being set up behind the scenes.
+    #[oai(status = 201)]
+    Created(Json<CreatedKey>),
+}
+
+/// How it can fail.
+struct CreateFailures;
+
+impl Failures for CreateFailures {
+    const CODES: &'static [(ErrorCode, &'static str)] = &[
+        (ErrorCode::Unauthorized, "No valid session."),
+        (
+            ErrorCode::Forbidden,
+            "A cross-site request with the session cookie.",
+        ),
+        (
+            ErrorCode::Conflict,
+            "The account already has an active key, which keeps working.",
+        ),
+        (
+            ErrorCode::PayloadTooLarge,
+            "The request body is too large; none is needed.",
+        ),
+        (ErrorCode::Internal, "A defect on our side."),
+        (ErrorCode::Unavailable, "The database is unavailable."),
+    ];
+}
+
+#[OpenApi]
+impl CreateKey {
+    /// Create the account's API key
+    ///
+    /// The key is shown once, in this response, and stored only as a hash. An account
+    /// has one active key: revoke it to create another. The webhooks are set up behind
+    /// the scenes; `getPartnerApiKey` says when they are ready.
+    #[oai(
+        path = "/api/v1/partners/api-key",
+        method = "post",
+        operation_id = "createPartnerApiKey",
+        tag = "Tag::ApiKey"
+    )]
+    async fn create(
+        &self,
+        SignedIn(account_id): SignedIn,
+        Data(app): Data<&App>,
+    ) -> Result<Created, Failed<CreateFailures>> {
+        let key = PartnerKey::generate().map_err(|error| {
+            tracing::error!(%error, "the operating system gave no randomness");
+            ApiError::internal()
+        })?;
+        let new = NewKey {
+            id: PartnerId::generate(),
+            account_id,
+            key_hash: key.hash(),
+            key_prefix: key.prefix(),
+            created_at: app.clock.now(),
+        };
+        if !app.store.insert_key(&new).await? {
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                "This account already has an active API key. Revoke it first to create a new one.",
+            ))?;
+        }
+        tracing::info!(partner_id = %new.id, prefix = %new.key_prefix, "key created");
+
+        // The row already says that there is work; this only saves waiting for the sweep.
+        app.nudge.send(Job {
+            partner_id: new.id,
+            attempt: 0,
+        });
+
+        Ok(Created::Created(Json(CreatedKey {
+            api_key: key.expose().to_owned(),
+            prefix: new.key_prefix.to_string(),
+            message: MESSAGE.to_owned(),
+        })))
+    }
+}

@@ -1,0 +1,24 @@
+//! The four operations, one file each.
+
+mod create_key;
+mod open_portal;
+mod revoke_key;
+mod show_key;
+mod types;
+
+pub use create_key::CreateKey;
+pub use open_portal::OpenPortal;
+pub use revoke_key::RevokeKey;
+pub use show_key::ShowKey;
+
+use poem_openapi::Tags;
+
+/// How the document groups the operations.
+#[derive(Tags)]
+pub enum Tag {
+    /// The API key of the signed-in account.
+    #[oai(rename = "API key")]
+    ApiKey,
+    /// The account's webhooks, at Svix.
+    Webhooks,
+}

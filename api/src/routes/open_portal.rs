@@ -1,0 +1,163 @@
+use std::time::Duration;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use shared::store::{Partner, WebhookState};
+use shared::svix::{Failure, PortalLink, SvixError};
+
+use super::Tag;
+use crate::App;
+use crate::auth::KeyHolder;
+use crate::error::{ApiError, ErrorCode, Failed, Failures};
+
+/// `last_used_at` is kept to this precision, to spare the database a write at
+/// each use.
+const LAST_USED_PRECISION: Duration = Duration::from_mins(1);
+/// What a client is asked to wait where the next attempt's time says nothing:
+/// an attempt is under way or about to be.
+const SOON: Duration = Duration::from_secs(2);
+
+/// `GET /api/v1/partners/portal`
+pub struct OpenPortal;
+
+/// A link into the portal.
+#[derive(Object)]
+struct Portal {
+    /// Signs whoever opens it into the account's Svix App Portal; works for an hour.
+    #[oai(validator(pattern = "^https?://"))]
+    url: String,
+}
+
+#[derive(ApiResponse)]
+enum Opened {
+    /// A fresh link.
+    #[oai(status = 200)]
+    Link(Json<Portal>),
+}
+
+/// How it can fail.
+struct PortalFailures;
+
+impl Failures for PortalFailures {
+    const CODES: &'static [(ErrorCode, &'static str)] = &[
+        (ErrorCode::Unauthorized, "No active partner API key."),
+        (ErrorCode::NotFound, "The webhooks are not set up yet."),
+        (
+            ErrorCode::PayloadTooLarge,
+            "The request body is too large; none is needed.",
+        ),
+        (ErrorCode::Internal, "A defect on our side."),
+        (ErrorCode::BadGateway, "Svix failed."),
+        (ErrorCode::Unavailable, "The database is unavailable."),
+        (ErrorCode::GatewayTimeout, "Svix did not answer in time."),
+    ];
+}
+
+#[OpenApi]
+impl OpenPortal {
+    /// Open the webhook portal
+    ///
+    /// Exchanges the partner API key for a short-lived link to the account's Svix App
+    /// Portal. While the webhooks are still being set up the answer is 404, with
+    /// `Retry-After`.
+    #[oai(
+        path = "/api/v1/partners/portal",
+        method = "get",
+        operation_id = "getPartnerPortal",
+        tag = "Tag::Webhooks"
+    )]
+    async fn open(
+        &self,
+        KeyHolder(partner): KeyHolder,
+        Data(app): Data<&App>,
+    ) -> Result<Opened, Failed<PortalFailures>> {
+        note_use(app, &partner);
+
+        let Some(svix_app_id) = partner
+            .svix_app_id
+            .as_deref()
+            .filter(|_| partner.has_webhook)
+        else {
+            return Err(not_set_up(app, &partner))?;
+        };
+        let link = match app.svix.portal_link(svix_app_id, partner.id).await {
+            Ok(link) => link,
+            Err(error) => return Err(svix_failed(app, &partner, &error).await?)?,
+        };
+        still_active(app, &partner).await?;
+        Ok(Opened::Link(Json(Portal { url: expose(&link) })))
+    }
+}
+
+/// The one place where the link leaves the process.
+fn expose(link: &PortalLink) -> String {
+    link.expose().to_owned()
+}
+
+/// Notes the use, in the background: nobody waits for it.
+fn note_use(app: &App, partner: &Partner) {
+    let now = app.clock.now();
+    let recent = partner
+        .last_used_at
+        .is_some_and(|at| now.since(at) < LAST_USED_PRECISION);
+    if !recent {
+        let (store, id) = (app.store.clone(), partner.id);
+        app.background.spawn(async move {
+            if let Err(error) = store.touch_key(id, now).await {
+                tracing::warn!(partner_id = %id, %error, "the use of a key was not noted");
+            }
+        });
+    }
+}
+
+/// A key revoked while Svix was working gets no link. One revoked after this
+/// has its portal sessions ended by the revocation, which comes later.
+async fn still_active(app: &App, partner: &Partner) -> Result<(), ApiError> {
+    let active = app.store.active_key(&partner.account_id).await?;
+    let is_same = active.is_some_and(|active| active.id == partner.id);
+    is_same.then_some(()).ok_or_else(ApiError::no_partner_key)
+}
+
+fn not_set_up(app: &App, partner: &Partner) -> ApiError {
+    if partner.webhook_state() == WebhookState::NeedsAttention {
+        return ApiError::new(
+            ErrorCode::NotFound,
+            "Your webhooks could not be set up. Contact support, or revoke the key and create a \
+             new one.",
+        );
+    }
+    let next = partner.next_attempt_at.map(|at| at.since(app.clock.now()));
+    let error = ApiError::new(
+        ErrorCode::NotFound,
+        "Your webhooks are still being set up. This needs no action; please try again shortly.",
+    );
+    error.retry_after(next.unwrap_or_default().max(SOON))
+}
+
+/// What Svix's failure means for the client.
+async fn svix_failed(
+    app: &App,
+    partner: &Partner,
+    error: &SvixError,
+) -> Result<ApiError, ApiError> {
+    tracing::error!(partner_id = %partner.id, %error, "Svix gave no portal link");
+    Ok(match error.failure {
+        // Somebody deleted the application at Svix: have it made again.
+        Failure::NotFound => {
+            if let Some(job) = app.store.rearm(partner.id, app.clock.now()).await? {
+                app.nudge.send(job);
+            }
+            let message = "Your webhooks are being set up again. Please try again shortly.";
+            ApiError::new(ErrorCode::NotFound, message).retry_after(SOON)
+        }
+        Failure::TimedOut => ApiError::new(
+            ErrorCode::GatewayTimeout,
+            "The webhook provider did not answer in time. Please try again shortly.",
+        ),
+        _ => ApiError::new(
+            ErrorCode::BadGateway,
+            "The webhook provider could not be reached. Please try again shortly.",
+        ),
+    })
+}

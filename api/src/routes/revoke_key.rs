@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use shared::ids::PartnerId;
+
+use super::Tag;
+use super::types::ConstBool;
+use crate::App;
+use crate::auth::SignedIn;
+use crate::error::{ErrorCode, Failed, Failures};
+
+/// `DELETE /api/v1/partners/api-key`
+pub struct RevokeKey;
+
+/// There is no active key any more.
+#[derive(Object)]
+struct RevokedKey {
+    /// Always true.
+    success: ConstBool<true>,
+}
+
+#[derive(ApiResponse)]
+enum Revoked {
+    /// The account has no active key (any more).
+    #[oai(status = 200)]
+    Revoked(Json<RevokedKey>),
+}
+
+/// How it can fail.
+struct RevokeFailures;
+
+impl Failures for RevokeFailures {
+    const CODES: &'static [(ErrorCode, &'static str)] = &[
+        (ErrorCode::Unauthorized, "No valid session."),
+        (
+            ErrorCode::Forbidden,
+            "A cross-site request with the session cookie.",
+        ),
+        (
+            ErrorCode::PayloadTooLarge,
+            "The request body is too large; none is needed.",
+        ),
+        (ErrorCode::Internal, "A defect on our side."),
+        (ErrorCode::Unavailable, "The database is unavailable."),
+    ];
+}
+
+#[OpenApi]
+impl RevokeKey {
+    /// Revoke the account's API key
+    ///
+    /// The key stops working at once and for good. Without an active key the answer is
+    /// the same. The account's webhook endpoints stay for its next key.
+    #[oai(
+        path = "/api/v1/partners/api-key",
+        method = "delete",
+        operation_id = "deletePartnerApiKey",
+        tag = "Tag::ApiKey"
+    )]
+    async fn revoke(
+        &self,
+        SignedIn(account): SignedIn,
+        Data(app): Data<&App>,
+    ) -> Result<Revoked, Failed<RevokeFailures>> {
+        if let Some(revoked) = app.store.revoke_key(&account, app.clock.now()).await? {
+            tracing::info!(partner_id = %revoked.id, "key revoked");
+            if let Some(svix_app_id) = revoked.svix_app_id {
+                let ending = end_portal_sessions(app.clone(), svix_app_id, revoked.id);
+                app.background.spawn(ending);
+            }
+        }
+        Ok(Revoked::Revoked(Json(RevokedKey { success: ConstBool })))
+    }
+}
+
+/// Ends the portal sessions opened with the key. In the background: the key is
+/// revoked whether or not Svix can be reached, and links live an hour at most.
+async fn end_portal_sessions(app: App, svix_app_id: String, key: PartnerId) {
+    for pause in [1, 5, 25, 0].map(Duration::from_secs) {
+        match app.svix.end_portal_sessions(&svix_app_id, key).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(partner_id = %key, %error, "portal sessions not ended yet");
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}

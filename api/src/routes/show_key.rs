@@ -1,0 +1,141 @@
+use poem::web::Data;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Union};
+use shared::store::{Partner, WebhookState};
+use time::OffsetDateTime;
+
+use super::Tag;
+use super::types::ConstBool;
+use crate::App;
+use crate::auth::SignedIn;
+use crate::error::{ErrorCode, Failed, Failures};
+
+/// `GET /api/v1/partners/api-key`
+pub struct ShowKey;
+
+/// Whether the account has a key; `has_key` tells the two shapes apart.
+#[derive(Union)]
+enum PartnerApiKey {
+    None(NoKey),
+    Active(ActiveKey),
+}
+
+/// The account has no active key.
+#[derive(Object)]
+struct NoKey {
+    /// Always false.
+    has_key: ConstBool<false>,
+}
+
+/// The account's active key.
+#[derive(Object)]
+struct ActiveKey {
+    /// Always true.
+    has_key: ConstBool<true>,
+    /// The first 24 characters of the key.
+    #[oai(validator(pattern = "^pk_live_[0-9a-f]{16}$"))]
+    prefix: String,
+    /// Whether the account's webhook application exists. Becomes true by itself.
+    has_webhook: bool,
+    /// When the key was created.
+    created_at: OffsetDateTime,
+    /// When the key was last exchanged for a portal link, to the minute.
+    #[oai(skip_serializing_if_is_none)]
+    last_used_at: Option<OffsetDateTime>,
+    /// How far the setting up of webhooks is.
+    #[oai(skip_serializing_if_is_none)]
+    webhook: Option<Webhook>,
+}
+
+/// How far the setting up of webhooks is.
+#[derive(Object)]
+struct Webhook {
+    /// The state.
+    state: State,
+    /// Attempts made so far.
+    attempts: i32,
+    /// When the next attempt is due.
+    #[oai(skip_serializing_if_is_none)]
+    next_attempt_at: Option<OffsetDateTime>,
+}
+
+/// The state of the webhooks.
+#[derive(Enum)]
+#[oai(rename = "WebhookState", rename_all = "snake_case")]
+enum State {
+    /// Being set up; attempts that fail are repeated by themselves.
+    SettingUp,
+    /// Ready.
+    Ready,
+    /// Given up after many attempts. Support can start it again; so does
+    /// revoking the key and creating a new one.
+    NeedsAttention,
+}
+
+impl From<Partner> for ActiveKey {
+    fn from(partner: Partner) -> Self {
+        let state = match partner.webhook_state() {
+            WebhookState::SettingUp => State::SettingUp,
+            WebhookState::Ready => State::Ready,
+            WebhookState::NeedsAttention => State::NeedsAttention,
+        };
+        Self {
+            has_key: ConstBool,
+            prefix: partner.key_prefix.to_string(),
+            has_webhook: partner.has_webhook,
+            created_at: partner.created_at.to_offset_date_time(),
+            last_used_at: partner.last_used_at.map(|at| at.to_offset_date_time()),
+            webhook: Some(Webhook {
+                state,
+                attempts: partner.attempts,
+                next_attempt_at: partner.next_attempt_at.map(|at| at.to_offset_date_time()),
+            }),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum Shown {
+    /// The account's key, or that it has none.
+    #[oai(status = 200)]
+    Key(Json<PartnerApiKey>),
+}
+
+/// How it can fail.
+struct ShowFailures;
+
+impl Failures for ShowFailures {
+    const CODES: &'static [(ErrorCode, &'static str)] = &[
+        (ErrorCode::Unauthorized, "No valid session."),
+        (
+            ErrorCode::PayloadTooLarge,
+            "The request body is too large; none is needed.",
+        ),
+        (ErrorCode::Internal, "A defect on our side."),
+        (ErrorCode::Unavailable, "The database is unavailable."),
+    ];
+}
+
+#[OpenApi]
+impl ShowKey {
+    /// Show the account's API key
+    ///
+    /// Shows the prefix and the state of the key, never the key itself.
+    #[oai(
+        path = "/api/v1/partners/api-key",
+        method = "get",
+        operation_id = "getPartnerApiKey",
+        tag = "Tag::ApiKey"
+    )]
+    async fn show(
+        &self,
+        SignedIn(account): SignedIn,
+        Data(app): Data<&App>,
+    ) -> Result<Shown, Failed<ShowFailures>> {
+        let key = match app.store.active_key(&account).await? {
+            Some(partner) => PartnerApiKey::Active(partner.into()),
+            None => PartnerApiKey::None(NoKey { has_key: ConstBool }),
+        };
+        Ok(Shown::Key(Json(key)))
+    }
+}

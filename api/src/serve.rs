@@ -1,0 +1,48 @@
+//! Listening and serving, until told to stop.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use poem::Server;
+use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
+use tokio_util::sync::CancellationToken;
+
+use crate::App;
+
+/// How long requests in flight may take once the server is told to stop: more
+/// than any of them may (Svix's 5 s), less than the 10 s an orchestrator gives.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// A socket that listens; nobody is answered yet.
+pub struct Bound {
+    acceptor: TcpAcceptor,
+    /// The address, with the port that the system chose if none was asked for.
+    pub address: SocketAddr,
+}
+
+/// Binds the address that the app is configured for.
+pub async fn bind(address: SocketAddr) -> std::io::Result<Bound> {
+    let acceptor = TcpListener::bind(address).into_acceptor().await?;
+    let local = acceptor.local_addr();
+    let address = local
+        .first()
+        .and_then(|local| local.as_socket_addr())
+        .copied();
+    Ok(Bound {
+        acceptor,
+        address: address.ok_or_else(|| std::io::Error::other("bound to no TCP address"))?,
+    })
+}
+
+impl Bound {
+    /// Serves until `shutdown`, then finishes what was accepted.
+    pub async fn serve(self, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
+        let background = app.background.clone();
+        Server::new_with_acceptor(self.acceptor)
+            .run_with_graceful_shutdown(app.endpoint(), shutdown.cancelled(), Some(DRAIN))
+            .await?;
+        background.close();
+        let _ = tokio::time::timeout(Duration::from_secs(1), background.wait()).await;
+        Ok(())
+    }
+}

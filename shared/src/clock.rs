@@ -1,0 +1,135 @@
+//! The time, as something a test can set.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// An instant in UTC, in whole microseconds since 1970.
+///
+/// Microseconds are what both databases keep, so a time read back equals the
+/// time written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since 1970.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The same instant, as the `time` crate has it.
+    pub fn to_offset_date_time(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// As RFC 3339, for instance `2026-11-22T09:30:00.123456Z`.
+    pub fn to_rfc3339(self) -> String {
+        self.to_offset_date_time()
+            .format(&Rfc3339)
+            .unwrap_or_default()
+    }
+}
+
+impl From<OffsetDateTime> for Timestamp {
+    fn from(at: OffsetDateTime) -> Self {
+        Self(i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_rfc3339())
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(micros(later)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(earlier)))
+    }
+}
+
+/// Tells the time. Everything that compares or stores times takes it from here,
+/// so that a test can run two workers whose clocks differ.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    /// Microseconds this clock is ahead of the machine's; shared by its clones.
+    ahead: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self {
+            ahead: Arc::new(AtomicI64::new(0)),
+        }
+    }
+
+    /// Moves this clock, and all its clones, forward. For tests.
+    pub fn advance(&self, by: Duration) {
+        self.ahead.fetch_add(micros(by), Ordering::SeqCst);
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        #[allow(clippy::disallowed_methods)] // the one place that asks the machine
+        let machine = Timestamp::from(OffsetDateTime::now_utc());
+        Timestamp(machine.0 + self.ahead.load(Ordering::SeqCst))
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_and_its_clones_move_together() {
+        let clock = Clock::system();
+        let clone = clock.clone();
+        let before = clock.now();
+        clock.advance(Duration::from_secs(3600));
+        assert!(clone.now() >= before + Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_timestamp_is_written_as_rfc_3339_utc() {
+        let at = Timestamp::from_micros(1_795_338_600_123_456);
+        assert_eq!(at.to_rfc3339(), "2026-11-22T09:10:00.123456Z");
+    }
+}

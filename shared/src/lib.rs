@@ -1,0 +1,17 @@
+//! What the api and the worker share: key types, storage, queue, Svix client,
+//! retry policy, configuration and telemetry.
+//!
+//! Start with [`key`] (what a partner holds), then [`store`] (the row that is
+//! the truth), then [`queue`] (the hint that there is work).
+
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod key;
+pub mod queue;
+pub mod retry;
+pub mod runtime;
+pub mod session;
+pub mod store;
+pub mod svix;
+pub mod telemetry;

@@ -1,0 +1,145 @@
+//! When a failed attempt is made again: exponential backoff with full jitter,
+//! kept in the row (`next_attempt_at`), so that it survives every process.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+
+use crate::clock::Timestamp;
+use crate::store::Outcome;
+use crate::svix::{Failure, SvixError};
+
+/// The longest that the first retry is delayed; doubled for each further one.
+const BASE: Duration = Duration::from_secs(1);
+/// The longest that any retry is delayed.
+const CAP: Duration = Duration::from_secs(3600);
+/// The least delay after a 429. The SDK hides `Retry-After`; 30 s is long for
+/// Svix's per-second limits, and short for a partner.
+const RATE_LIMITED_FLOOR: Duration = Duration::from_secs(30);
+/// Attempts before the work is a dead letter: by then some 18 hours of delays
+/// on average, 11 doublings to the cap and 18 more at it, jittered.
+pub const MAX_TRIES: i32 = 30;
+
+/// The longest delay after the `tries`th attempt (from 1): `base × 2^(tries-1)`,
+/// capped.
+fn ceiling(tries: i32) -> Duration {
+    let doublings = u32::try_from(tries - 1).unwrap_or(0).min(31);
+    BASE.saturating_mul(1 << doublings).min(CAP)
+}
+
+/// A delay between nothing and the ceiling, all equally likely: "full jitter",
+/// which spreads a crowd of retries best
+/// (Brooker, "Exponential Backoff And Jitter", 2015).
+pub fn backoff(tries: i32, rng: &mut impl Rng) -> Duration {
+    rng.random_range(Duration::ZERO..=ceiling(tries))
+}
+
+/// What a failed attempt comes to.
+///
+/// `tries` counts the attempts since the work was armed, this one included.
+pub fn outcome_of(error: &SvixError, tries: i32, now: Timestamp, rng: &mut impl Rng) -> Outcome {
+    let text = error.to_string();
+    let spent = tries >= MAX_TRIES;
+    match error.failure {
+        // Svix will never take it.
+        Failure::Rejected => Outcome::Failed {
+            at: now,
+            error: text,
+        },
+        // Our token or server URL is wrong. Not the row's fault, so it never
+        // becomes a dead letter; and as no retry can help before somebody
+        // mends it, no hurry.
+        Failure::Misconfigured => Outcome::Retry {
+            at: now + CAP,
+            error: text,
+        },
+        _ if spent => Outcome::Failed {
+            at: now,
+            error: text,
+        },
+        Failure::RateLimited => Outcome::Retry {
+            at: now + RATE_LIMITED_FLOOR + backoff(tries, rng),
+            error: text,
+        },
+        Failure::TimedOut | Failure::Transient | Failure::NotFound => Outcome::Retry {
+            at: now + backoff(tries, rng),
+            error: text,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
+
+    fn outcome(failure: Failure, tries: i32) -> Outcome {
+        let error = SvixError::new(failure, "test");
+        outcome_of(&error, tries, NOW, &mut SmallRng::seed_from_u64(7))
+    }
+
+    fn delay(outcome: &Outcome) -> Duration {
+        match outcome {
+            Outcome::Retry { at, .. } => at.since(NOW),
+            other => panic!("expected a retry, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_ceiling_doubles_from_one_second_to_one_hour() {
+        let ceilings: Vec<u64> = (1..=14).map(|tries| ceiling(tries).as_secs()).collect();
+        let expected = [
+            1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600,
+        ];
+        assert_eq!(ceilings, expected);
+        assert_eq!(ceiling(i32::MAX), CAP);
+    }
+
+    #[test]
+    fn the_jitter_is_full() {
+        let mut rng = SmallRng::seed_from_u64(7);
+        let delays: Vec<Duration> = (0..1000).map(|_| backoff(5, &mut rng)).collect();
+        let ceiling = ceiling(5);
+        assert!(delays.iter().all(|d| *d <= ceiling));
+        assert!(delays.iter().any(|d| *d < ceiling / 10));
+        assert!(delays.iter().any(|d| *d > ceiling * 9 / 10));
+    }
+
+    #[test]
+    fn what_may_pass_is_retried_until_the_tries_are_spent() {
+        for failure in [Failure::Transient, Failure::TimedOut, Failure::NotFound] {
+            assert!(delay(&outcome(failure, 1)) <= BASE);
+            assert!(matches!(
+                outcome(failure, MAX_TRIES - 1),
+                Outcome::Retry { .. }
+            ));
+            assert!(matches!(
+                outcome(failure, MAX_TRIES),
+                Outcome::Failed { .. }
+            ));
+        }
+    }
+
+    #[test]
+    fn a_429_waits_half_a_minute_at_least() {
+        assert!(delay(&outcome(Failure::RateLimited, 1)) >= RATE_LIMITED_FLOOR);
+    }
+
+    #[test]
+    fn a_wrong_token_waits_at_the_cap_and_is_never_given_up() {
+        assert_eq!(delay(&outcome(Failure::Misconfigured, 1)), CAP);
+        assert_eq!(delay(&outcome(Failure::Misconfigured, 1000)), CAP);
+    }
+
+    #[test]
+    fn what_svix_rejects_fails_at_once() {
+        assert!(matches!(
+            outcome(Failure::Rejected, 1),
+            Outcome::Failed { .. }
+        ));
+    }
+}

@@ -1,0 +1,91 @@
+use std::borrow::Cow;
+
+/// Why the database did not do what was asked.
+///
+/// The text is for logs; clients are told only which of the two it was.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is down, unreachable, too slow or overloaded: worth a retry.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// It did not answer in time; what was asked may or may not have happened.
+    #[error("the database did not answer within {} s", super::DEADLINE.as_secs())]
+    TimedOut,
+    /// Anything else: a defect, or a schema that is not ours.
+    #[error("the database refused: {0}")]
+    Internal(#[source] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the migration failed: {0}")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+impl StoreError {
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::TimedOut)
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_transient(&error) {
+            Self::Unavailable(error)
+        } else {
+            Self::Internal(error)
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        Self::Migration(error)
+    }
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(is_transient_code),
+        _ => false,
+    }
+}
+
+/// PostgreSQL: the classes 08 (connection), 28 (our credentials), 53 (resources),
+/// 57 (shutdown, cancelled by the statement timeout), 58 (its own I/O), and the
+/// single codes 25006 (a read-only standby), 3D000 (no such database), 40001 and
+/// 40P01 (serialization, deadlock) and 55P03 (lock timeout).
+/// SQLite: 5 and 6 (busy, locked), 10 (I/O), 13 (full), 14 (cannot open), in the
+/// low byte of an extended code.
+fn is_transient_code(code: Cow<'_, str>) -> bool {
+    match code.len() {
+        5 => {
+            matches!(&code[..2], "08" | "28" | "53" | "57" | "58")
+                || matches!(&*code, "25006" | "3D000" | "40001" | "40P01" | "55P03")
+        }
+        _ => code
+            .parse::<u32>()
+            .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        for code in [
+            "08006", "57P01", "57014", "53300", "25006", "5", "261", "13",
+        ] {
+            assert!(is_transient_code(code.into()), "{code}");
+        }
+        for code in ["23505", "42P01", "22021", "1", "19", "2067"] {
+            assert!(!is_transient_code(code.into()), "{code}");
+        }
+    }
+}

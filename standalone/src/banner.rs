@@ -1,0 +1,45 @@
+//! What a newcomer reads first.
+
+use std::net::SocketAddr;
+
+use shared::session::SessionToken;
+use standalone::svix_simulator::Simulator;
+
+/// Prints where it runs and what to try, on standard output.
+pub fn print(address: SocketAddr, token: &SessionToken, simulator: Option<&Simulator>) {
+    let url = format!("http://{address}");
+    let token = token.expose();
+    let svix = simulator.map_or_else(
+        || "real, by SVIX_TOKEN".to_owned(),
+        |simulator| {
+            format!(
+                "a simulator at {}; set SVIX_TOKEN for the real one",
+                simulator.url()
+            )
+        },
+    );
+    println!(
+        "\
+Partner API keys is up.
+
+  URL            {url}
+  Documentation  {url}/docs
+  Svix           {svix}
+  Session token  {token}   (account \"demo\", for a day)
+
+Try it, in another terminal, line by line:
+
+# create the key: it is shown this once, and kept in $KEY for the portal
+KEY=$(curl -sS -X POST {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}' | tee /dev/stderr | sed -n 's/.*\"api_key\":\"\\([^\"]*\\)\".*/\\1/p')
+
+# show it: has_webhook turns true by itself
+curl -sS {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}'
+
+# exchange the key for a link to the webhook portal
+curl -sS {url}/api/v1/partners/portal -H \"Authorization: Bearer $KEY\"
+
+# revoke it: from now on the portal answers 401
+curl -sS -X DELETE {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}'
+"
+    );
+}
