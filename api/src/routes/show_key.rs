@@ -15,6 +15,7 @@ pub struct ShowKey;
 
 /// Whether the account has a key; `has_key` tells the two shapes apart.
 #[derive(Union)]
+#[oai(one_of = true)]
 enum PartnerApiKey {
     None(NoKey),
     Active(ActiveKey),

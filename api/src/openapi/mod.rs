@@ -3,12 +3,13 @@
 use poem::web::Html;
 use poem::{Endpoint, IntoEndpoint};
 use poem::{IntoResponse, Response, endpoint::make_sync};
-use poem_openapi::{LicenseObject, OpenApiService, ServerObject};
+use poem_openapi::{ExtraHeader, OpenApiService, ServerObject};
 use serde_json::Value;
 
-use crate::routes::{CreateKey, OpenPortal, RevokeKey, ShowKey};
+mod operations;
+mod tidy;
 
-type Operations = (CreateKey, ShowKey, RevokeKey, OpenPortal);
+use operations::Operations;
 
 const TITLE: &str = "Partner API keys";
 
@@ -32,14 +33,14 @@ pub struct Service<E> {
 }
 
 fn describe() -> OpenApiService<Operations, ()> {
-    OpenApiService::new(
-        (CreateKey, ShowKey, RevokeKey, OpenPortal),
-        TITLE,
-        env!("CARGO_PKG_VERSION"),
-    )
-    .description(DESCRIPTION)
-    .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).identifier(env!("CARGO_PKG_LICENSE")))
-    .server(ServerObject::new("/").description("The server that serves this document"))
+    let request_id = ExtraHeader::new("X-Request-Id");
+    OpenApiService::new(Operations, TITLE, env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(env!("CARGO_PKG_LICENSE"))
+        .server(ServerObject::new("/").description("The server that serves this document"))
+        .extra_response_header::<String, _>(
+            request_id.description("Names this request. Worth quoting to support."),
+        )
 }
 
 /// The operations and their document, for the given session cookie.
@@ -51,6 +52,7 @@ pub fn service(
     let mut document: Value = serde_json::from_str(&service.spec())
         .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
     document["components"]["securitySchemes"]["SessionCookie"]["name"] = session_cookie.into();
+    tidy::tidy(&mut document);
     Service {
         operations: service,
         json: pretty_json(&document),

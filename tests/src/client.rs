@@ -1,0 +1,177 @@
+//! A client of the api that holds every answer against the served document.
+
+use std::sync::Arc;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+/// The path of a key.
+pub const KEY_PATH: &str = "/api/v1/partners/api-key";
+/// The path of the portal.
+pub const PORTAL_PATH: &str = "/api/v1/partners/portal";
+
+/// An answer of the api.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, read as JSON; null if it is not.
+    pub body: Value,
+    /// Its body as it came.
+    pub text: String,
+}
+
+impl Answer {
+    /// The text of a field; fails if there is none.
+    pub fn text(&self, field: &str) -> String {
+        let text = self.body[field].as_str();
+        text.unwrap_or_else(|| panic!("no {field} in {self:?}"))
+            .to_owned()
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Checks that this is an error in the one shape, and of this code.
+    #[track_caller]
+    pub fn is_error(&self, status: u16, code: &str) -> &Self {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.body["error"]["code"], code, "{self:?}");
+        let message = self.body["error"]["message"].as_str();
+        assert!(
+            message.is_some_and(|message| !message.is_empty()),
+            "{self:?}"
+        );
+        let members = self.body.as_object().unwrap();
+        assert_eq!(members.len(), 1, "{self:?}");
+        assert_eq!(members["error"].as_object().unwrap().len(), 3, "{self:?}");
+        assert_eq!(
+            self.body["error"]["request_id"].as_str(),
+            self.header("x-request-id"),
+            "{self:?}"
+        );
+        self
+    }
+}
+
+/// A client of one server.
+#[derive(Clone)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+    document: Arc<Value>,
+}
+
+impl Client {
+    /// A client of the server at this URL.
+    pub async fn new(base: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let document = http
+            .get(format!("{base}/openapi.json"))
+            .send()
+            .await
+            .unwrap();
+        let document = Arc::new(document.json().await.unwrap());
+        Self {
+            base: base.to_owned(),
+            http,
+            document,
+        }
+    }
+
+    /// The document that the server serves.
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    /// The server's URL.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `createPartnerApiKey`, the session as Bearer.
+    pub async fn create(&self, session: &str) -> Answer {
+        self.send(Method::POST, KEY_PATH, |r| r.bearer_auth(session))
+            .await
+    }
+
+    /// `getPartnerApiKey`, the session as Bearer.
+    pub async fn show(&self, session: &str) -> Answer {
+        self.send(Method::GET, KEY_PATH, |r| r.bearer_auth(session))
+            .await
+    }
+
+    /// `deletePartnerApiKey`, the session as Bearer.
+    pub async fn revoke(&self, session: &str) -> Answer {
+        self.send(Method::DELETE, KEY_PATH, |r| r.bearer_auth(session))
+            .await
+    }
+
+    /// `getPartnerPortal`.
+    pub async fn portal(&self, key: &str) -> Answer {
+        self.send(Method::GET, PORTAL_PATH, |r| r.bearer_auth(key))
+            .await
+    }
+
+    /// Any of the above with an `Authorization` header as given.
+    pub async fn authorized(&self, method: Method, path: &str, value: &[u8]) -> Answer {
+        self.send(method, path, |request| request.header(AUTHORIZATION, value))
+            .await
+    }
+
+    /// Any request. What comes back is checked against the document.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        build: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Answer {
+        let request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base));
+        let response = build(request).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        let answer = Answer {
+            status,
+            headers,
+            body,
+            text,
+        };
+        self.check(&method, path, &answer);
+        answer
+    }
+
+    /// Every status that an operation answers with is in the document, with the
+    /// headers that it requires there; every error has the one shape.
+    fn check(&self, method: &Method, path: &str, answer: &Answer) {
+        assert!(answer.header("x-request-id").is_some(), "{answer:?}");
+        let status = answer.status.as_u16();
+        if status >= 400 && *method != Method::HEAD {
+            let code = answer.body["error"]["code"].as_str();
+            answer.is_error(
+                status,
+                code.unwrap_or_else(|| panic!("no code: {answer:?}")),
+            );
+        }
+        let operation = &self.document["paths"][path][method.as_str().to_lowercase()];
+        if operation.is_object() {
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            let response = &operation["responses"][status.to_string()];
+            assert!(
+                response.is_object(),
+                "{method} {path}: {status} is not in the document"
+            );
+            for (name, header) in response["headers"].as_object().into_iter().flatten() {
+                let is_missing = header["required"] == true && answer.header(name).is_none();
+                assert!(!is_missing, "{method} {path}: {status} without {name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The product, deployed: real processes, a database of its own, and the Svix
+//! simulator in the test's process, where its faults are set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::clock::Clock;
+use shared::ids::AccountId;
+use shared::session::SessionToken;
+use shared::store::{SqliteStore, Store};
+use standalone::svix_simulator::{Options, Simulator};
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::wait::eventually;
+use crate::{Process, RedisServer, TestDatabase, scratch};
+
+/// How it is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `api` and `worker` on PostgreSQL and Redis.
+    Production,
+    /// `standalone` on SQLite and memory.
+    Embedded,
+}
+
+/// What a production deployment has and an embedded one has not.
+pub struct Production {
+    /// Its database.
+    pub database: TestDatabase,
+    /// Its Redis.
+    pub redis: RedisServer,
+    /// Its workers.
+    pub workers: Vec<Process>,
+}
+
+/// A running deployment. Dropping it ends everything.
+pub struct Deployment {
+    /// The `api`, or `standalone`.
+    pub server: Process,
+    /// A client of it.
+    pub client: Client,
+    /// Svix.
+    pub svix: Simulator,
+    /// Its store, to look into.
+    pub store: Arc<dyn Store>,
+    /// The rest, in production.
+    pub production: Option<Production>,
+    dir: TempDir,
+}
+
+/// The token that the deployments use with the simulator.
+pub const SVIX_TOKEN: &str = "testsk_of_the_suites";
+
+impl Deployment {
+    /// Deploys, with one worker.
+    pub async fn start(kind: Kind) -> Self {
+        match kind {
+            Kind::Production => Self::production(1).await,
+            Kind::Embedded => Self::embedded().await,
+        }
+    }
+
+    /// Deploys for production with so many workers.
+    pub async fn production(workers: usize) -> Self {
+        let (dir, database) = (scratch(), TestDatabase::migrated().await);
+        let redis = RedisServer::start().await;
+        let svix = Simulator::start(Options::default()).await.unwrap();
+        let production = Production {
+            database,
+            redis,
+            workers: Vec::new(),
+        };
+
+        let env = production.env(&svix.url());
+        let mut server = Process::start(dir.path(), "api", &[], &env);
+        let client = Client::new(&server.url().await).await;
+        let store = Arc::new(production.database.store());
+        let production = Some(production);
+        let mut deployment = Self {
+            server,
+            client,
+            svix,
+            store,
+            production,
+            dir,
+        };
+        for _ in 0..workers {
+            deployment.start_worker().await;
+        }
+        deployment
+    }
+
+    async fn embedded() -> Self {
+        let dir = scratch();
+        let svix = Simulator::start(Options::default()).await.unwrap();
+        let data = dir.path().join("data");
+        let args = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+        let env = svix_env(&svix.url());
+        let mut server = Process::start(dir.path(), "standalone", &args, &env);
+        let client = Client::new(&server.url().await).await;
+        let store = SqliteStore::open(&data.join("partner-keys.db"))
+            .await
+            .unwrap();
+        Self {
+            server,
+            client,
+            svix,
+            store: Arc::new(store),
+            production: None,
+            dir,
+        }
+    }
+
+    /// What only a production deployment has.
+    pub fn in_production(&self) -> &Production {
+        self.production.as_ref().expect("a production deployment")
+    }
+
+    /// The same, to change.
+    pub fn in_production_mut(&mut self) -> &mut Production {
+        self.production.as_mut().expect("a production deployment")
+    }
+
+    /// Starts one more worker.
+    pub async fn start_worker(&mut self) {
+        let env = self.env();
+        let mut worker = Process::start(self.dir.path(), "worker", &[], &env);
+        worker.logged("working").await;
+        self.in_production_mut().workers.push(worker);
+    }
+
+    /// Starts one more api, and gives a client of it.
+    pub async fn start_api(&self) -> (Process, Client) {
+        let mut api = Process::start(self.dir.path(), "api", &[], &self.env());
+        let client = Client::new(&api.url().await).await;
+        (api, client)
+    }
+
+    /// The variables that production processes are started with.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        self.in_production().env(&self.svix.url())
+    }
+
+    /// The directory with the logs of all processes.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// A session of a new account.
+    pub async fn session(&self) -> String {
+        let account = format!("auth0|{}", uuid::Uuid::new_v4().simple());
+        self.session_of(&account).await
+    }
+
+    /// A session of this account.
+    pub async fn session_of(&self, account: &str) -> String {
+        let token = SessionToken::generate().unwrap();
+        let account = AccountId::parse(account).unwrap();
+        let now = Clock::system().now();
+        let expires = now + Duration::from_hours(1);
+        self.store
+            .insert_session(&token.hash(), &account, now, expires)
+            .await
+            .unwrap();
+        token.expose().to_owned()
+    }
+
+    /// Waits until the session's key has its webhook, and gives what GET shows.
+    pub async fn provisioned(&self, session: &str, deadline: Duration) -> Value {
+        let shown = || async { self.client.show(session).await.body };
+        eventually("has_webhook", deadline, shown, |key| {
+            key["has_webhook"] == true
+        })
+        .await
+    }
+}
+
+impl Production {
+    fn env(&self, svix_url: &str) -> Vec<(&'static str, String)> {
+        let mut env = svix_env(svix_url);
+        env.extend([
+            ("DATABASE_URL", self.database.url()),
+            ("REDIS_URL", self.redis.url()),
+            ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
+        ]);
+        env
+    }
+}
+
+fn svix_env(url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("SVIX_TOKEN", SVIX_TOKEN.to_owned()),
+        ("SVIX_SERVER_URL", url.to_owned()),
+    ]
+}
