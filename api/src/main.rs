@@ -126,8 +126,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let redis = args.redis.check(&mut checker);
     let svix = args.svix.check(&mut checker);
     let http = args.http.check(&mut checker);
-    let checked = log.zip(database).zip(redis).zip(svix).zip(http);
-    let ((((log, database), redis), svix), http) = checker.finish(checked)?;
+    let settings = log.zip(database).zip(redis).zip(svix).zip(http);
+    let ((((log, database), redis), svix), http) = checker.finish(settings)?;
 
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;

@@ -12,7 +12,7 @@ use crate::svix::{Failure, SvixError};
 /// The longest that the first retry is delayed; doubled for each further one.
 const BASE: Duration = Duration::from_secs(1);
 /// The longest that any retry is delayed.
-const CAP: Duration = Duration::from_secs(3600);
+const CAP: Duration = Duration::from_hours(1);
 /// The least delay after a 429. The SDK hides `Retry-After`; 30 s is long for
 /// Svix's per-second limits, and short for a partner.
 const RATE_LIMITED_FLOOR: Duration = Duration::from_secs(30);

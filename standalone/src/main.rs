@@ -21,6 +21,7 @@ use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::{runtime, telemetry};
 use standalone::svix_simulator::{Options, Simulator};
+use worker::liveness::Liveness;
 use worker::provision_webhook::Provisioner;
 use worker::runner::Runner;
 use worker::sweep::Sweep;
@@ -65,8 +66,8 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let http = cli.http.check(&mut checker);
     let concurrency = cli.worker.check(&mut checker);
     let own_svix = cli.svix.is_set().then(|| cli.svix.check(&mut checker));
-    let checked = log.zip(http).zip(concurrency);
-    let ((log, http), concurrency) = checker.finish(checked)?;
+    let settings = log.zip(http).zip(concurrency);
+    let ((log, http), concurrency) = checker.finish(settings)?;
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
 
@@ -85,14 +86,17 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let queue = Arc::new(queue);
     let (nudge, nudging) = nudge(queue.clone());
     tokio::spawn(nudging);
+    let liveness = Liveness::default();
     let sweep = Sweep {
         store: store.clone(),
         queue: queue.clone(),
         redis: None,
         clock: clock.clone(),
+        pulse: liveness.sweep.clone(),
     };
     tokio::spawn(sweep.run(shutdown.clone()));
-    let runner = Runner::new(Provisioner::new(store.clone(), &svix, clock), concurrency);
+    let provisioner = Provisioner::new(store.clone(), &svix, clock);
+    let runner = Runner::new(provisioner, concurrency, liveness);
 
     let listen = http.listen;
     let app = App::new(store.clone(), queue, nudge, &svix, http);

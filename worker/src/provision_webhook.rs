@@ -16,7 +16,7 @@ const SVIX_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a claim lasts: two calls to Svix (create, and get after a 409), and
 /// clocks that are up to 30 s apart, so that no worker takes a claim for expired
 /// while its owner may still be at it.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// How often writing an outcome is tried, a second apart, while the database is
 /// unavailable. After that the lease runs out, and the next attempt finds the

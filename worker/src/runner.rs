@@ -3,7 +3,7 @@
 //! The guards of the storage side, and the table of what they guard against, are
 //! in `shared/src/queue/redis.rs`; here are those of the worker loop.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::prelude::{
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::liveness::{Liveness, PATIENCE};
 use crate::provision_webhook::Provisioner;
 use crate::tick::Tick;
 
@@ -30,43 +31,15 @@ const TICK: Duration = Duration::from_millis(20);
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a restart.
 const RESTART_PAUSE_CAP: Duration = Duration::from_secs(2);
-/// How long the loop may be without a sign of life before the process gives up,
-/// so that its supervisor sees it: more than any job takes, as a loop whose
-/// places are all taken does not beat.
-const LIVENESS: Duration = Duration::from_secs(60);
-
 /// The loop has been dead for too long.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
     /// It could not be brought back.
-    #[error("the queue loop has been dead for {} s", LIVENESS.as_secs())]
+    #[error("the queue loop has been dead for {} s", PATIENCE.as_secs())]
     Dead,
     /// The in-memory queue's loop, which nothing can bring back, has ended.
     #[error("the queue loop has ended: {0}")]
     Ended(String),
-}
-
-/// When the loop last gave a sign of life.
-#[derive(Debug, Clone)]
-pub struct Liveness(Arc<Mutex<Instant>>);
-
-impl Liveness {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Whether there was a sign of life lately.
-    pub fn is_alive(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
-            < LIVENESS
-    }
 }
 
 /// Runs jobs from the queue, so many at once, until told to stop.
@@ -81,8 +54,8 @@ pub struct Runner {
 
 impl Runner {
     /// A runner that works on `concurrency` jobs at once.
-    pub fn new(provisioner: Provisioner, concurrency: usize) -> Self {
-        let (jobs, liveness) = (TaskTracker::new(), Liveness::new());
+    pub fn new(provisioner: Provisioner, concurrency: usize, liveness: Liveness) -> Self {
+        let jobs = TaskTracker::new();
         Self {
             provisioner,
             concurrency,
@@ -109,7 +82,7 @@ impl Runner {
             let retired = queue.retire(&name).await;
             let Err(error) = ended else { break };
             tracing::warn!(worker = name, %error, retired = retired.is_ok(), "the queue loop died");
-            if !self.liveness.is_alive() {
+            if !self.liveness.queue_loop.is_alive() {
                 return Err(RunnerError::Dead);
             }
             if started.elapsed() > RESTART_PAUSE_CAP * 5 {
@@ -142,7 +115,7 @@ impl Runner {
             .concurrency(self.concurrency)
             .on_event(move |_, event| {
                 if matches!(event, Event::HeartBeat) {
-                    liveness.beat();
+                    liveness.queue_loop.beat();
                 }
             })
             .build(move |job: Job, id: TaskId| {
@@ -158,7 +131,7 @@ impl Runner {
             });
 
         let watchdog = async {
-            while self.liveness.is_alive() {
+            while self.liveness.queue_loop.is_alive() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };

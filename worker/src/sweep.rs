@@ -11,6 +11,8 @@ use shared::queue::{DEPTH_LIMIT, Queue, QueueError, RedisQueue};
 use shared::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::liveness::Pulse;
+
 /// How often each worker sweeps. Jittered, so that many do not sweep in step.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How soon again after a sweep that found more than the queue had room for.
@@ -41,6 +43,8 @@ pub struct Sweep {
     pub redis: Option<RedisQueue>,
     /// The time.
     pub clock: Clock,
+    /// Beats at each sweep that reached both.
+    pub pulse: Pulse,
 }
 
 impl Sweep {
@@ -51,6 +55,7 @@ impl Sweep {
             let interval = match self.once().await {
                 Ok(sent) => {
                     failing = false;
+                    self.pulse.beat();
                     if sent < LOW_WATER {
                         INTERVAL
                     } else {

@@ -18,7 +18,11 @@ pub fn tidy(document: &mut Value) {
             }
             // The media type is what generators look for, its parameter is not; and
             // poem-openapi shouts the names of extra headers.
-            rename(members, "application/json; charset=utf-8", "application/json");
+            rename(
+                members,
+                "application/json; charset=utf-8",
+                "application/json",
+            );
             rename(members, "X-REQUEST-ID", "X-Request-Id");
             // The default, said of every header.
             if members.get("deprecated") == Some(&Value::Bool(false)) {

@@ -145,7 +145,7 @@ async fn svix_failed(
     Ok(match error.failure {
         // Somebody deleted the application at Svix: have it made again.
         Failure::NotFound => {
-            if let Some(job) = app.store.rearm(partner.id, app.clock.now()).await? {
+            if let Some(job) = app.store.reprovision(partner.id, app.clock.now()).await? {
                 app.nudge.send(job);
             }
             let message = "Your webhooks are being set up again. Please try again shortly.";

@@ -1,6 +1,7 @@
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Union};
+use shared::clock::Timestamp;
 use shared::store::{Partner, WebhookState};
 use time::OffsetDateTime;
 
@@ -85,11 +86,11 @@ impl From<Partner> for ActiveKey {
             prefix: partner.key_prefix.to_string(),
             has_webhook: partner.has_webhook,
             created_at: partner.created_at.to_offset_date_time(),
-            last_used_at: partner.last_used_at.map(|at| at.to_offset_date_time()),
+            last_used_at: partner.last_used_at.map(Timestamp::to_offset_date_time),
             webhook: Some(Webhook {
                 state,
                 attempts: partner.attempts,
-                next_attempt_at: partner.next_attempt_at.map(|at| at.to_offset_date_time()),
+                next_attempt_at: partner.next_attempt_at.map(Timestamp::to_offset_date_time),
             }),
         }
     }

@@ -135,7 +135,7 @@ pub struct HttpArgs {
     #[arg(long = "listen", env = "LISTEN_ADDR", value_name = "ADDR")]
     pub listen_addr: Option<String>,
 
-    /// Port to listen on at all addresses, where LISTEN_ADDR is not set
+    /// Port to listen on at all addresses, where `LISTEN_ADDR` is not set
     #[arg(long, env = "PORT", value_name = "PORT")]
     pub port: Option<String>,
 
@@ -232,6 +232,28 @@ impl WorkerArgs {
             |text| text.parse().ok().filter(|n| (1..=1024).contains(n)),
         );
         Some(concurrency?.unwrap_or(64))
+    }
+}
+
+/// The worker's health endpoint.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Health")]
+pub struct HealthArgs {
+    /// Address to serve /healthz on [default: none]
+    #[arg(long, env = "HEALTH_ADDR", value_name = "ADDR")]
+    pub health_addr: Option<String>,
+}
+
+impl HealthArgs {
+    /// The address, if there is one.
+    #[allow(clippy::option_option)] // a problem, or a setting that may be missing
+    pub fn check(&self, checker: &mut Checker) -> Option<Option<SocketAddr>> {
+        checker.optional(
+            "HEALTH_ADDR",
+            self.health_addr.as_deref(),
+            "an address and a port, 0.0.0.0:8081 for instance",
+            |text| text.parse().ok(),
+        )
     }
 }
 

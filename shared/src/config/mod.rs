@@ -9,5 +9,7 @@ mod groups;
 mod secret;
 
 pub use check::{Checker, ConfigError};
-pub use groups::{DatabaseArgs, HttpArgs, HttpConfig, LogArgs, RedisArgs, SvixArgs, WorkerArgs};
+pub use groups::{
+    DatabaseArgs, HealthArgs, HttpArgs, HttpConfig, LogArgs, RedisArgs, SvixArgs, WorkerArgs,
+};
 pub use secret::Secret;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 pub use memory::MemoryQueue;
 pub use nudge::{Nudge, nudge};
-pub use redis::RedisQueue;
+pub use redis::{LiveWorker, RedisQueue};
 
 use crate::store::Job;
 

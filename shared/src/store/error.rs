@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 /// Why the database did not do what was asked.
 ///
 /// The text is for logs; clients are told only which of the two it was.
@@ -50,7 +48,7 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(is_transient_code),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
         _ => false,
     }
 }
@@ -61,11 +59,11 @@ fn is_transient(error: &sqlx::Error) -> bool {
 /// 40P01 (serialization, deadlock) and 55P03 (lock timeout).
 /// SQLite: 5 and 6 (busy, locked), 10 (I/O), 13 (full), 14 (cannot open), in the
 /// low byte of an extended code.
-fn is_transient_code(code: Cow<'_, str>) -> bool {
+fn is_transient_code(code: &str) -> bool {
     match code.len() {
         5 => {
             matches!(&code[..2], "08" | "28" | "53" | "57" | "58")
-                || matches!(&*code, "25006" | "3D000" | "40001" | "40P01" | "55P03")
+                || matches!(code, "25006" | "3D000" | "40001" | "40P01" | "55P03")
         }
         _ => code
             .parse::<u32>()
@@ -82,10 +80,10 @@ mod tests {
         for code in [
             "08006", "57P01", "57014", "53300", "25006", "5", "261", "13",
         ] {
-            assert!(is_transient_code(code.into()), "{code}");
+            assert!(is_transient_code(code), "{code}");
         }
         for code in ["23505", "42P01", "22021", "1", "19", "2067"] {
-            assert!(!is_transient_code(code.into()), "{code}");
+            assert!(!is_transient_code(code), "{code}");
         }
     }
 }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use partner::{
-    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Revoked, WebhookState,
+    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Retry, Revoked, WebhookState,
 };
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
@@ -68,13 +68,15 @@ pub trait Store: Send + Sync + 'static {
     /// the claim is no longer the newest or the key was revoked.
     async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError>;
 
-    /// Makes the work of an active key due again with a fresh retry budget: a
-    /// dead letter, or a key whose application is gone from Svix. The job to
-    /// send, or `None` if there was nothing to re-arm.
-    async fn rearm(&self, id: PartnerId, now: Timestamp) -> Result<Option<Job>, StoreError>;
+    /// Makes the work of an active key due again with a fresh retry budget, whose
+    /// application is gone from Svix. The job to send, or `None` if it was not
+    /// provisioned.
+    async fn reprovision(&self, id: PartnerId, now: Timestamp) -> Result<Option<Job>, StoreError>;
 
-    /// Re-arms up to `limit` dead letters, the oldest first.
-    async fn rearm_failed(&self, now: Timestamp, limit: i64) -> Result<Vec<Job>, StoreError>;
+    /// Makes work of active keys due again with a fresh retry budget; the jobs to
+    /// send, `limit` at most. Repeated until it gives none, it has done all.
+    async fn retry(&self, which: Retry, now: Timestamp, limit: i64)
+    -> Result<Vec<Job>, StoreError>;
 
     /// How much work there is, by state.
     async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError>;

@@ -129,6 +129,17 @@ pub enum Outcome {
     },
 }
 
+/// Which work an operator makes due again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// This row's: a dead letter, or waiting for a later attempt.
+    One(PartnerId),
+    /// All dead letters'.
+    Failed,
+    /// All that waits for a later attempt.
+    Waiting,
+}
+
 /// How much provisioning work there is, by state.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Backlog {

@@ -4,7 +4,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use super::sql::{self, within_deadline};
-use super::{Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Revoked, StoreError};
+use super::{
+    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Retry, Revoked, StoreError,
+};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, PartnerId};
 use crate::key::KeyHash;
@@ -41,6 +43,15 @@ impl PostgresStore {
             })
             .connect_lazy_with(options);
         Self { pool }
+    }
+
+    /// Connects without the statement timeout: a migration takes its time, and
+    /// waits for another that is under way.
+    fn pool_to_migrate(&self) -> PgPool {
+        let options = self.pool.connect_options();
+        let pool = PgPoolOptions::new().max_connections(1);
+        pool.acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with((*options).clone())
     }
 }
 

@@ -80,26 +80,33 @@ pub(super) const FINISH_FAILED: &str = concat!(
 
 /// Re-arming leaves `attempts` alone: it is the fence, and never goes back.
 macro_rules! rearm {
-    () => {
-        "UPDATE api_partners
-         SET has_webhook = FALSE, svix_app_id = NULL, failed_at = NULL,
-             next_attempt_at = $2, armed_at_attempt = attempts
-         WHERE is_active AND "
+    ($rows:literal) => {
+        concat!(
+            "UPDATE api_partners
+             SET has_webhook = FALSE, svix_app_id = NULL, failed_at = NULL,
+                 next_attempt_at = $1, armed_at_attempt = attempts
+             WHERE is_active AND ",
+            $rows,
+            " RETURNING id AS partner_id, attempts AS attempt"
+        )
     };
 }
 
-pub(super) const REARM: &str = concat!(
-    rearm!(),
-    "id = $1 AND (has_webhook OR failed_at IS NOT NULL)
-     RETURNING id AS partner_id, attempts AS attempt"
-);
+pub(super) const REPROVISION: &str = rearm!("id = $2 AND has_webhook");
 
-pub(super) const REARM_FAILED: &str = concat!(
-    rearm!(),
+pub(super) const RETRY_ONE: &str =
+    rearm!("id = $2 AND leased_until IS NULL AND (failed_at IS NOT NULL OR next_attempt_at > $1)");
+
+pub(super) const RETRY_FAILED: &str = rearm!(
     "failed_at IS NOT NULL AND id IN (
          SELECT id FROM api_partners
-         WHERE is_active AND failed_at IS NOT NULL ORDER BY failed_at LIMIT $1)
-     RETURNING id AS partner_id, attempts AS attempt"
+         WHERE is_active AND failed_at IS NOT NULL ORDER BY failed_at LIMIT $2)"
+);
+
+pub(super) const RETRY_WAITING: &str = rearm!(
+    "leased_until IS NULL AND next_attempt_at > $1 AND id IN (
+         SELECT id FROM api_partners
+         WHERE next_attempt_at > $1 AND leased_until IS NULL LIMIT $2)"
 );
 
 pub(super) const BACKLOG: &str = "
@@ -142,7 +149,7 @@ pub(super) async fn within_deadline<T>(
 }
 
 /// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a
-/// `MIGRATOR` in scope.
+/// `pool_to_migrate`, and a `MIGRATOR` in scope.
 macro_rules! impl_store {
     ($store:ty) => {
         #[async_trait::async_trait]
@@ -220,21 +227,26 @@ macro_rules! impl_store {
                 Ok(done.rows_affected() == 1)
             }
 
-            async fn rearm(
+            async fn reprovision(
                 &self,
                 id: PartnerId,
                 now: Timestamp,
             ) -> Result<Option<Job>, StoreError> {
-                let query = sqlx::query_as(sql::REARM).bind(id).bind(now);
+                let query = sqlx::query_as(sql::REPROVISION).bind(now).bind(id);
                 within_deadline(query.fetch_optional(&self.pool)).await
             }
 
-            async fn rearm_failed(
+            async fn retry(
                 &self,
+                which: Retry,
                 now: Timestamp,
                 limit: i64,
             ) -> Result<Vec<Job>, StoreError> {
-                let query = sqlx::query_as(sql::REARM_FAILED).bind(limit).bind(now);
+                let query = match which {
+                    Retry::One(id) => sqlx::query_as(sql::RETRY_ONE).bind(now).bind(id),
+                    Retry::Failed => sqlx::query_as(sql::RETRY_FAILED).bind(now).bind(limit),
+                    Retry::Waiting => sqlx::query_as(sql::RETRY_WAITING).bind(now).bind(limit),
+                };
                 within_deadline(query.fetch_all(&self.pool)).await
             }
 
@@ -276,7 +288,7 @@ macro_rules! impl_store {
             }
 
             async fn migrate(&self) -> Result<(), StoreError> {
-                Ok(MIGRATOR.run(&self.pool).await?)
+                Ok(MIGRATOR.run(&self.pool_to_migrate()).await?)
             }
 
             async fn ping(&self) -> Result<(), StoreError> {

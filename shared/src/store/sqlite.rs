@@ -7,7 +7,9 @@ use sqlx::sqlite::{
 };
 
 use super::sql::{self, within_deadline};
-use super::{Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Revoked, StoreError};
+use super::{
+    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Retry, Revoked, StoreError,
+};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, PartnerId};
 use crate::key::KeyHash;
@@ -35,6 +37,10 @@ impl SqliteStore {
             .connect_with(options)
             .await?;
         Ok(Self { pool })
+    }
+
+    fn pool_to_migrate(&self) -> SqlitePool {
+        self.pool.clone()
     }
 }
 

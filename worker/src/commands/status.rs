@@ -1,0 +1,164 @@
+use anyhow::bail;
+use clap::Args;
+use serde_json::{Value, json};
+use shared::clock::{Clock, Timestamp};
+use shared::config::{Checker, DatabaseArgs, LogArgs, RedisArgs};
+use shared::queue::{LiveWorker, Queue, QueueError, RedisQueue};
+use shared::store::{Backlog, DeadLetter, PostgresStore, Store, StoreError};
+use shared::telemetry;
+
+/// Dead letters that are listed; the count says how many there are.
+const LISTED: i64 = 20;
+
+/// The settings of `worker status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Prints JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    redis: RedisArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// What the database says.
+struct Rows {
+    backlog: Backlog,
+    dead_letters: Vec<DeadLetter>,
+}
+
+/// What Redis says.
+struct Redis {
+    depth: usize,
+    workers: Vec<LiveWorker>,
+}
+
+/// Prints how much work there is and who is at it. What could not be reached is
+/// said, and makes the command fail; the rest is printed all the same.
+pub async fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let mut checker = Checker::default();
+    let log = args.log.check(&mut checker);
+    let database = args.database.check(&mut checker);
+    let redis = args.redis.check(&mut checker);
+    let settings = log.zip(database).zip(redis);
+    let ((log, database), redis) = checker.finish(settings)?;
+    telemetry::init(log);
+
+    let clock = Clock::system();
+    let store = PostgresStore::new(database.0, database.1);
+    let queue = RedisQueue::new(redis, clock.clone())?;
+    let now = clock.now();
+    let (rows, redis) = tokio::join!(read_rows(&store, now), read_redis(&queue));
+
+    if args.json {
+        println!("{:#}", to_json(&rows, &redis));
+    } else {
+        print_text(&rows, &redis, now);
+    }
+    match (rows.is_ok(), redis.is_ok()) {
+        (true, true) => Ok(()),
+        (false, true) => bail!("the database could not be reached"),
+        (true, false) => bail!("Redis could not be reached"),
+        (false, false) => bail!("neither the database nor Redis could be reached"),
+    }
+}
+
+async fn read_rows(store: &PostgresStore, now: Timestamp) -> Result<Rows, StoreError> {
+    Ok(Rows {
+        backlog: store.backlog(now).await?,
+        dead_letters: store.dead_letters(LISTED).await?,
+    })
+}
+
+async fn read_redis(queue: &RedisQueue) -> Result<Redis, QueueError> {
+    Ok(Redis {
+        depth: queue.depth().await?,
+        workers: queue.workers().await?,
+    })
+}
+
+fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>, now: Timestamp) {
+    match rows {
+        Err(error) => println!("database   not reached: {error}"),
+        Ok(Rows {
+            backlog,
+            dead_letters,
+        }) => {
+            println!("due        {}", backlog.due);
+            println!("leased     {}", backlog.leased);
+            println!("waiting    {}", backlog.waiting);
+            println!("failed     {}", backlog.failed);
+            if let Some(oldest) = backlog.oldest_due {
+                println!(
+                    "oldest due {oldest} ({} s ago)",
+                    now.since(oldest).as_secs()
+                );
+            }
+            for letter in dead_letters {
+                let DeadLetter {
+                    partner_id,
+                    account_id,
+                    attempts,
+                    failed_at,
+                    ..
+                } = letter;
+                let error = letter.last_error.as_deref().unwrap_or("unknown");
+                println!(
+                    "  failed {failed_at} after {attempts} attempts: {partner_id} of account \
+                     {account_id:?}: {error}",
+                    account_id = account_id.as_str(),
+                );
+            }
+        }
+    }
+    match redis {
+        Err(error) => println!("redis      not reached: {error}"),
+        Ok(Redis { depth, workers }) => {
+            println!("redis      {depth} jobs waiting");
+            println!("workers    {}", workers.len());
+            for worker in workers {
+                let age = now.since(worker.last_heartbeat).as_secs();
+                println!("  {} last heartbeat {age} s ago", worker.name);
+            }
+        }
+    }
+}
+
+fn to_json(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>) -> Value {
+    let database = match rows {
+        Err(error) => json!({"reached": false, "error": error.to_string()}),
+        Ok(Rows {
+            backlog,
+            dead_letters,
+        }) => json!({
+            "reached": true,
+            "due": backlog.due,
+            "leased": backlog.leased,
+            "waiting": backlog.waiting,
+            "failed": backlog.failed,
+            "oldest_due": backlog.oldest_due.map(Timestamp::to_rfc3339),
+            "dead_letters": dead_letters.iter().map(|letter| json!({
+                "partner_id": letter.partner_id.to_string(),
+                "account_id": letter.account_id.as_str(),
+                "attempts": letter.attempts,
+                "failed_at": letter.failed_at.to_rfc3339(),
+                "last_error": letter.last_error,
+            })).collect::<Vec<_>>(),
+        }),
+    };
+    let redis = match redis {
+        Err(error) => json!({"reached": false, "error": error.to_string()}),
+        Ok(Redis { depth, workers }) => json!({
+            "reached": true,
+            "depth": depth,
+            "workers": workers.iter().map(|worker| json!({
+                "name": worker.name,
+                "last_heartbeat": worker.last_heartbeat.to_rfc3339(),
+            })).collect::<Vec<_>>(),
+        }),
+    };
+    json!({"database": database, "redis": redis})
+}
