@@ -11,6 +11,14 @@ pub const KEY_PATH: &str = "/api/v1/partners/api-key";
 /// The path of the portal.
 pub const PORTAL_PATH: &str = "/api/v1/partners/portal";
 
+/// The four operations. The last takes the partner key, the others a session.
+pub const OPERATIONS: [(Method, &str); 4] = [
+    (Method::POST, KEY_PATH),
+    (Method::GET, KEY_PATH),
+    (Method::DELETE, KEY_PATH),
+    (Method::GET, PORTAL_PATH),
+];
+
 /// An answer of the api.
 #[derive(Debug, Clone)]
 pub struct Answer {

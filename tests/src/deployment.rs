@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared::clock::Clock;
 use shared::ids::AccountId;
 use shared::session::SessionToken;
-use shared::store::{SqliteStore, Store};
+use shared::store::{Backlog, SqliteStore, Store};
 use standalone::svix_simulator::{Options, Simulator};
 use tempfile::TempDir;
 
@@ -33,6 +33,21 @@ pub struct Production {
     pub redis: RedisServer,
     /// Its workers.
     pub workers: Vec<Process>,
+    env: Vec<(&'static str, String)>,
+}
+
+/// How to deploy for production. The default: a database and a Redis of its own,
+/// and no worker yet.
+#[derive(Default)]
+pub struct Plan {
+    /// A database, if not a fresh one.
+    pub database: Option<TestDatabase>,
+    /// A Redis, if not a fresh one.
+    pub redis: Option<RedisServer>,
+    /// How many workers.
+    pub workers: usize,
+    /// Variables that differ from the usual, for all processes.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// A running deployment. Dropping it ends everything.
@@ -64,16 +79,33 @@ impl Deployment {
 
     /// Deploys for production with so many workers.
     pub async fn production(workers: usize) -> Self {
-        let (dir, database) = (scratch(), TestDatabase::migrated().await);
-        let redis = RedisServer::start().await;
+        Self::planned(Plan {
+            workers,
+            ..Plan::default()
+        })
+        .await
+    }
+
+    /// Deploys for production as planned.
+    pub async fn planned(plan: Plan) -> Self {
+        let database = match plan.database {
+            Some(database) => database,
+            None => TestDatabase::migrated().await,
+        };
+        let redis = match plan.redis {
+            Some(redis) => redis,
+            None => RedisServer::start().await,
+        };
         let svix = Simulator::start(Options::default()).await.unwrap();
+        let (env, workers) = (plan.env, Vec::new());
         let production = Production {
             database,
             redis,
-            workers: Vec::new(),
+            workers,
+            env,
         };
 
-        let env = production.env(&svix.url());
+        let (dir, env) = (scratch(), production.env(&svix.url()));
         let mut server = Process::start(dir.path(), "api", &[], &env);
         let client = Client::new(&server.url().await).await;
         let store = Arc::new(production.database.store());
@@ -86,7 +118,7 @@ impl Deployment {
             production,
             dir,
         };
-        for _ in 0..workers {
+        for _ in 0..plan.workers {
             deployment.start_worker().await;
         }
         deployment
@@ -156,15 +188,27 @@ impl Deployment {
 
     /// A session of this account.
     pub async fn session_of(&self, account: &str) -> String {
-        let token = SessionToken::generate().unwrap();
-        let account = AccountId::parse(account).unwrap();
-        let now = Clock::system().now();
-        let expires = now + Duration::from_hours(1);
-        self.store
-            .insert_session(&token.hash(), &account, now, expires)
-            .await
-            .unwrap();
-        token.expose().to_owned()
+        issue_session(&*self.store, account).await
+    }
+
+    /// Sessions of so many new accounts.
+    pub async fn sessions(&self, count: usize) -> Vec<String> {
+        let mut sessions = Vec::with_capacity(count);
+        for _ in 0..count {
+            sessions.push(self.session().await);
+        }
+        sessions
+    }
+
+    /// Waits until no active key is without its webhook.
+    pub async fn all_provisioned(&self, deadline: Duration) {
+        let backlog = || async { self.store.backlog(Clock::system().now()).await };
+        eventually("everything is provisioned", deadline, backlog, |backlog| {
+            let done = |b: &Backlog| b.due + b.leased + b.waiting + b.failed == 0;
+            backlog.as_ref().is_ok_and(done)
+        })
+        .await
+        .unwrap();
     }
 
     /// Waits until the session's key has its webhook, and gives what GET shows.
@@ -177,6 +221,18 @@ impl Deployment {
     }
 }
 
+/// A session of this account, an hour long, put into this store.
+pub async fn issue_session(store: &dyn Store, account: &str) -> String {
+    let token = SessionToken::generate().unwrap();
+    let account = AccountId::parse(account).unwrap();
+    let now = Clock::system().now();
+    let expires = now + Duration::from_hours(1);
+    let hash = token.hash();
+    let issued = store.insert_session(&hash, &account, now, expires);
+    issued.await.unwrap();
+    token.expose().to_owned()
+}
+
 impl Production {
     fn env(&self, svix_url: &str) -> Vec<(&'static str, String)> {
         let mut env = svix_env(svix_url);
@@ -185,6 +241,7 @@ impl Production {
             ("REDIS_URL", self.redis.url()),
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
         ]);
+        env.extend(self.env.iter().cloned()); // the last of a name counts
         env
     }
 }

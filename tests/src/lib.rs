@@ -6,19 +6,40 @@
 #![allow(clippy::missing_panics_doc)] // a helper's panic is a failed test
 #![allow(clippy::unwrap_used)]
 
+pub mod certificates;
 pub mod client;
 pub mod deployment;
+pub mod load;
 pub mod postgres;
+pub mod private_postgres;
 pub mod process;
 pub mod redis_server;
+pub mod rows;
+pub mod stores;
 pub mod wait;
 
+pub use certificates::PrivateCa;
 pub use client::{Answer, Client};
-pub use deployment::{Deployment, Kind};
+pub use deployment::{Deployment, Kind, Plan};
+pub use load::Load;
 pub use postgres::TestDatabase;
+pub use private_postgres::PrivatePostgres;
 pub use process::Process;
 pub use redis_server::RedisServer;
 pub use wait::eventually;
+
+/// Makes two tests of each `async fn name(kind: Kind)`: one for each deployment.
+#[macro_export]
+macro_rules! in_both_deployments {
+    ($($name:ident),* $(,)?) => {
+        mod in_production {
+            $(#[tokio::test] async fn $name() { super::$name($crate::Kind::Production).await; })*
+        }
+        mod embedded {
+            $(#[tokio::test] async fn $name() { super::$name($crate::Kind::Embedded).await; })*
+        }
+    };
+}
 
 /// A directory of a test's own, removed with it.
 pub fn scratch() -> tempfile::TempDir {

@@ -30,6 +30,11 @@ impl TestDatabase {
         database
     }
 
+    /// The one at this URL.
+    pub fn at(url: String) -> Self {
+        Self { url }
+    }
+
     /// Its URL.
     pub fn url(&self) -> String {
         self.url.clone()

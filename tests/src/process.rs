@@ -116,6 +116,11 @@ impl Process {
         );
     }
 
+    /// Its process id; `None` once its end was seen.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -155,8 +160,11 @@ pub async fn listening(port: u16) {
     eventually(&format!("port {port} answers"), PATIENCE, connect, |up| *up).await;
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. Not one of those that the system gives to
+/// outgoing connections: while its server is down it would be taken, even by a
+/// client that connects to it and so meets itself.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    let mut ports = std::iter::repeat_with(|| rand::random_range(16_000..32_000));
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).unwrap()
 }

@@ -10,6 +10,7 @@ use crate::scratch;
 /// restart finds it empty.
 pub struct RedisServer {
     dir: TempDir,
+    scheme: &'static str,
     port: u16,
     args: Vec<String>,
     process: Process,
@@ -23,12 +24,42 @@ impl RedisServer {
 
     /// Starts one with further arguments to redis-server.
     pub async fn start_with(args: &[&str]) -> Self {
+        let port = free_port();
+        let mut all = vec!["--port".to_owned(), port.to_string()];
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        Self::launch("redis", scratch(), port, all).await
+    }
+
+    /// Starts one that takes TLS connections alone, with this certificate chain
+    /// and private key, both PEM.
+    pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let (dir, port) = (scratch(), free_port());
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let process = spawn(&dir, port, &args);
+        let file = |name: &str, content| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, content).unwrap();
+            file.to_str().unwrap().to_owned()
+        };
+        let args = vec![
+            "--port".to_owned(),
+            "0".to_owned(),
+            "--tls-port".to_owned(),
+            port.to_string(),
+            "--tls-cert-file".to_owned(),
+            file("server.crt", certificate),
+            "--tls-key-file".to_owned(),
+            file("server.key", key),
+            "--tls-auth-clients".to_owned(),
+            "no".to_owned(),
+        ];
+        Self::launch("rediss", dir, port, args).await
+    }
+
+    async fn launch(scheme: &'static str, dir: TempDir, port: u16, args: Vec<String>) -> Self {
+        let process = spawn(&dir, &args);
         listening(port).await;
         Self {
             dir,
+            scheme,
             port,
             args,
             process,
@@ -42,7 +73,7 @@ impl RedisServer {
 
     /// Its URL.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("{}://127.0.0.1:{}/", self.scheme, self.port)
     }
 
     /// A connection to look at it with.
@@ -58,7 +89,7 @@ impl RedisServer {
 
     /// Starts it again on the same port, empty.
     pub async fn restart(&mut self) {
-        self.process = spawn(&self.dir, self.port, &self.args);
+        self.process = spawn(&self.dir, &self.args);
         listening(self.port).await;
     }
 
@@ -68,10 +99,10 @@ impl RedisServer {
     }
 }
 
-fn spawn(dir: &TempDir, port: u16, args: &[String]) -> Process {
+fn spawn(dir: &TempDir, args: &[String]) -> Process {
     let mut command = Command::new("redis-server");
     command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no"])
         .arg("--dir")
         .arg(dir.path())

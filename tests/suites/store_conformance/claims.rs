@@ -1,0 +1,147 @@
+//! What is due, and who may do it.
+
+use std::time::Duration;
+
+use shared::clock::Timestamp;
+use shared::ids::PartnerId;
+use shared::store::{Claim, Job, NewKey, Outcome};
+use tests::stores::{Row, StoreUnderTest, at, job, minted};
+use tokio::task::JoinSet;
+
+/// Claims an attempt that is there to be claimed.
+pub async fn claim(db: &StoreUnderTest, job: Job, lease_end: Timestamp) -> Claim {
+    let claim = db.store.claim(job, lease_end).await.unwrap();
+    claim.unwrap_or_else(|| panic!("{job:?} is not there to be claimed"))
+}
+
+/// Mints a key and brings its first attempt to this end.
+pub async fn minted_with(db: &StoreUnderTest, account: &str, outcome: &Outcome) -> NewKey {
+    let key = db.mint(account, at(0)).await;
+    let claim = claim(db, job(key.id, 0), at(60)).await;
+    assert!(db.store.finish(&claim, outcome).await.unwrap());
+    key
+}
+
+pub fn provisioned() -> Outcome {
+    let svix_app_id = "app_1".into();
+    Outcome::Provisioned { svix_app_id }
+}
+
+pub fn retry(at: Timestamp) -> Outcome {
+    let error = "HTTP 500".into();
+    Outcome::Retry { at, error }
+}
+
+pub fn failed(at: Timestamp) -> Outcome {
+    let error = "HTTP 422".into();
+    Outcome::Failed { at, error }
+}
+
+pub async fn due_rows_come_oldest_first_and_within_the_limit(db: &StoreUnderTest) {
+    let mut jobs = Vec::new();
+    for (i, seconds) in [30, 10, 50, 20, 40].into_iter().enumerate() {
+        let key = db.mint(&format!("acct-{i}"), at(seconds)).await;
+        jobs.push((seconds, job(key.id, 0)));
+    }
+    jobs.sort_by_key(|(seconds, _)| *seconds);
+    let jobs: Vec<Job> = jobs.into_iter().map(|(_, job)| job).collect();
+    assert_eq!(db.store.due(at(100), 10).await.unwrap(), jobs);
+    assert_eq!(db.store.due(at(100), 2).await.unwrap(), jobs[..2]);
+    assert_eq!(db.store.due(at(30), 10).await.unwrap(), jobs[..3]);
+    assert_eq!(db.store.due(at(100), 0).await.unwrap(), []);
+}
+
+pub async fn a_row_is_due_from_its_microsecond_on(db: &StoreUnderTest) {
+    let key = minted_with(db, "acct", &retry(at(90))).await;
+    let before = at(90) - Duration::from_micros(1);
+    assert_eq!(db.store.due(before, 10).await.unwrap(), []);
+    assert_eq!(db.store.due(at(90), 10).await.unwrap(), [job(key.id, 1)]);
+}
+
+pub async fn a_lease_hides_its_row_until_it_runs_out(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    claim(db, job(key.id, 0), at(60)).await;
+    let before = at(60) - Duration::from_micros(1);
+    assert_eq!(db.store.due(before, 10).await.unwrap(), []);
+    assert_eq!(db.store.due(at(60), 10).await.unwrap(), [job(key.id, 1)]);
+}
+
+pub async fn of_50_copies_of_a_job_one_gets_the_claim(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let mut claims = JoinSet::new();
+    for _ in 0..50 {
+        let (store, job) = (db.store.clone(), job(key.id, 0));
+        claims.spawn(async move { store.claim(job, at(60)).await.unwrap() });
+    }
+    let claims = claims.join_all().await;
+    assert_eq!(claims.into_iter().flatten().count(), 1);
+    assert_eq!(db.row(key.id).await.attempts, 1);
+}
+
+pub async fn a_claim_raises_attempts_and_takes_the_lease(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let expected = Claim {
+        partner_id: key.id,
+        account_id: key.account_id.clone(),
+        attempt: 1,
+        tries: 1,
+        created_at: at(0),
+    };
+    assert_eq!(claim(db, job(key.id, 0), at(60)).await, expected);
+    let leased = Row {
+        attempts: 1,
+        next_attempt_at: Some(at(60)),
+        leased_until: Some(at(60)),
+        ..minted(&key)
+    };
+    assert_eq!(db.rows().await, [leased]);
+}
+
+pub async fn a_job_with_another_attempt_does_nothing(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    claim(db, job(key.id, 0), at(60)).await;
+    let before = db.rows().await;
+    let others = [
+        job(key.id, -1),
+        job(key.id, 0),
+        job(key.id, 2),
+        job(key.id, i32::MAX),
+        job(PartnerId::generate(), 1),
+    ];
+    for other in others {
+        assert_eq!(db.store.claim(other, at(99)).await.unwrap(), None);
+    }
+    assert_eq!(db.rows().await, before);
+}
+
+pub async fn what_has_no_work_cannot_be_claimed(db: &StoreUnderTest) {
+    let provisioned = minted_with(db, "provisioned", &provisioned()).await;
+    let failed = minted_with(db, "failed", &failed(at(1))).await;
+    let revoked = db.mint("revoked", at(0)).await;
+    let revoke = db.store.revoke_key(&revoked.account_id, at(1)).await;
+    revoke.unwrap();
+    let leased = db.mint("revoked while leased", at(0)).await;
+    claim(db, job(leased.id, 0), at(60)).await;
+    let revoke = db.store.revoke_key(&leased.account_id, at(1)).await;
+    revoke.unwrap();
+
+    let before = db.rows().await;
+    for row in &before {
+        let job = job(row.id, row.attempts);
+        assert_eq!(db.store.claim(job, at(99)).await.unwrap(), None, "{row:?}");
+    }
+    assert_eq!(before.len(), 4);
+    assert_eq!((before[0].id, before[1].id), (provisioned.id, failed.id));
+    assert_eq!(db.rows().await, before);
+}
+
+pub async fn each_claim_after_a_lease_ran_out_counts_one_more(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    for attempt in 0..5_i32 {
+        let lease_end = at(60 * (1 + u64::try_from(attempt).unwrap()));
+        let claim = claim(db, job(key.id, attempt), lease_end).await;
+        assert_eq!((claim.attempt, claim.tries), (attempt + 1, attempt + 1));
+        let due = db.store.due(lease_end, 10).await.unwrap();
+        assert_eq!(due, [job(key.id, attempt + 1)]);
+    }
+}

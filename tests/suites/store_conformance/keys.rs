@@ -1,0 +1,219 @@
+//! Keys: minting, finding, touching, revoking.
+
+use std::time::Duration;
+
+use shared::clock::Timestamp;
+use shared::ids::{AccountId, PartnerId};
+use shared::key::KeyHash;
+use shared::store::{NewKey, Outcome, Revoked};
+use tests::stores::{Row, StoreUnderTest, at, job, minted, new_key};
+use tokio::task::JoinSet;
+
+pub async fn a_minted_key_is_stored_with_its_work_due_at_once(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    assert_eq!(db.rows().await, [minted(&key)]);
+    assert_eq!(db.store.due(at(0), 10).await.unwrap(), [job(key.id, 0)]);
+}
+
+pub async fn an_account_has_one_active_key(db: &StoreUnderTest) {
+    let first = db.mint("acct", at(0)).await;
+    let second = new_key("acct", at(1));
+    assert!(!db.store.insert_key(&second).await.unwrap());
+    assert_eq!(db.rows().await, [minted(&first)], "nothing was stored");
+
+    let other = db.mint("other", at(2)).await;
+    assert_eq!(db.rows().await, [minted(&first), minted(&other)]);
+
+    db.store.revoke_key(&first.account_id, at(3)).await.unwrap();
+    assert!(db.store.insert_key(&second).await.unwrap());
+}
+
+pub async fn of_50_mints_of_an_account_at_once_one_is_stored(db: &StoreUnderTest) {
+    let mut mints = JoinSet::new();
+    for _ in 0..50 {
+        let store = db.store.clone();
+        mints.spawn(async move { store.insert_key(&new_key("acct", at(0))).await.unwrap() });
+    }
+    let stored = mints.join_all().await.into_iter().filter(|stored| *stored);
+    assert_eq!(stored.count(), 1);
+    assert_eq!(db.rows().await.len(), 1);
+}
+
+pub async fn a_key_that_exists_is_refused_as_an_error(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let same_hash = NewKey {
+        key_hash: key.key_hash,
+        ..new_key("other", at(1))
+    };
+    let same_id = NewKey {
+        id: key.id,
+        ..new_key("other", at(1))
+    };
+    for copy in [same_hash, same_id] {
+        let refused = db.store.insert_key(&copy).await.unwrap_err();
+        assert!(!refused.is_transient(), "{refused}");
+    }
+    assert_eq!(db.rows().await, [minted(&key)]);
+}
+
+pub async fn the_active_key_is_shown_as_it_is(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let of = |account: &str| AccountId::parse(account).unwrap();
+    let shown = db.store.active_key(&of("acct")).await.unwrap().unwrap();
+    assert_eq!(shown.id, key.id);
+    assert_eq!(shown.account_id, key.account_id);
+    assert_eq!(shown.key_prefix, key.key_prefix);
+    assert_eq!(
+        (shown.has_webhook, shown.svix_app_id, shown.attempts),
+        (false, None, 0)
+    );
+    assert_eq!((shown.last_used_at, shown.failed_at), (None, None));
+    assert_eq!(
+        (shown.created_at, shown.next_attempt_at),
+        (at(0), Some(at(0)))
+    );
+    assert!(db.store.active_key(&of("other")).await.unwrap().is_none());
+
+    db.store.revoke_key(&of("acct"), at(1)).await.unwrap();
+    assert!(db.store.active_key(&of("acct")).await.unwrap().is_none());
+}
+
+pub async fn a_key_is_found_by_its_hash_only_while_active(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let other = db.mint("other", at(0)).await;
+    let find = async |hash| {
+        let found = db.store.key_by_hash(&hash).await.unwrap();
+        found.map(|found| (found.id, found.key_prefix))
+    };
+    let expected = (key.id, key.key_prefix.clone());
+    assert_eq!(find(key.key_hash).await, Some(expected));
+    assert_eq!(find(KeyHash::of(b"another key")).await, None);
+
+    db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
+    assert_eq!(find(key.key_hash).await, None);
+    assert!(find(other.key_hash).await.is_some());
+}
+
+pub async fn revoking_keeps_the_row_and_drops_its_work(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let other = db.mint("other", at(0)).await;
+    db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+    db.store.revoke_key(&key.account_id, at(5)).await.unwrap();
+    let revoked = Row {
+        is_active: false,
+        revoked_at: Some(at(5)),
+        attempts: 1,
+        next_attempt_at: None,
+        leased_until: None,
+        ..minted(&key)
+    };
+    assert_eq!(db.rows().await, [revoked, minted(&other)]);
+    let due = db.store.due(at(1000), 10).await.unwrap();
+    assert_eq!(due, [job(other.id, 0)]);
+}
+
+pub async fn revoking_again_changes_nothing(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let revoke = async |now| db.store.revoke_key(&key.account_id, now).await.unwrap();
+    let revoked = Revoked {
+        id: key.id,
+        svix_app_id: None,
+    };
+    assert_eq!(revoke(at(1)).await, Some(revoked));
+    let before = db.rows().await;
+    assert_eq!(revoke(at(2)).await, None);
+    assert_eq!(db.rows().await, before);
+}
+
+pub async fn revoking_tells_the_application(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+    let svix_app_id = "app_1".to_owned();
+    let outcome = Outcome::Provisioned { svix_app_id };
+    db.store.finish(&claim.unwrap(), &outcome).await.unwrap();
+    let revoked = db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
+    assert_eq!(revoked.unwrap().svix_app_id.as_deref(), Some("app_1"));
+}
+
+pub async fn of_50_revocations_at_once_one_revokes(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let mut revocations = JoinSet::new();
+    for _ in 0..50 {
+        let (store, account) = (db.store.clone(), key.account_id.clone());
+        revocations.spawn(async move { store.revoke_key(&account, at(1)).await.unwrap() });
+    }
+    let revoked = revocations.join_all().await;
+    assert_eq!(revoked.into_iter().flatten().count(), 1);
+}
+
+pub async fn touching_notes_the_use_and_nothing_else(db: &StoreUnderTest) {
+    let (key, other) = (db.mint("acct", at(0)).await, db.mint("other", at(0)).await);
+    db.store.touch_key(key.id, at(7)).await.unwrap();
+    let touched = Row {
+        last_used_at: Some(at(7)),
+        ..minted(&key)
+    };
+    assert_eq!(db.rows().await, [touched, minted(&other)]);
+    let unknown = PartnerId::generate();
+    db.store.touch_key(unknown, at(8)).await.unwrap();
+    assert_eq!(db.rows().await.len(), 2);
+}
+
+pub async fn times_read_back_equal_those_written(db: &StoreUnderTest) {
+    // The first microsecond, odd ones, and the last of the year 9999.
+    let instants = [1, 999_999, 1_800_000_000_123_457, 253_402_300_799_999_999];
+    for (i, micros) in instants.into_iter().enumerate() {
+        let instant = Timestamp::from_micros(micros);
+        let key = db.mint(&format!("acct-{i}"), instant).await;
+        db.store.touch_key(key.id, instant).await.unwrap();
+        let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
+        assert_eq!(read.created_at, instant);
+        assert_eq!(read.last_used_at, Some(instant));
+        assert_eq!(read.next_attempt_at, Some(instant));
+    }
+
+    let key = db.mint("failing", at(0)).await;
+    let odd = at(0) + Duration::from_micros(1);
+    let claim = db.store.claim(job(key.id, 0), odd).await.unwrap().unwrap();
+    assert_eq!(claim.created_at, at(0));
+    assert_eq!(db.row(key.id).await.leased_until, Some(odd));
+    let error = String::new();
+    let outcome = Outcome::Failed { at: odd, error };
+    db.store.finish(&claim, &outcome).await.unwrap();
+    let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
+    assert_eq!(read.failed_at, Some(odd));
+}
+
+pub async fn accounts_are_told_apart_by_every_character(db: &StoreUnderTest) {
+    let longest = "🦀".repeat(AccountId::MAX_CHARS);
+    let accounts = [
+        "auth0|名前-Ünïcode-🦀",
+        "jo@example.org",
+        "Jo@example.org",
+        "jo@example.org ",
+        "\u{e9}",   // é, one character
+        "e\u{301}", // é, two
+        "%",
+        "_",
+        "'; DROP TABLE api_partners; --",
+        "\n",
+        "\u{202e}",
+        &longest,
+    ];
+    let mut keys = Vec::new();
+    for account in accounts {
+        keys.push(db.mint(account, at(0)).await);
+    }
+    for key in keys {
+        let shown = db.store.active_key(&key.account_id).await.unwrap().unwrap();
+        assert_eq!(
+            (shown.id, &shown.account_id),
+            (key.id, &key.account_id),
+            "its own"
+        );
+        let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+        assert_eq!(claim.unwrap().account_id, key.account_id);
+        let revoked = db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
+        assert_eq!(revoked.unwrap().id, key.id);
+    }
+}

@@ -1,0 +1,87 @@
+//! What operators are shown.
+
+use shared::store::{Backlog, DeadLetter};
+use tests::stores::{StoreUnderTest, at, job};
+
+use crate::claims::{claim, failed, minted_with, provisioned, retry};
+
+pub async fn the_backlog_of_an_empty_store_is_nothing(db: &StoreUnderTest) {
+    let nothing = Backlog {
+        due: 0,
+        leased: 0,
+        waiting: 0,
+        failed: 0,
+        oldest_due: None,
+    };
+    assert_eq!(db.store.backlog(at(0)).await.unwrap(), nothing);
+}
+
+pub async fn the_backlog_counts_each_row_in_its_state(db: &StoreUnderTest) {
+    for i in 0..2 {
+        minted_with(db, &format!("provisioned-{i}"), &provisioned()).await;
+    }
+    for i in 0..3 {
+        minted_with(db, &format!("failed-{i}"), &failed(at(1))).await;
+    }
+    for i in 0..4 {
+        minted_with(db, &format!("waiting-{i}"), &retry(at(200))).await;
+    }
+    for i in 0..5 {
+        let key = db.mint(&format!("leased-{i}"), at(0)).await;
+        claim(db, job(key.id, 0), at(160)).await;
+    }
+    for i in 0..6 {
+        db.mint(&format!("due-{i}"), at(50 + i)).await;
+    }
+    let revoked = minted_with(db, "revoked", &failed(at(1))).await;
+    let revoke = db.store.revoke_key(&revoked.account_id, at(2)).await;
+    revoke.unwrap();
+
+    let at_100 = Backlog {
+        due: 6,
+        leased: 5,
+        waiting: 4,
+        failed: 3,
+        oldest_due: Some(at(50)),
+    };
+    assert_eq!(db.store.backlog(at(100)).await.unwrap(), at_100);
+    let leases_ran_out = Backlog {
+        due: 11,
+        leased: 0,
+        ..at_100.clone()
+    };
+    assert_eq!(db.store.backlog(at(160)).await.unwrap(), leases_ran_out);
+    let all_due = Backlog {
+        due: 15,
+        leased: 0,
+        waiting: 0,
+        ..at_100
+    };
+    assert_eq!(db.store.backlog(at(200)).await.unwrap(), all_due);
+}
+
+pub async fn dead_letters_are_listed_oldest_first_within_the_limit(db: &StoreUnderTest) {
+    let mut letters = Vec::new();
+    for (i, seconds) in [30, 10, 20].into_iter().enumerate() {
+        let key = minted_with(db, &format!("acct-{i}"), &failed(at(seconds))).await;
+        letters.push(DeadLetter {
+            partner_id: key.id,
+            account_id: key.account_id,
+            attempts: 1,
+            failed_at: at(seconds),
+            last_error: Some("HTTP 422".into()),
+        });
+    }
+    minted_with(db, "waiting", &retry(at(200))).await;
+    minted_with(db, "provisioned", &provisioned()).await;
+    letters.sort_by_key(|letter| letter.failed_at);
+    assert_eq!(db.store.dead_letters(10).await.unwrap(), letters);
+    assert_eq!(db.store.dead_letters(2).await.unwrap(), letters[..2]);
+}
+
+pub async fn revoked_dead_letters_are_not_listed(db: &StoreUnderTest) {
+    let key = minted_with(db, "acct", &failed(at(1))).await;
+    assert_eq!(db.store.dead_letters(10).await.unwrap().len(), 1);
+    db.store.revoke_key(&key.account_id, at(2)).await.unwrap();
+    assert_eq!(db.store.dead_letters(10).await.unwrap(), []);
+}

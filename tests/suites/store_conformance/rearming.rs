@@ -1,0 +1,155 @@
+//! Making work due again, with fresh tries and the fence kept.
+
+use std::collections::HashSet;
+
+use shared::ids::PartnerId;
+use shared::store::{Job, NewKey, Retry};
+use tests::stores::{Row, StoreUnderTest, at, job, minted};
+
+use crate::claims::{claim, failed, minted_with, provisioned, retry};
+
+/// One row in each state; its id by the name of the state, as of `at(100)`.
+async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, PartnerId)> {
+    let due = db.mint("due", at(0)).await;
+    let leased = db.mint("leased", at(0)).await;
+    claim(db, job(leased.id, 0), at(160)).await;
+    let revoked = minted_with(db, "revoked", &failed(at(1))).await;
+    db.store
+        .revoke_key(&revoked.account_id, at(2))
+        .await
+        .unwrap();
+    let gone = minted_with(db, "gone", &provisioned()).await;
+    db.store.revoke_key(&gone.account_id, at(2)).await.unwrap();
+    vec![
+        ("due", due.id),
+        ("leased", leased.id),
+        ("waiting", minted_with(db, "waiting", &retry(at(200))).await.id),
+        ("provisioned", minted_with(db, "provisioned", &provisioned()).await.id),
+        ("failed", minted_with(db, "failed", &failed(at(1))).await.id),
+        ("revoked dead letter", revoked.id),
+        ("revoked provisioned", gone.id),
+        ("unknown", PartnerId::generate()),
+    ]
+}
+
+/// The row is due as of `at(100)`, its tries counted from here, and its first
+/// attempt can be made.
+async fn is_armed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i32) {
+    assert_eq!(sent, job(key.id, attempts), "attempts never go back");
+    let mut row = db.row(key.id).await;
+    row.last_error = None; // may stay until the next outcome
+    let armed = Row {
+        attempts,
+        armed_at_attempt: attempts,
+        next_attempt_at: Some(at(100)),
+        ..minted(key)
+    };
+    assert_eq!(row, armed);
+    assert_eq!(db.store.due(at(100), 10).await.unwrap(), [sent]);
+    let claim = claim(db, sent, at(160)).await;
+    assert_eq!((claim.attempt, claim.tries), (attempts + 1, 1));
+    assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
+}
+
+pub async fn a_provisioned_key_is_provisioned_again_with_fresh_tries(db: &StoreUnderTest) {
+    let key = minted_with(db, "acct", &provisioned()).await;
+    let sent = db.store.reprovision(key.id, at(100)).await.unwrap();
+    is_armed(db, &key, sent.unwrap(), 1).await;
+    let sent = db.store.reprovision(key.id, at(100)).await.unwrap();
+    is_armed(db, &key, sent.unwrap(), 2).await;
+}
+
+pub async fn what_is_not_provisioned_is_not_provisioned_again(db: &StoreUnderTest) {
+    let rows = one_of_each(db).await;
+    let before = db.rows().await;
+    for (state, id) in rows.into_iter().filter(|(state, _)| *state != "provisioned") {
+        let sent = db.store.reprovision(id, at(100)).await.unwrap();
+        assert_eq!(sent, None, "{state}");
+    }
+    assert_eq!(db.rows().await, before);
+}
+
+pub async fn a_claim_from_before_the_rearming_writes_nothing(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    let old = claim(db, job(key.id, 0), at(60)).await;
+    assert!(db.store.finish(&old, &provisioned()).await.unwrap());
+    db.store.reprovision(key.id, at(1)).await.unwrap().unwrap();
+    let before = db.rows().await;
+    assert!(!db.store.finish(&old, &provisioned()).await.unwrap());
+    assert_eq!(db.rows().await, before);
+}
+
+pub async fn one_dead_letter_is_retried_with_fresh_tries(db: &StoreUnderTest) {
+    let key = minted_with(db, "acct", &failed(at(1))).await;
+    let sent = db.store.retry(Retry::One(key.id), at(100), 1).await.unwrap();
+    is_armed(db, &key, sent[0], 1).await;
+}
+
+pub async fn one_waiting_row_is_retried_at_once(db: &StoreUnderTest) {
+    let key = minted_with(db, "acct", &retry(at(5000))).await;
+    let sent = db.store.retry(Retry::One(key.id), at(100), 1).await.unwrap();
+    is_armed(db, &key, sent[0], 1).await;
+}
+
+pub async fn one_row_that_is_no_dead_letter_and_does_not_wait_is_left_alone(db: &StoreUnderTest) {
+    let rows = one_of_each(db).await;
+    let before = db.rows().await;
+    for (state, id) in rows {
+        if !["failed", "waiting"].contains(&state) {
+            let sent = db.store.retry(Retry::One(id), at(100), 1).await.unwrap();
+            assert_eq!(sent, [], "{state}");
+        }
+    }
+    assert_eq!(db.rows().await, before);
+}
+
+pub async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_is_left(
+    db: &StoreUnderTest,
+) {
+    let others = one_of_each(db).await;
+    let mut letters = vec![(1, others[4].1)];
+    for (i, seconds) in [40, 20, 50, 30].into_iter().enumerate() {
+        let key = minted_with(db, &format!("acct-{i}"), &failed(at(seconds))).await;
+        letters.push((seconds, key.id));
+    }
+    letters.sort_unstable();
+
+    for oldest in letters.chunks(2) {
+        let sent = db.store.retry(Retry::Failed, at(100), 2).await.unwrap();
+        let sent: HashSet<Job> = sent.into_iter().collect();
+        let oldest = oldest.iter().map(|(_, id)| job(*id, 1));
+        assert_eq!(sent, oldest.collect());
+    }
+    let sent = db.store.retry(Retry::Failed, at(100), 2).await.unwrap();
+    assert_eq!(sent, [], "none is left");
+    let armed = db.rows().await.into_iter();
+    let armed = armed.filter(|row| row.next_attempt_at == Some(at(100)));
+    assert_eq!(armed.count(), letters.len(), "and nothing else was touched");
+}
+
+pub async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(db: &StoreUnderTest) {
+    let others = one_of_each(db).await;
+    let mut waiting = HashSet::from([job(others[2].1, 1)]);
+    for i in 0..4 {
+        let key = minted_with(db, &format!("acct-{i}"), &retry(at(300))).await;
+        waiting.insert(job(key.id, 1));
+    }
+    let mut sent = HashSet::new();
+    for expected in [2, 2, 1, 0] {
+        let jobs = db.store.retry(Retry::Waiting, at(100), 2).await.unwrap();
+        assert_eq!(jobs.len(), expected);
+        sent.extend(jobs);
+    }
+    assert_eq!(sent, waiting);
+    for job in sent {
+        assert_eq!(claim(db, job, at(160)).await.tries, 1);
+    }
+}
+
+pub async fn a_key_minted_after_a_dead_letter_was_revoked_starts_afresh(db: &StoreUnderTest) {
+    let dead = minted_with(db, "acct", &failed(at(1))).await;
+    db.store.revoke_key(&dead.account_id, at(2)).await.unwrap();
+    let key = db.mint("acct", at(100)).await;
+    is_armed(db, &key, job(key.id, 0), 0).await;
+    assert!(db.row(dead.id).await.failed_at.is_some(), "kept, for audit");
+}

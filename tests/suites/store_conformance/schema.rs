@@ -1,0 +1,61 @@
+//! The schema: migrating to it, and noticing that it is not there.
+
+use std::sync::Arc;
+
+use tests::stores::{StoreUnderTest, at, minted};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+pub async fn migrating_again_keeps_what_is_there(db: &StoreUnderTest) {
+    let key = db.mint("acct", at(0)).await;
+    for _ in 0..3 {
+        db.store.migrate().await.unwrap();
+    }
+    assert_eq!(db.rows().await, [minted(&key)]);
+}
+
+pub async fn several_processes_may_migrate_at_once(db: &StoreUnderTest) {
+    const PROCESSES: usize = 8;
+    for _ in 0..5 {
+        let empty = StoreUnderTest::empty(db.database).await;
+        let (mut migrations, together) = (JoinSet::new(), Arc::new(Barrier::new(PROCESSES)));
+        for _ in 0..PROCESSES {
+            let (store, together) = (empty.another().await, together.clone());
+            migrations.spawn(async move {
+                together.wait().await;
+                store.migrate().await
+            });
+        }
+        for migrated in migrations.join_all().await {
+            migrated.unwrap();
+        }
+        empty.store.ping().await.unwrap();
+        empty.mint("acct", at(0)).await;
+    }
+}
+
+pub async fn a_database_without_our_schema_does_not_answer_the_ping(db: &StoreUnderTest) {
+    db.store.ping().await.unwrap();
+    let empty = StoreUnderTest::empty(db.database).await;
+    assert!(empty.store.ping().await.is_err());
+    empty.store.migrate().await.unwrap();
+    empty.store.ping().await.unwrap();
+}
+
+pub async fn a_database_that_lacks_a_table_does_not_answer_the_ping(db: &StoreUnderTest) {
+    db.execute("DROP TABLE sessions").await;
+    assert!(db.store.ping().await.is_err());
+    let other = StoreUnderTest::migrated(db.database).await;
+    other.execute("DROP TABLE api_partners").await;
+    assert!(other.store.ping().await.is_err());
+}
+
+pub async fn one_process_sees_what_another_wrote(db: &StoreUnderTest) {
+    let another = db.another().await;
+    let key = db.mint("acct", at(0)).await;
+    let seen = another.active_key(&key.account_id).await.unwrap();
+    assert_eq!(seen.unwrap().id, key.id);
+    another.revoke_key(&key.account_id, at(1)).await.unwrap();
+    let seen = db.store.active_key(&key.account_id).await.unwrap();
+    assert!(seen.is_none());
+}

@@ -1,0 +1,64 @@
+//! Sessions.
+
+use std::time::Duration;
+
+use shared::ids::AccountId;
+use shared::session::SessionToken;
+use tests::stores::{StoreUnderTest, at};
+
+async fn session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId) {
+    let (token, account) = (
+        SessionToken::generate().unwrap(),
+        AccountId::parse(account).unwrap(),
+    );
+    let inserted = db
+        .store
+        .insert_session(&token.hash(), &account, at(0), at(100))
+        .await;
+    inserted.unwrap();
+    (token, account)
+}
+
+pub async fn a_session_names_its_account_until_it_expires(db: &StoreUnderTest) {
+    let last = at(100) - Duration::from_micros(1);
+    for account in ["acct", "auth0|名前-🦀"] {
+        let (token, account) = session(db, account).await;
+        let (_another, _) = session(db, account.as_str()).await;
+        let named = async |now| db.store.session_account(&token.hash(), now).await.unwrap();
+        assert_eq!(named(at(0)).await.as_ref(), Some(&account));
+        assert_eq!(named(last).await.as_ref(), Some(&account));
+        assert_eq!(named(at(100)).await, None);
+    }
+}
+
+pub async fn a_revoked_session_names_nobody(db: &StoreUnderTest) {
+    let (revoked, _) = session(db, "revoked").await;
+    let (other, account) = session(db, "other").await;
+    let revoke = "UPDATE sessions SET revoked_at = created_at WHERE account_id = 'revoked'";
+    assert_eq!(db.execute(revoke).await, 1);
+    let named = async |token: SessionToken| {
+        let named = db.store.session_account(&token.hash(), at(1)).await;
+        named.unwrap()
+    };
+    assert_eq!(named(revoked).await, None);
+    assert_eq!(named(other).await, Some(account));
+}
+
+pub async fn an_unknown_session_names_nobody(db: &StoreUnderTest) {
+    session(db, "acct").await;
+    let unknown = SessionToken::generate().unwrap().hash();
+    let named = db.store.session_account(&unknown, at(1)).await.unwrap();
+    assert_eq!(named, None);
+}
+
+pub async fn a_session_token_is_stored_once(db: &StoreUnderTest) {
+    let (token, account) = session(db, "acct").await;
+    let other = AccountId::parse("other").unwrap();
+    let again = db
+        .store
+        .insert_session(&token.hash(), &other, at(0), at(100))
+        .await;
+    assert!(!again.unwrap_err().is_transient());
+    let named = db.store.session_account(&token.hash(), at(1)).await.unwrap();
+    assert_eq!(named, Some(account));
+}
