@@ -8,7 +8,10 @@ use anyhow::Context;
 use api::App;
 use clap::{Args, Parser, Subcommand};
 use shared::clock::Clock;
-use shared::config::{Checker, DatabaseArgs, HttpArgs, LogArgs, RedisArgs, SvixArgs};
+use shared::config::{
+    CERTIFICATES_HELP, Checker, DatabaseArgs, HttpArgs, LogArgs, RedisArgs, SvixArgs,
+    check_certificates,
+};
 use shared::ids::AccountId;
 use shared::queue::{RedisQueue, nudge};
 use shared::session::SessionToken;
@@ -18,6 +21,7 @@ use shared::{runtime, telemetry};
 /// Partner API keys over HTTP. Without a command: serves.
 #[derive(Debug, Parser)]
 #[command(name = "api", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = CERTIFICATES_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -126,6 +130,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let redis = args.redis.check(&mut checker);
     let svix = args.svix.check(&mut checker);
     let http = args.http.check(&mut checker);
+    check_certificates(&mut checker);
     let settings = log.zip(database).zip(redis).zip(svix).zip(http);
     let ((((log, database), redis), svix), http) = checker.finish(settings)?;
 

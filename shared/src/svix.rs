@@ -75,7 +75,9 @@ impl SvixError {
             }
             // The SDK's text may quote an answer, so it is sorted, not passed on.
             Error::Generic(text) => {
-                let detail = if text.contains("Connect") {
+                let detail = if text.contains("InvalidCertificate") {
+                    "the certificate is not trusted"
+                } else if text.contains("Connect") {
                     "could not connect"
                 } else if text.contains("hyper") || text.contains("Canceled") {
                     "the connection broke"

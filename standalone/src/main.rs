@@ -13,7 +13,9 @@ use anyhow::Context;
 use api::App;
 use clap::Parser;
 use shared::clock::Clock;
-use shared::config::{Checker, HttpArgs, LogArgs, Secret, SvixArgs, WorkerArgs};
+use shared::config::{
+    CERTIFICATES_HELP, Checker, HttpArgs, LogArgs, Secret, SvixArgs, WorkerArgs, check_certificates,
+};
 use shared::ids::AccountId;
 use shared::queue::{MemoryQueue, nudge};
 use shared::session::SessionToken;
@@ -33,7 +35,7 @@ const DEMO_SESSION: Duration = Duration::from_hours(24);
 
 /// Partner API keys in one process: nothing else to install or start.
 #[derive(Debug, Parser)]
-#[command(name = "standalone", version)]
+#[command(name = "standalone", version, after_help = CERTIFICATES_HELP)]
 struct Cli {
     /// Directory of the database; made if it is not there
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "data")]
@@ -66,6 +68,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let http = cli.http.check(&mut checker);
     let concurrency = cli.worker.check(&mut checker);
     let own_svix = cli.svix.is_set().then(|| cli.svix.check(&mut checker));
+    check_certificates(&mut checker);
     let settings = log.zip(http).zip(concurrency);
     let ((log, http), concurrency) = checker.finish(settings)?;
     telemetry::init(log);

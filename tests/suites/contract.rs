@@ -1,6 +1,7 @@
 //! The contract of the four operations: every status, its exact body and headers.
 //! The client holds each answer against the document besides.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used)] // a panic is a failed test
 
 #[path = "contract/database_down.rs"]
 mod database_down;

@@ -1,1 +1,135 @@
-//! To come.
+//! Work that was given up: shown, re-armed by an operator, or by the account.
+#![allow(missing_docs)]
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::ids::AccountId;
+use standalone::svix_simulator::{Fault, Pattern};
+use tests::{Deployment, Process, eventually};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn worker(deployment: &Deployment, args: &[&str]) -> (bool, String, String) {
+    let process = Process::start(deployment.dir(), "worker", args, &deployment.env());
+    let (status, output, log) = process.run().await;
+    (status.success(), output, log)
+}
+
+async fn status(deployment: &Deployment) -> Value {
+    let (ok, output, log) = worker(deployment, &["status", "--json"]).await;
+    assert!(ok, "{log}");
+    serde_json::from_str(&output).unwrap()
+}
+
+/// Accounts whose provisioning Svix refused for good, and their sessions.
+async fn dead_letters(deployment: &Deployment, count: usize) -> Vec<String> {
+    let refuse = Fault::Status(422);
+    deployment
+        .svix
+        .fault(Pattern::create(), refuse)
+        .until_cleared();
+    let sessions = deployment.sessions(count).await;
+    for session in &sessions {
+        assert_eq!(deployment.client.create(session).await.status, 201);
+        let shown = || async { deployment.client.show(session).await.body };
+        eventually("a dead letter", SOON, shown, |key| {
+            key["webhook"]["state"] == "needs_attention"
+        })
+        .await;
+    }
+    deployment.svix.clear_faults();
+    sessions
+}
+
+#[tokio::test]
+async fn an_operator_sees_a_dead_letter_and_re_arms_it() {
+    let deployment = Deployment::production(1).await;
+    let sessions = dead_letters(&deployment, 2).await;
+
+    let shown = status(&deployment).await;
+    assert_eq!(shown["database"]["failed"], 2);
+    let letters = shown["database"]["dead_letters"].as_array().unwrap();
+    assert_eq!(letters[0]["attempts"], 1);
+    assert!(letters[0]["last_error"].as_str().unwrap().contains("422"));
+    assert_eq!(shown["redis"]["workers"].as_array().unwrap().len(), 1);
+    let (ok, text, _) = worker(&deployment, &["status"]).await;
+    let id = letters[0]["partner_id"].as_str().unwrap();
+    assert!(ok && text.contains(id) && text.contains("422"), "{text}");
+
+    let (ok, output, log) = worker(&deployment, &["retry", id]).await;
+    assert!(ok, "{log}");
+    assert_eq!(output.trim(), "1 re-armed");
+    deployment.provisioned(&sessions[0], SOON).await;
+    assert_eq!(status(&deployment).await["database"]["failed"], 1);
+
+    let (ok, output, log) = worker(&deployment, &["retry", "--all"]).await;
+    assert!(ok, "{log}");
+    assert_eq!(output.trim(), "1 re-armed");
+    deployment.provisioned(&sessions[1], SOON).await;
+    assert_eq!(status(&deployment).await["database"]["failed"], 0);
+
+    let (ok, _, log) = worker(&deployment, &["retry", id]).await;
+    assert!(
+        !ok && log.contains(id) && log.contains("nothing was changed"),
+        "{log}"
+    );
+    let (ok, _, log) = worker(&deployment, &["retry"]).await;
+    assert!(!ok && log.contains("--all"), "{log}");
+}
+
+#[tokio::test]
+async fn an_account_re_arms_its_own_by_revoking_and_minting_again() {
+    let deployment = Deployment::production(1).await;
+    let session = dead_letters(&deployment, 1).await.remove(0);
+    assert_eq!(deployment.client.revoke(&session).await.status, 200);
+    assert_eq!(deployment.client.create(&session).await.status, 201);
+    deployment.provisioned(&session, SOON).await;
+    assert_eq!(
+        status(&deployment).await["database"]["failed"],
+        0,
+        "the revoked one is history"
+    );
+}
+
+#[tokio::test]
+async fn what_waits_for_a_mended_token_is_re_armed_by_an_operator() {
+    let deployment = Deployment::production(1).await;
+    deployment.svix.set_token(Some("testsk_another"));
+    let session = deployment.session_of("jo@example.org").await;
+    assert_eq!(deployment.client.create(&session).await.status, 201);
+    let account = AccountId::parse("jo@example.org").unwrap();
+    let row = || async {
+        deployment
+            .store
+            .active_key(&account)
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    eventually("it waits", SOON, row, |row| {
+        row.attempts == 1 && row.next_attempt_at.is_some()
+    })
+    .await;
+    let waiting = || async { status(&deployment).await["database"]["waiting"].clone() };
+    eventually("it waits", SOON, waiting, |waiting| *waiting == 1).await;
+
+    deployment.svix.set_token(None);
+    let (ok, output, log) = worker(&deployment, &["retry", "--waiting"]).await;
+    assert!(ok, "{log}");
+    assert_eq!(output.trim(), "1 re-armed");
+    deployment.provisioned(&session, SOON).await;
+}
+
+#[tokio::test]
+async fn status_says_what_it_could_not_reach_and_shows_the_rest() {
+    let mut deployment = Deployment::production(0).await;
+    deployment.in_production_mut().redis.kill().await;
+    let (ok, output, log) = worker(&deployment, &["status", "--json"]).await;
+    assert!(!ok && log.contains("Redis could not be reached"), "{log}");
+    let shown: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(shown["redis"]["reached"], false);
+    assert_eq!(shown["database"]["due"], 0);
+    let (ok, text, _) = worker(&deployment, &["status"]).await;
+    assert!(!ok && text.contains("redis      not reached"), "{text}");
+}

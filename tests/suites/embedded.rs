@@ -1,1 +1,249 @@
-//! To come.
+//! `standalone` by itself: one process, one directory, the Svix simulator inside.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used)] // a panic is a failed test
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use shared::store::SqliteStore;
+use tests::deployment::issue_session;
+use tests::{Client, Process, eventually, scratch};
+use tokio::process::Command;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A running `standalone`, as somebody starts it who read nothing.
+struct Standalone {
+    process: Process,
+    client: Client,
+    store: SqliteStore,
+}
+
+impl Standalone {
+    async fn start(dir: &Path) -> Self {
+        let data = dir.join("data");
+        let args = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+        let mut process = Process::start(dir, "standalone", &args, &[]);
+        let client = Client::new(&process.url().await).await;
+        let store = SqliteStore::open(&data.join("partner-keys.db"))
+            .await
+            .unwrap();
+        Self {
+            process,
+            client,
+            store,
+        }
+    }
+
+    async fn stop(mut self) {
+        self.process.signal("TERM");
+        let status = self.process.ended().await;
+        assert!(status.success(), "{status}: {}", self.process.log());
+    }
+
+    /// A new session of the account.
+    async fn session(&self, account: &str) -> String {
+        issue_session(&self.store, account).await
+    }
+
+    async fn provisioned(&self, session: &str) -> Value {
+        let shown = || async { self.client.show(session).await.body };
+        eventually("has_webhook", SOON, shown, |shown| {
+            shown["has_webhook"] == true
+        })
+        .await
+    }
+
+    /// What the simulator within has.
+    async fn svix(&self) -> Value {
+        let output = self.process.output();
+        let url = output.split("a simulator at ").nth(1).unwrap();
+        let url = url.split(';').next().unwrap();
+        let state = reqwest::get(format!("{url}/_simulator/state"))
+            .await
+            .unwrap();
+        state.json().await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_restart_keeps_keys_webhooks_and_applications() {
+    let dir = scratch();
+    let standalone = Standalone::start(dir.path()).await;
+    let (jo, flo) = (
+        standalone.session("jo").await,
+        standalone.session("flo").await,
+    );
+    let key = standalone.client.create(&jo).await.text("api_key");
+    let shown = standalone.provisioned(&jo).await;
+    let revoked = standalone.client.create(&flo).await.text("api_key");
+    standalone.provisioned(&flo).await;
+    standalone.client.revoke(&flo).await;
+    let applications = standalone.svix().await["applications"].clone();
+    assert_eq!(applications.as_array().unwrap().len(), 2);
+    standalone.stop().await;
+
+    let standalone = Standalone::start(dir.path()).await;
+    assert_eq!(standalone.svix().await["applications"], applications);
+    assert_eq!(standalone.client.show(&jo).await.body, shown);
+    let opened = standalone.client.portal(&key).await;
+    assert_eq!(opened.status, 200);
+    let page = reqwest::get(opened.text("url")).await.unwrap();
+    assert_eq!(page.status(), 200, "the link leads to the simulator's page");
+    standalone
+        .client
+        .portal(&revoked)
+        .await
+        .is_error(401, "unauthorized");
+    standalone
+        .client
+        .create(&jo)
+        .await
+        .is_error(409, "conflict");
+
+    // The second account mints again and finds its application where it was.
+    assert_eq!(standalone.client.create(&flo).await.status, 201);
+    standalone.provisioned(&flo).await;
+    assert_eq!(standalone.svix().await["applications"], applications);
+    standalone.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_between_creation_and_provisioning_loses_nothing() {
+    let dir = scratch();
+    let mut standalone = Standalone::start(dir.path()).await;
+    let session = standalone.session("jo").await;
+    let key = standalone.client.create(&session).await.text("api_key");
+    standalone.process.kill().await;
+
+    let standalone = Standalone::start(dir.path()).await;
+    // The claim of the dead process, had it made one, runs out within a minute.
+    let shown = || async { standalone.client.show(&session).await.body };
+    let minutes = Duration::from_mins(2);
+    eventually("has_webhook", minutes, shown, |shown| {
+        shown["has_webhook"] == true
+    })
+    .await;
+    assert_eq!(standalone.client.portal(&key).await.status, 200);
+}
+
+#[tokio::test]
+async fn webhooks_are_ready_within_a_second_for_each_of_two_accounts() {
+    let dir = scratch();
+    let standalone = Standalone::start(dir.path()).await;
+    let mut links = Vec::new();
+    for account in ["jo@example.org", "auth0|6123"] {
+        let session = standalone.session(account).await;
+        let created = Instant::now();
+        let key = standalone.client.create(&session).await.text("api_key");
+        standalone.provisioned(&session).await;
+        let took = created.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert_eq!(
+            standalone.client.show(&session).await.text("prefix"),
+            key[..24]
+        );
+        links.push(standalone.client.portal(&key).await.text("url"));
+    }
+    assert_ne!(links[0], links[1]);
+    let sessions = standalone.svix().await["portal_sessions"].clone();
+    assert_ne!(sessions[0]["application"], sessions[1]["application"]);
+}
+
+/// The lines of the banner that are for the shell.
+fn commands(banner: &str) -> Vec<&str> {
+    let is_command = |line: &&str| line.starts_with("curl ") || line.starts_with("KEY=");
+    banner.lines().filter(is_command).collect()
+}
+
+#[tokio::test]
+async fn the_printed_lines_work_as_printed() {
+    let dir = scratch();
+    let standalone = Standalone::start(dir.path()).await;
+    let banner = standalone.process.output();
+    assert!(banner.contains(standalone.client.base()));
+    let [create, show, open, revoke] = commands(&banner)[..] else {
+        panic!("not four lines:\n{banner}");
+    };
+    // The function adds the status to what curl says, and is otherwise curl.
+    let script = format!(
+        "curl() {{ command curl --fail-with-body -w '%{{stderr}}status:%{{http_code}} ' \"$@\"; }}
+         {create}
+         until ( {show} ) 2>/dev/null | grep -q '\"has_webhook\":true'; do :; done
+         {show}
+         {open}
+         {revoke}
+         {open}",
+    );
+    let mut bash = Command::new("timeout");
+    bash.args(["60", "bash", "-c", &script]).kill_on_drop(true);
+    let done = bash.output().await.unwrap();
+    let (shown, said) = (
+        String::from_utf8(done.stdout).unwrap(),
+        String::from_utf8(done.stderr).unwrap(),
+    );
+    let statuses: Vec<&str> = said
+        .split("status:")
+        .skip(1)
+        .map(|rest| &rest[..3])
+        .collect();
+    assert_eq!(statuses, ["201", "200", "200", "200", "401"], "{said}");
+    assert!(said.contains("pk_live_"), "the key is shown: {said}");
+    for part in [
+        r#""has_key":true"#,
+        r#"{"url":"http://"#,
+        r#"{"success":true}"#,
+        "unauthorized",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
+    let dir = scratch();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    let data = dir.path().join("data").to_str().unwrap().to_owned();
+    let below = format!("{file}/data");
+    let url = ("SVIX_SERVER_URL", "http://127.0.0.1:1");
+    // Nobody may write in /proc, not even root.
+    let table = [
+        (&*data, Some(url), "SVIX_TOKEN is not set"),
+        (
+            &*data,
+            Some(("SVIX_SERVER_URL", "svix.example")),
+            "SVIX_SERVER_URL is \"svix.example\"",
+        ),
+        (
+            &*data,
+            Some(("WORKER_CONCURRENCY", "many")),
+            "WORKER_CONCURRENCY is \"many\"",
+        ),
+        (file, None, "DATA_DIR: "),
+        (&below, None, "DATA_DIR: "),
+        ("/proc", None, "DATA_DIR: "),
+        ("/proc/data", None, "DATA_DIR: "),
+    ];
+    for (data, variable, message) in table {
+        let mut env = vec![
+            ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
+            ("DATA_DIR", data.to_owned()),
+        ];
+        env.extend(variable.map(|(name, value)| (name, value.to_owned())));
+        let (status, output, log) = Process::start(dir.path(), "standalone", &[], &env)
+            .run()
+            .await;
+        assert_eq!(status.code(), Some(1), "{data}: {log}");
+        assert!(log.contains(message), "{message}: {log}");
+        assert!(message != "DATA_DIR: " || log.contains(data), "{log}");
+        assert_eq!(output, "");
+        assert!(!log.contains("panicked"), "{log}");
+    }
+    assert!(
+        !Path::new(&data).exists(),
+        "settings are checked before anything is made"
+    );
+}

@@ -1,1 +1,251 @@
-//! To come.
+//! The OpenAPI document: committed, served and printed as one, and saying what
+//! the contract says.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used)] // a panic is a failed test
+
+#[path = "openapi/health.rs"]
+mod health;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tests::client::{KEY_PATH, OPERATIONS, PORTAL_PATH};
+use tests::{Deployment, Kind, Plan, Process, scratch};
+
+tests::in_both_deployments! {
+    the_committed_document_is_the_one_served,
+    docs_is_a_page_that_loads_nothing_from_anybody_else,
+}
+
+/// The operations' ids, in the order of [`OPERATIONS`].
+const NAMES: [&str; 4] = [
+    "createPartnerApiKey",
+    "getPartnerApiKey",
+    "deletePartnerApiKey",
+    "getPartnerPortal",
+];
+
+/// What it is in the repository.
+fn committed() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap()
+}
+
+/// The same, as data.
+fn document() -> Value {
+    serde_yaml::from_str(&committed()).unwrap()
+}
+
+async fn get(deployment: &Deployment, path: &str) -> tests::Answer {
+    let client = &deployment.client;
+    let answer = client
+        .send(reqwest::Method::GET, path, |request| request)
+        .await;
+    assert_eq!(answer.status, 200, "{path}");
+    answer
+}
+
+async fn the_committed_document_is_the_one_served(kind: Kind) {
+    let deployment = match kind {
+        Kind::Production => Deployment::planned(Plan::default()).await,
+        Kind::Embedded => Deployment::start(kind).await,
+    };
+    let yaml = get(&deployment, "/openapi.yaml").await;
+    assert!(
+        yaml.text == committed(),
+        "openapi.yaml is old: run `make openapi`"
+    );
+    assert_eq!(
+        yaml.header("content-type"),
+        Some("application/yaml; charset=utf-8")
+    );
+    let json = get(&deployment, "/openapi.json").await;
+    assert_eq!(
+        json.header("content-type"),
+        Some("application/json; charset=utf-8")
+    );
+    assert_eq!(json.body, document());
+}
+
+#[tokio::test]
+async fn the_committed_document_is_the_one_that_the_api_prints() {
+    let dir = scratch();
+    let (status, printed, log) = Process::start(dir.path(), "api", &["openapi"], &[])
+        .run()
+        .await;
+    assert!(status.success(), "{log}");
+    assert!(
+        printed == committed(),
+        "openapi.yaml is old: run `make openapi`"
+    );
+}
+
+#[test]
+fn the_operations_have_their_names_statuses_and_callers() {
+    let document = document();
+    let session = json!([{"SessionBearer": []}, {"SessionCookie": []}]);
+    let statuses: [&[u16]; 4] = [
+        &[201, 401, 403, 409, 413, 500, 503],
+        &[200, 401, 413, 500, 503],
+        &[200, 401, 403, 413, 500, 503],
+        &[200, 401, 404, 413, 500, 502, 503, 504],
+    ];
+    for (((method, path), name), statuses) in OPERATIONS.iter().zip(NAMES).zip(statuses) {
+        let operation = &document["paths"][path][method.as_str().to_lowercase()];
+        assert_eq!(operation["operationId"], name);
+        let documented: BTreeSet<u16> = operation["responses"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|s| s.parse().unwrap())
+            .collect();
+        assert_eq!(documented, statuses.iter().copied().collect(), "{name}");
+        let callers = if *path == PORTAL_PATH {
+            json!([{"PartnerKey": []}])
+        } else {
+            session.clone()
+        };
+        assert_eq!(operation["security"], callers, "{name}");
+        assert!(operation.get("requestBody").is_none() && operation.get("parameters").is_none());
+
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let at = format!("{name} {status}");
+            assert_eq!(
+                response["headers"]["X-Request-Id"]["required"], true,
+                "{at}"
+            );
+            let needs = match status.as_str() {
+                "401" => Some("WWW-Authenticate"),
+                "503" => Some("Retry-After"),
+                _ => None,
+            };
+            if let Some(header) = needs {
+                assert_eq!(response["headers"][header]["required"], true, "{at}");
+            }
+            let schema = &response["content"]["application/json"]["schema"]["$ref"];
+            let is_error = schema == "#/components/schemas/Error";
+            assert_eq!(is_error, status.as_str() >= "400", "{at}: {schema}");
+        }
+    }
+    assert_eq!(document["paths"].as_object().unwrap().len(), 2);
+    assert_eq!(document["paths"][KEY_PATH].as_object().unwrap().len(), 3);
+}
+
+#[test]
+fn the_shapes_are_told_apart_by_constants_and_every_reference_leads_somewhere() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let shapes = schemas["PartnerApiKey"]["oneOf"].as_array().unwrap();
+    let constants = shapes.iter().map(|shape| {
+        let name = shape["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        let shape = &schemas[name];
+        let required: BTreeSet<&str> = shape["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r.as_str().unwrap())
+            .collect();
+        (shape["properties"]["has_key"]["enum"].clone(), required)
+    });
+    let expected = [
+        (json!([false]), BTreeSet::from(["has_key"])),
+        (
+            json!([true]),
+            BTreeSet::from(["has_key", "prefix", "has_webhook", "created_at"]),
+        ),
+    ];
+    assert_eq!(constants.collect::<Vec<_>>(), expected);
+    assert_eq!(schemas["NoKey"]["properties"].as_object().unwrap().len(), 1);
+    assert_eq!(
+        schemas["ActiveKey"]["properties"]["created_at"]["format"],
+        "date-time"
+    );
+    assert_eq!(
+        schemas["CreatedKey"]["required"],
+        json!(["api_key", "prefix", "message"])
+    );
+    assert_eq!(
+        schemas["RevokedKey"]["properties"]["success"]["enum"],
+        json!([true])
+    );
+    assert_eq!(schemas["Portal"]["required"], json!(["url"]));
+    let detail = json!(["code", "message", "request_id"]);
+    assert_eq!(schemas["ErrorDetail"]["required"], detail);
+
+    let mut references = Vec::new();
+    collect_references(&document, &mut references);
+    assert!(references.len() >= shapes.len());
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+fn collect_references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str));
+            members
+                .values()
+                .for_each(|value| collect_references(value, found));
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_references(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_ways_in_are_two_for_sessions_and_one_for_partner_keys() {
+    let document = document();
+    let schemes = document["components"]["securitySchemes"]
+        .as_object()
+        .unwrap();
+    let kinds = schemes.iter().map(|(name, scheme)| {
+        let text = |member: &str| scheme[member].as_str().unwrap_or_default().to_owned();
+        (
+            name.as_str(),
+            [text("type"), text("scheme"), text("in"), text("name")],
+        )
+    });
+    let expected = [
+        ("PartnerKey", ["http", "bearer", "", ""]),
+        ("SessionBearer", ["http", "bearer", "", ""]),
+        ("SessionCookie", ["apiKey", "", "cookie", "session"]),
+    ];
+    assert_eq!(
+        kinds.collect::<Vec<_>>(),
+        expected.map(|(name, kind)| (name, kind.map(str::to_owned)))
+    );
+}
+
+/// The page holds all that it needs, and the browser is told to fetch nothing
+/// else, whatever the scripts in it would like to.
+async fn docs_is_a_page_that_loads_nothing_from_anybody_else(kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    let docs = get(&deployment, "/docs").await;
+    assert_eq!(
+        docs.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    for name in NAMES {
+        assert!(docs.text.contains(name), "{name}");
+    }
+
+    let policy = docs.header("content-security-policy").unwrap();
+    let directives: Vec<&str> = policy.split(';').map(str::trim).collect();
+    assert!(
+        directives
+            .iter()
+            .any(|directive| directive.starts_with("default-src "))
+    );
+    for source in directives
+        .iter()
+        .flat_map(|directive| directive.split(' ').skip(1))
+    {
+        let own = ["'self'", "'none'", "'unsafe-inline'", "data:", "blob:"];
+        assert!(own.contains(&source), "{source} in {policy}");
+    }
+    let markup = docs.text.split("<script charset").next().unwrap();
+    assert!(!markup.contains("src=") && !markup.contains("<link"));
+}

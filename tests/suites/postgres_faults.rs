@@ -1,1 +1,154 @@
-//! To come.
+//! PostgreSQL restarts, stops, hangs under load: 503 promptly and in the error
+//! shape, nothing half done, recovery without a restart of anything.
+#![allow(missing_docs)]
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::Connection;
+use tests::load::Mint;
+use tests::{Deployment, Load, Plan, PrivatePostgres, eventually};
+
+/// The longest that anybody is kept waiting for a database.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Each answer is 201, or a prompt 503 that says when to come again.
+#[track_caller]
+fn created_or_told_to_come_again(mints: &[Mint]) -> usize {
+    for mint in mints {
+        assert!(mint.took < PROMPT, "{:?}", mint.took);
+        if mint.answer.status != 201 {
+            mint.answer.is_error(503, "unavailable");
+            assert!(mint.answer.header("retry-after").is_some());
+        }
+    }
+    mints
+        .iter()
+        .filter(|mint| mint.answer.status == 503)
+        .count()
+}
+
+/// A mint that was answered 503 left nothing, or a key that GET shows; repeating
+/// it never makes a second one.
+async fn repeating_what_failed_is_safe(deployment: &Deployment, mints: &[Mint]) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for mint in mints.iter().filter(|mint| mint.answer.status == 503) {
+        let before = deployment.client.show(&mint.session).await.body;
+        let again = deployment.client.create(&mint.session).await;
+        let expected = if before["has_key"] == true { 409 } else { 201 };
+        assert_eq!(again.status, expected, "{before}");
+        *seen
+            .entry(if expected == 409 { "kept" } else { "nothing" })
+            .or_default() += 1;
+        let after = deployment.client.show(&mint.session).await.body;
+        assert_eq!(after["has_key"], true);
+        assert_eq!(deployment.client.revoke(&mint.session).await.status, 200);
+        assert_eq!(
+            deployment.client.show(&mint.session).await.text,
+            r#"{"has_key":false}"#
+        );
+    }
+    println!("of the mints that were answered 503: {seen:?}");
+}
+
+async fn deployed() -> (PrivatePostgres, Deployment) {
+    let postgres = PrivatePostgres::start().await;
+    let database = Some(postgres.migrated().await);
+    let deployment = Deployment::planned(Plan {
+        database,
+        workers: 1,
+        ..Plan::default()
+    })
+    .await;
+    (postgres, deployment)
+}
+
+async fn nothing_is_lost_when(what: &str, fault: impl AsyncFnOnce(&mut PrivatePostgres, &Load)) {
+    let (mut postgres, mut deployment) = deployed().await;
+    let load = Load::start(&deployment, 4000).await;
+    load.answers(50).await;
+    fault(&mut postgres, &load).await;
+
+    let ready = || async {
+        deployment
+            .client
+            .send(reqwest::Method::GET, "/healthz", |r| r)
+            .await
+            .status
+    };
+    eventually("the api lives", PROMPT, ready, |status| *status == 200).await;
+    load.answers(50).await;
+    let mints = load.stop().await;
+    let refused = created_or_told_to_come_again(&mints);
+    assert!(refused > 0, "the fault was not seen");
+    assert_eq!(mints.last().unwrap().answer.status, 201, "it recovered");
+    repeating_what_failed_is_safe(&deployment, &mints).await;
+    deployment.all_provisioned(Duration::from_secs(90)).await; // a lease may have to run out
+    println!(
+        "{what}: {} mints, {refused} of them 503, each within {PROMPT:?}",
+        mints.len()
+    );
+    assert!(deployment.server.is_running());
+    assert!(deployment.in_production_mut().workers[0].is_running());
+}
+
+async fn recovered(load: &Load) {
+    // Until then the load is answered 503.
+    load.answers(100).await;
+}
+
+#[tokio::test]
+async fn postgres_is_restarted_under_load() {
+    nothing_is_lost_when("restarted", async |postgres, load| {
+        postgres.restart().await;
+        recovered(load).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn postgres_crashes_under_load() {
+    nothing_is_lost_when("crashed", async |postgres, load| {
+        postgres.kill().await;
+        load.answers(20).await;
+        postgres.restart().await;
+        recovered(load).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn postgres_is_stopped_for_twenty_seconds() {
+    nothing_is_lost_when("stopped for 20 s", async |postgres, load| {
+        postgres.stop().await;
+        tokio::time::sleep(Duration::from_secs(20)).await; // the length of the fault
+        postgres.restart().await;
+        recovered(load).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn postgres_freezes() {
+    nothing_is_lost_when("frozen for 8 s", async |postgres, load| {
+        postgres.signal("STOP");
+        tokio::time::sleep(Duration::from_secs(8)).await; // the length of the fault
+        postgres.signal("CONT");
+        recovered(load).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn slow_queries_exhaust_the_pool() {
+    nothing_is_lost_when("every statement blocked for 8 s", async |postgres, load| {
+        let mut blocker = sqlx::PgConnection::connect(&postgres.url()).await.unwrap();
+        let mut lock = blocker.begin().await.unwrap();
+        let statement = "LOCK TABLE api_partners, sessions IN ACCESS EXCLUSIVE MODE";
+        sqlx::query(statement).execute(&mut *lock).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(8)).await; // the length of the fault
+        lock.rollback().await.unwrap();
+        recovered(load).await;
+    })
+    .await;
+}

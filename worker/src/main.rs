@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{RetryArgs, StatusArgs, WorkArgs};
+use shared::config::CERTIFICATES_HELP;
 use shared::runtime;
 
 /// Sets up webhooks behind the scenes. Without a command: works.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = CERTIFICATES_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

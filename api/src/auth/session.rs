@@ -62,8 +62,9 @@ fn presented<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Sourc
 fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     let mut values = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        // By pairs: other cookies of the site may hold what is not text.
+        .filter_map(|pair| std::str::from_utf8(pair).ok())
         .filter_map(|pair| pair.trim().split_once('='))
         .filter(|(given, _)| *given == name)
         .map(|(_, value)| value);
@@ -147,6 +148,16 @@ mod tests {
             (header::COOKIE, "session=two"),
         ]);
         assert_eq!(presented(&malformed, "session"), None);
+    }
+
+    #[test]
+    fn a_neighbouring_cookie_of_any_bytes_does_not_hide_ours() {
+        let line = HeaderValue::from_bytes(b"a=\xff\xfe; session=two; b=\xc3\xa9").unwrap();
+        let headers = [(header::COOKIE, line)].into_iter().collect();
+        assert_eq!(
+            presented(&headers, "session"),
+            Some(("two", Source::Cookie))
+        );
     }
 
     #[test]

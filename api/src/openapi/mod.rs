@@ -1,5 +1,6 @@
 //! The OpenAPI document: made from the operations, served, and committed.
 
+use poem::http::header;
 use poem::web::Html;
 use poem::{Endpoint, IntoEndpoint};
 use poem::{IntoResponse, Response, endpoint::make_sync};
@@ -20,6 +21,12 @@ The dashboard creates, shows and revokes the key of the signed-in account. The p
 backend exchanges the key for a link to the Svix App Portal, where webhook endpoints are \
 managed. Every error has the same shape, `Error`; its `request_id` is also in the \
 `X-Request-Id` header of every response.";
+
+/// What the page of the document may load: nothing from anywhere else. Scalar,
+/// which is in the page, would fetch fonts, and can send what is tried out on the
+/// page, keys included, through a proxy of its makers.
+const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' data: blob:; \
+                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The operations and their document.
 pub struct Service<E> {
@@ -91,7 +98,11 @@ impl<E> Service<E> {
     /// `/docs`: the document as a page.
     pub fn docs(&self) -> impl Endpoint + 'static + use<E> {
         let docs = self.docs.clone();
-        make_sync(move |_| Html(docs.clone()).into_response())
+        make_sync(move |_| {
+            Html(docs.clone())
+                .with_header(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)
+                .into_response()
+        })
     }
 }
 

@@ -4,10 +4,12 @@
 //! together: a wrong start reports every problem at once, each with the
 //! variable's name, what was given (never a secret) and what was expected.
 
+mod certificates;
 mod check;
 mod groups;
 mod secret;
 
+pub use certificates::{CERTIFICATES_HELP, check_certificates};
 pub use check::{Checker, ConfigError};
 pub use groups::{
     DatabaseArgs, HealthArgs, HttpArgs, HttpConfig, LogArgs, RedisArgs, SvixArgs, WorkerArgs,

@@ -56,14 +56,18 @@ fn is_transient(error: &sqlx::Error) -> bool {
 /// PostgreSQL: the classes 08 (connection), 28 (our credentials), 53 (resources),
 /// 57 (shutdown, cancelled by the statement timeout), 58 (its own I/O), and the
 /// single codes 25006 (a read-only standby), 3D000 (no such database), 40001 and
-/// 40P01 (serialization, deadlock) and 55P03 (lock timeout).
+/// 40P01 (serialization, deadlock), 55000 (the database takes no connections:
+/// `ALTER DATABASE … ALLOW_CONNECTIONS false`) and 55P03 (lock timeout).
 /// SQLite: 5 and 6 (busy, locked), 10 (I/O), 13 (full), 14 (cannot open), in the
 /// low byte of an extended code.
 fn is_transient_code(code: &str) -> bool {
     match code.len() {
         5 => {
             matches!(&code[..2], "08" | "28" | "53" | "57" | "58")
-                || matches!(code, "25006" | "3D000" | "40001" | "40P01" | "55P03")
+                || matches!(
+                    code,
+                    "25006" | "3D000" | "40001" | "40P01" | "55000" | "55P03"
+                )
         }
         _ => code
             .parse::<u32>()
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_will_not() {
         for code in [
-            "08006", "57P01", "57014", "53300", "25006", "5", "261", "13",
+            "08006", "57P01", "57014", "53300", "25006", "55000", "5", "261", "13",
         ] {
             assert!(is_transient_code(code), "{code}");
         }

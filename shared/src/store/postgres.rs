@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use super::sql::{self, within_deadline};
@@ -47,11 +47,13 @@ impl PostgresStore {
 
     /// Connects without the statement timeout: a migration takes its time, and
     /// waits for another that is under way.
-    fn pool_to_migrate(&self) -> PgPool {
+    async fn run_migrations(&self) -> Result<(), MigrateError> {
         let options = self.pool.connect_options();
-        let pool = PgPoolOptions::new().max_connections(1);
-        pool.acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with((*options).clone())
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with((*options).clone());
+        MIGRATOR.run(&pool).await
     }
 }
 

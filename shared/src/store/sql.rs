@@ -148,8 +148,8 @@ pub(super) async fn within_deadline<T>(
     }
 }
 
-/// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a
-/// `pool_to_migrate`, and a `MIGRATOR` in scope.
+/// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and
+/// `run_migrations`.
 macro_rules! impl_store {
     ($store:ty) => {
         #[async_trait::async_trait]
@@ -288,7 +288,7 @@ macro_rules! impl_store {
             }
 
             async fn migrate(&self) -> Result<(), StoreError> {
-                Ok(MIGRATOR.run(&self.pool_to_migrate()).await?)
+                Ok(self.run_migrations().await?)
             }
 
             async fn ping(&self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -39,8 +39,12 @@ impl SqliteStore {
         Ok(Self { pool })
     }
 
-    fn pool_to_migrate(&self) -> SqlitePool {
-        self.pool.clone()
+    /// sqlx takes no lock on SQLite while it migrates, so all of it is one
+    /// transaction, which holds the write lock from its beginning.
+    async fn run_migrations(&self) -> Result<(), MigrateError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        MIGRATOR.run_direct(None, &mut *transaction, false).await?;
+        Ok(transaction.commit().await?)
     }
 }
 

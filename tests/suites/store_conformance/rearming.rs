@@ -23,8 +23,14 @@ async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, PartnerId)> {
     vec![
         ("due", due.id),
         ("leased", leased.id),
-        ("waiting", minted_with(db, "waiting", &retry(at(200))).await.id),
-        ("provisioned", minted_with(db, "provisioned", &provisioned()).await.id),
+        (
+            "waiting",
+            minted_with(db, "waiting", &retry(at(200))).await.id,
+        ),
+        (
+            "provisioned",
+            minted_with(db, "provisioned", &provisioned()).await.id,
+        ),
         ("failed", minted_with(db, "failed", &failed(at(1))).await.id),
         ("revoked dead letter", revoked.id),
         ("revoked provisioned", gone.id),
@@ -62,7 +68,10 @@ pub async fn a_provisioned_key_is_provisioned_again_with_fresh_tries(db: &StoreU
 pub async fn what_is_not_provisioned_is_not_provisioned_again(db: &StoreUnderTest) {
     let rows = one_of_each(db).await;
     let before = db.rows().await;
-    for (state, id) in rows.into_iter().filter(|(state, _)| *state != "provisioned") {
+    for (state, id) in rows
+        .into_iter()
+        .filter(|(state, _)| *state != "provisioned")
+    {
         let sent = db.store.reprovision(id, at(100)).await.unwrap();
         assert_eq!(sent, None, "{state}");
     }
@@ -81,13 +90,21 @@ pub async fn a_claim_from_before_the_rearming_writes_nothing(db: &StoreUnderTest
 
 pub async fn one_dead_letter_is_retried_with_fresh_tries(db: &StoreUnderTest) {
     let key = minted_with(db, "acct", &failed(at(1))).await;
-    let sent = db.store.retry(Retry::One(key.id), at(100), 1).await.unwrap();
+    let sent = db
+        .store
+        .retry(Retry::One(key.id), at(100), 1)
+        .await
+        .unwrap();
     is_armed(db, &key, sent[0], 1).await;
 }
 
 pub async fn one_waiting_row_is_retried_at_once(db: &StoreUnderTest) {
     let key = minted_with(db, "acct", &retry(at(5000))).await;
-    let sent = db.store.retry(Retry::One(key.id), at(100), 1).await.unwrap();
+    let sent = db
+        .store
+        .retry(Retry::One(key.id), at(100), 1)
+        .await
+        .unwrap();
     is_armed(db, &key, sent[0], 1).await;
 }
 

@@ -59,6 +59,10 @@ pub async fn a_session_token_is_stored_once(db: &StoreUnderTest) {
         .insert_session(&token.hash(), &other, at(0), at(100))
         .await;
     assert!(!again.unwrap_err().is_transient());
-    let named = db.store.session_account(&token.hash(), at(1)).await.unwrap();
+    let named = db
+        .store
+        .session_account(&token.hash(), at(1))
+        .await
+        .unwrap();
     assert_eq!(named, Some(account));
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use shared::clock::Clock;
-use shared::config::{Checker, DatabaseArgs, HealthArgs, LogArgs, RedisArgs, SvixArgs, WorkerArgs};
+use shared::config::{
+    Checker, DatabaseArgs, HealthArgs, LogArgs, RedisArgs, SvixArgs, WorkerArgs, check_certificates,
+};
 use shared::queue::RedisQueue;
 use shared::store::PostgresStore;
 use shared::{runtime, telemetry};
@@ -44,6 +46,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
     let svix = args.svix.check(&mut checker);
     let concurrency = args.worker.check(&mut checker);
     let health = args.health.check(&mut checker);
+    check_certificates(&mut checker);
     let settings = log
         .zip(database)
         .zip(redis)

@@ -6,13 +6,16 @@
 //!
 //! | what happens out of the box | guard |
 //! |---|---|
-//! | 1. an idle worker stops fetching | `Tick` in the runner; and pushed jobs go to the active list at once ([`PROMOTE`]), whatever the clocks say |
+//! | 1. an idle worker stops fetching | `Tick` in the runner; and pushed jobs go to the active list at once ([`scripts::PROMOTE`]), whatever the clocks say |
 //! | 2. some 8,000 due jobs wedge the queue for good | [`DEPTH_LIMIT`], and [`RedisQueue::shed`] should anything else fill it |
 //! | 3. any Redis error ends the worker for good | the runner restarts it, with backoff |
 //! | 4. a restart under the same name is refused | a fresh name each time; the old one is [retired](RedisQueue::retire) |
 //! | 5. idempotency keys expire at once | not used: a job's id is its content, and the claim decides |
 //! | 6. failed jobs are retried 25 times, whatever is asked | the handler never fails; retries are the row's |
 //! | 7. finished jobs stay for ever | results are not kept, and each job is [settled](RedisQueue::settle) |
+
+mod link;
+mod scripts;
 
 use std::time::Duration;
 
@@ -22,9 +25,10 @@ use apalis_core::task::task_id::TaskId;
 use apalis_redis::{Config, RedisStorage};
 use async_trait::async_trait;
 use futures_util::stream;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, Script};
 
+use self::link::Link;
 use super::{DEPTH_LIMIT, Queue, QueueError};
 use crate::clock::{Clock, Timestamp};
 use crate::store::Job;
@@ -45,40 +49,6 @@ const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// A depth that our own pushes cannot reach, well short of Lua's 8,000.
 const SHED_ABOVE: usize = 4 * DEPTH_LIMIT;
 
-/// Moves what was pushed from the scheduled set to the active list. KEYS: both.
-const PROMOTE: &str = "
-    local ids = redis.call('zrange', KEYS[1], 0, 999)
-    if #ids > 0 then
-        redis.call('rpush', KEYS[2], unpack(ids))
-        redis.call('zrem', KEYS[1], unpack(ids))
-    end
-    return #ids";
-
-/// Forgets a worker and what it had fetched. KEYS: its inflight set, the data
-/// hash, the workers, its metadata; ARGV: the prefix of job metadata, its name.
-const RETIRE: &str = "
-    for _, id in ipairs(redis.call('smembers', KEYS[1])) do
-        redis.call('hdel', KEYS[2], id)
-        redis.call('del', ARGV[1] .. ':' .. id)
-    end
-    redis.call('del', KEYS[1], KEYS[4])
-    redis.call('zrem', KEYS[3], ARGV[2])";
-
-/// Drops up to 1,000 waiting jobs. KEYS: active list, scheduled set, data hash;
-/// ARGV: the prefix of job metadata.
-const SHED: &str = "
-    local ids = redis.call('lpop', KEYS[1], 1000) or {}
-    if #ids == 0 then
-        for i, v in ipairs(redis.call('zpopmin', KEYS[2], 1000)) do
-            if i % 2 == 1 then ids[#ids + 1] = v end
-        end
-    end
-    for _, id in ipairs(ids) do
-        redis.call('hdel', KEYS[3], id)
-        redis.call('del', ARGV[1] .. ':' .. id)
-    end
-    return #ids";
-
 impl From<RedisError> for QueueError {
     fn from(error: RedisError) -> Self {
         Self::Unavailable(error.to_string())
@@ -97,7 +67,7 @@ pub struct LiveWorker {
 /// Jobs in Redis, in apalis-redis's layout.
 #[derive(Clone)]
 pub struct RedisQueue {
-    connection: ConnectionManager,
+    link: Link,
     config: Config,
     clock: Clock,
 }
@@ -106,13 +76,8 @@ impl RedisQueue {
     /// Prepares a connection; it is made when first needed, and made again
     /// whenever it was lost.
     pub fn new(client: redis::Client, clock: Clock) -> Result<Self, QueueError> {
-        let connection = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(2)))
-            .set_response_timeout(Some(Duration::from_secs(2)))
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(500));
         Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(client, connection)?,
+            link: Link::new(client)?,
             config: Config::default()
                 .queue(NAME)
                 .batch_size(16)
@@ -129,7 +94,7 @@ impl RedisQueue {
 
     /// The storage from which a worker takes its jobs.
     pub fn storage(&self) -> RedisStorage<Job> {
-        RedisStorage::new(self.connection.clone()).with_config(self.config.clone())
+        RedisStorage::new(self.link.connection()).with_config(self.config.clone())
     }
 
     /// Removes every trace of a job that a worker took.
@@ -142,24 +107,23 @@ impl RedisQueue {
             .ignore()
             .del(format!("{}:{task_id}", self.config.job_meta_hash()))
             .ignore();
-        let mut connection = self.connection.clone();
-        Ok(pipeline.query_async(&mut connection).await?)
+        let settle = async |mut redis| pipeline.query_async(&mut redis).await;
+        Ok(self.link.with(settle).await?)
     }
 
     /// Forgets a worker that has ended, with what it had fetched and not begun:
     /// those rows are still due, and the sweep sends them again.
     pub async fn retire(&self, worker: &str) -> Result<(), QueueError> {
-        let mut connection = self.connection.clone();
-        Script::new(RETIRE)
-            .key(self.inflight_set(worker))
+        let script = Script::new(scripts::RETIRE);
+        let mut retire = script.key(self.inflight_set(worker));
+        retire
             .key(self.config.job_data_hash())
             .key(self.config.workers_set())
             .key(format!("{NAME}:workers:metadata:{worker}"))
             .arg(self.config.job_meta_hash())
-            .arg(worker)
-            .invoke_async::<()>(&mut connection)
-            .await?;
-        Ok(())
+            .arg(worker);
+        let retire = async |mut redis| retire.invoke_async(&mut redis).await;
+        Ok(self.link.with(retire).await?)
     }
 
     /// Retires the workers not heard of for long, killed ones for instance.
@@ -176,10 +140,9 @@ impl RedisQueue {
 
     /// The workers known to Redis, and when they were last heard of.
     pub async fn workers(&self) -> Result<Vec<LiveWorker>, QueueError> {
-        let mut connection = self.connection.clone();
-        let workers: Vec<(String, i64)> = connection
-            .zrange_withscores(self.config.workers_set(), 0, -1)
-            .await?;
+        let set = self.config.workers_set();
+        let read = async |mut redis: ConnectionManager| redis.zrange_withscores(set, 0, -1).await;
+        let workers: Vec<(String, i64)> = self.link.with(read).await?;
         let live = |(name, seconds)| LiveWorker {
             name,
             last_heartbeat: Timestamp::from_micros(seconds * 1_000_000),
@@ -193,18 +156,17 @@ impl RedisQueue {
     pub async fn shed(&self) -> Result<usize, QueueError> {
         let mut shed = 0;
         if self.depth().await? > SHED_ABOVE {
-            let mut connection = self.connection.clone();
+            let script = Script::new(scripts::SHED);
+            let mut drop_some = script.key(self.config.active_jobs_list());
+            drop_some
+                .key(self.config.scheduled_jobs_set())
+                .key(self.config.job_data_hash())
+                .arg(self.config.job_meta_hash());
             loop {
-                let dropped: usize = Script::new(SHED)
-                    .key(self.config.active_jobs_list())
-                    .key(self.config.scheduled_jobs_set())
-                    .key(self.config.job_data_hash())
-                    .arg(self.config.job_meta_hash())
-                    .invoke_async(&mut connection)
-                    .await?;
-                shed += dropped;
-                if dropped == 0 {
-                    break;
+                let drop_some = async |mut redis| drop_some.invoke_async(&mut redis).await;
+                match self.link.with::<usize>(drop_some).await? {
+                    0 => break,
+                    dropped => shed += dropped,
                 }
             }
         }
@@ -244,23 +206,22 @@ impl Queue for RedisQueue {
                 .map_err(|error| QueueError::Unavailable(error.to_string()))?;
             sent += chunk.len();
 
-            let mut connection = self.connection.clone();
-            Script::new(PROMOTE)
-                .key(self.config.scheduled_jobs_set())
-                .key(self.config.active_jobs_list())
-                .invoke_async::<usize>(&mut connection)
-                .await?;
+            let script = Script::new(scripts::PROMOTE);
+            let mut promote = script.key(self.config.scheduled_jobs_set());
+            promote.key(self.config.active_jobs_list());
+            let promote = async |mut redis| promote.invoke_async::<usize>(&mut redis).await;
+            self.link.with(promote).await?;
         }
         Ok(sent)
     }
 
     async fn depth(&self) -> Result<usize, QueueError> {
-        let mut connection = self.connection.clone();
-        let (active, scheduled): (usize, usize) = redis::pipe()
+        let mut pipeline = redis::pipe();
+        pipeline
             .llen(self.config.active_jobs_list())
-            .zcard(self.config.scheduled_jobs_set())
-            .query_async(&mut connection)
-            .await?;
+            .zcard(self.config.scheduled_jobs_set());
+        let read = async |mut redis| pipeline.query_async(&mut redis).await;
+        let (active, scheduled): (usize, usize) = self.link.with(read).await?;
         Ok(active + scheduled)
     }
 }
