@@ -95,6 +95,14 @@ impl Clock {
         }
     }
 
+    /// A clock that is so much behind the machine's. For tests.
+    #[must_use]
+    pub fn behind(by: Duration) -> Self {
+        let clock = Self::system();
+        clock.ahead.fetch_sub(micros(by), Ordering::SeqCst);
+        clock
+    }
+
     /// Moves this clock, and all its clones, forward. For tests.
     pub fn advance(&self, by: Duration) {
         self.ahead.fetch_add(micros(by), Ordering::SeqCst);

@@ -165,9 +165,17 @@ impl Deployment {
 
     /// Starts one more api, and gives a client of it.
     pub async fn start_api(&self) -> (Process, Client) {
-        let mut api = Process::start(self.dir.path(), "api", &[], &self.env());
+        let mut api = self.start_api_at("127.0.0.1:0").await;
         let client = Client::new(&api.url().await).await;
         (api, client)
+    }
+
+    /// Starts one more api, which listens on this address.
+    pub async fn start_api_at(&self, address: &str) -> Process {
+        let args = ["--listen", address];
+        let mut api = Process::start(self.dir.path(), "api", &args, &self.env());
+        api.url().await;
+        api
     }
 
     /// The variables that production processes are started with.

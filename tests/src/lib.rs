@@ -6,6 +6,7 @@
 #![allow(clippy::missing_panics_doc)] // a helper's panic is a failed test
 #![allow(clippy::unwrap_used)]
 
+pub mod backlog;
 pub mod certificates;
 pub mod client;
 pub mod deployment;

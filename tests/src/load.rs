@@ -40,15 +40,15 @@ impl Load {
     /// accounts, which it makes first.
     pub async fn start(deployment: &Deployment, count: usize) -> Self {
         let sessions = deployment.sessions(count).await;
-        Self::with(vec![deployment.client.clone()], sessions)
+        Self::paced(vec![deployment.client.clone()], sessions, PERIOD)
     }
 
-    /// The same, with these sessions, and clients taking turns.
-    pub fn with(clients: Vec<Client>, sessions: Vec<String>) -> Self {
+    /// The same with these sessions, at this pace, the clients taking turns.
+    pub fn paced(clients: Vec<Client>, sessions: Vec<String>, pace: Duration) -> Self {
         let (minted, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
         let (results, stopped) = (Arc::clone(&minted), stop.clone());
         let feeder = tokio::spawn(async move {
-            let mut ticks = interval(PERIOD);
+            let mut ticks = interval(pace);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             let mints = TaskTracker::new();
             for (session, client) in sessions.into_iter().zip(clients.iter().cycle()) {
@@ -96,6 +96,11 @@ impl Load {
     /// Stops, waits for the last answer, and gives all of them.
     pub async fn stop(self) -> Vec<Mint> {
         self.stop.cancel();
+        self.finish().await
+    }
+
+    /// Waits until every account has its answer, and gives all of them.
+    pub async fn finish(self) -> Vec<Mint> {
         self.feeder.await.unwrap();
         std::mem::take(&mut *self.minted.lock().unwrap())
     }

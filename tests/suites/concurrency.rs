@@ -69,9 +69,9 @@ async fn of_fifty_creations_at_once_one_succeeds(kind: Kind) {
         let (created, refused): (Vec<_>, Vec<_>) =
             answers.iter().partition(|answer| answer.status == 201);
         assert_eq!((created.len(), refused.len()), (1, 49));
-        refused.iter().for_each(|refused| {
+        for refused in refused {
             refused.is_error(409, "conflict");
-        });
+        }
         let rows = fleet.deployment.rows(&account).await;
         assert!(rows.len() == 1 && rows[0].is_active, "{rows:?}");
         for client in &fleet.clients {

@@ -1,1 +1,239 @@
-//! To come.
+//! Settings: what is missing or wrong is named before anything starts, and no
+//! secret is ever shown.
+#![allow(missing_docs)]
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tests::process::binary;
+
+#[path = "settings/commands.rs"]
+mod commands;
+#[path = "settings/help.rs"]
+mod help;
+#[path = "settings/listen.rs"]
+mod listen;
+
+/// What has no business in any output.
+const PASSWORD: &str = "hunter2";
+
+/// Settings with which the binaries start; nothing is there, which they must stand.
+const GOOD: [(&str, &str); 4] = [
+    ("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/none"),
+    ("REDIS_URL", "redis://:hunter2@127.0.0.1:1/"),
+    ("SVIX_TOKEN", "testsk_hunter2"),
+    ("LISTEN_ADDR", "127.0.0.1:0"),
+];
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs a binary with exactly these variables to its end, which must come soon.
+/// What it says never has the password in it.
+async fn run(name: &str, args: &[&str], env: &[(&str, &str)]) -> Ended {
+    let dir = tests::scratch();
+    let mut command = tokio::process::Command::new(binary(name));
+    command.args(args).env_clear().envs(env.iter().copied());
+    command.current_dir(dir.path()).stdin(Stdio::null());
+    let started = Instant::now();
+    let output = tokio::time::timeout(Duration::from_secs(20), command.kill_on_drop(true).output());
+    let output = output.await.expect("it runs on").unwrap();
+    // A second or so; more where the machine is busy with other tests.
+    assert!(started.elapsed() < Duration::from_secs(10), "{output:?}");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let ended = Ended {
+        code: output.status.code().expect("it was not killed"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
+    assert!(!ended.stdout.contains(PASSWORD), "{ended:?}");
+    assert!(!ended.stderr.contains(PASSWORD), "{ended:?}");
+    ended
+}
+
+/// The good settings, but for this one.
+fn with<'a>(variable: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut env = Vec::from(GOOD);
+    env.retain(|(name, _)| *name != variable);
+    env.push((variable, value));
+    env
+}
+
+impl Ended {
+    /// It refused to start, with one line for each problem and nothing else.
+    #[track_caller]
+    fn refused(&self, name: &str, problems: &[&str]) {
+        assert_eq!(self.code, 1, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        let mut lines = self.stderr.lines();
+        let head = format!("{name}: the settings are wrong:");
+        assert_eq!(lines.next(), Some(&*head), "{self:?}");
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), problems.len(), "{self:?}");
+        for problem in problems {
+            let matching = lines.iter().filter(|line| line.contains(problem));
+            assert_eq!(matching.count(), 1, "{problem}: {self:?}");
+        }
+        for line in lines {
+            let (_, expected) = line.split_once("; expected ").expect(line);
+            assert!(expected.len() > 5, "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_required_and_missing_is_named_all_at_once() {
+    let missing = [
+        "  DATABASE_URL is not set; expected a PostgreSQL URL",
+        "  REDIS_URL is not set; expected a Redis URL",
+        "  SVIX_TOKEN is not set; expected a Svix API token",
+    ];
+    for name in ["api", "worker"] {
+        run(name, &[], &[]).await.refused(name, &missing);
+        // As `FOO=` in a file: empty means not set.
+        let empty = [("DATABASE_URL", ""), ("REDIS_URL", ""), ("SVIX_TOKEN", "")];
+        run(name, &[], &empty).await.refused(name, &missing);
+    }
+    // A server of one's own, and no token for it.
+    let svix = [("SVIX_SERVER_URL", "http://127.0.0.1:1")];
+    let ended = run("standalone", &[], &svix).await;
+    ended.refused("standalone", &missing[2..]);
+    for command in [&["migrate"][..], &["session", "issue", "--account", "a"]] {
+        run("api", command, &[]).await.refused("api", &missing[..1]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
+    let common = [
+        ("RUST_LOG", "a=b=c", "a tracing filter"),
+        ("LOG_FORMAT", "xml", "human or json"),
+    ];
+    let store = [("DATABASE_MAX_CONNECTIONS", "0", "a whole number from 1 to")];
+    let svix = [
+        (
+            "SVIX_SERVER_URL",
+            "ftp://svix.example",
+            "an http:// or https:// URL",
+        ),
+        (
+            "SVIX_SERVER_URL",
+            "svix.example",
+            "an http:// or https:// URL",
+        ),
+        (
+            "SVIX_SERVER_URL",
+            "http://svix.example/?a=b",
+            "an http:// or https:// URL",
+        ),
+    ];
+    let http = [
+        ("LISTEN_ADDR", "localhost", "an address and a port"),
+        ("PORT", "70000", "a port, 0 to 65535"),
+        ("SESSION_COOKIE", "a b", "a cookie name"),
+        (
+            "ALLOWED_ORIGINS",
+            "dashboard.example.com",
+            "origins separated by commas",
+        ),
+        (
+            "ALLOWED_ORIGINS",
+            "https://a.example,",
+            "origins separated by commas",
+        ),
+    ];
+    let work = [
+        ("WORKER_CONCURRENCY", "many", "a whole number from 1 to"),
+        ("WORKER_CONCURRENCY", "0", "a whole number from 1 to"),
+        ("WORKER_CONCURRENCY", "-1", "a whole number from 1 to"),
+    ];
+    let health = [("HEALTH_ADDR", "9000", "an address and a port")];
+    let cases = [
+        ("api", [&common[..], &store, &svix, &http].concat()),
+        (
+            "worker",
+            [&common[..], &store, &svix, &work, &health].concat(),
+        ),
+        ("standalone", [&common[..], &svix, &http, &work].concat()),
+    ];
+    for (name, wrong) in cases {
+        for (variable, given, expected) in wrong {
+            let ended = run(name, &[], &with(variable, given)).await;
+            let problem = format!("  {variable} is {given:?}; expected {expected}");
+            ended.refused(name, &[&problem]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_named_and_not_shown() {
+    let wrong = [
+        ("DATABASE_URL", "mysql://user:hunter2@localhost/db"),
+        ("DATABASE_URL", "postgres://user:hunter2@localhost:port/db"),
+        (
+            "DATABASE_URL",
+            "postgres://user:hunter2@localhost/db?sslmode=hunter2",
+        ),
+        ("DATABASE_URL", "hunter2"),
+        ("REDIS_URL", "http://:hunter2@localhost/"),
+        ("REDIS_URL", "redis://:hunter2@localhost:port/"),
+        ("REDIS_URL", "redis://:hunter2@localhost/hunter2"),
+        ("SVIX_TOKEN", "testsk hunter2"),
+        ("SVIX_TOKEN", "testsk_hunter2\n"),
+    ];
+    for (variable, given) in wrong {
+        for name in ["api", "worker"] {
+            let ended = run(name, &[], &with(variable, given)).await;
+            let problem = format!("  {variable} has a value that does not fit (not shown)");
+            ended.refused(name, &[&problem]);
+        }
+    }
+    // The same by flag, beside a flag that does not exist.
+    let flags = ["--database-url", wrong[0].1, "--redis-url", wrong[4].1];
+    let ended = run("api", &flags, &with("DATABASE_URL", "")).await;
+    ended.refused("api", &["  DATABASE_URL has", "  REDIS_URL has"]);
+    let ended = run("api", &[&flags[..], &["--nonsense"]].concat(), &GOOD).await;
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("--nonsense"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn several_problems_are_reported_together() {
+    let env = [
+        ("DATABASE_URL", "mysql://user:hunter2@localhost/db"),
+        ("SVIX_TOKEN", "testsk_hunter2"),
+        ("PORT", "http"),
+        ("LOG_FORMAT", "xml"),
+        ("RUST_LOG", "=="),
+    ];
+    let problems = [
+        "  RUST_LOG is \"==\"",
+        "  LOG_FORMAT is \"xml\"",
+        "  DATABASE_URL has a value that does not fit (not shown)",
+        "  REDIS_URL is not set",
+        "  PORT is \"http\"",
+    ];
+    run("api", &[], &env).await.refused("api", &problems);
+}
+
+/// The Svix SDK would panic.
+#[tokio::test]
+async fn without_any_ca_certificate_the_binaries_say_so() {
+    let no_file = with("SSL_CERT_FILE", "/nowhere.pem");
+    let dir = tests::scratch();
+    let empty = dir.path().join("empty.pem");
+    std::fs::write(&empty, "no certificate").unwrap();
+    let no_certificate = with("SSL_CERT_FILE", empty.to_str().unwrap());
+    for name in ["api", "worker", "standalone"] {
+        for env in [&no_file, &no_certificate] {
+            let ended = run(name, &[], env).await;
+            let problem = format!("  SSL_CERT_FILE is {:?}", env.last().unwrap().1);
+            ended.refused(name, &[&problem]);
+        }
+    }
+}

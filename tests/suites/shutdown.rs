@@ -1,1 +1,169 @@
-//! To come.
+//! Processes that are told to stop finish what they began, in time, and a
+//! rolling restart goes unnoticed.
+#![allow(missing_docs)]
+
+use std::time::Duration;
+
+use reqwest::Method;
+use standalone::svix_simulator::{Fault, Pattern, Route};
+use tests::client::KEY_PATH;
+use tests::load::all_created;
+use tests::{Deployment, Load};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+const API_PATIENCE: Duration = Duration::from_secs(10);
+const WORKER_PATIENCE: Duration = Duration::from_secs(25);
+
+#[tokio::test]
+async fn an_api_finishes_what_it_accepted_and_ends_well() {
+    let mut deployment = Deployment::production(1).await;
+    let session = deployment.session().await;
+    let key = deployment.client.create(&session).await.text("api_key");
+    deployment.provisioned(&session, API_PATIENCE).await;
+    // A request that is under way when the signal comes.
+    let slow = Fault::Latency(Duration::from_secs(3));
+    deployment
+        .svix
+        .fault(Pattern::portal(), slow)
+        .until_cleared();
+    let portal = deployment.client.portal(&key);
+    let stop = async {
+        deployment.svix.wait_for_calls(Route::Portal, 1).await;
+        deployment.server.signal("TERM");
+    };
+    let (portal, ()) = tokio::join!(portal, stop);
+    assert_eq!(portal.status, 200, "finished");
+    let ended = tokio::time::timeout(API_PATIENCE, deployment.server.ended()).await;
+    assert_eq!(ended.expect("in time").code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_worker_finishes_its_jobs_and_charges_nothing_for_those_it_hands_back() {
+    let mut deployment = Deployment::production(1).await;
+    let slow = Fault::Latency(Duration::from_secs(3));
+    deployment
+        .svix
+        .fault(Pattern::create(), slow)
+        .until_cleared();
+    // More than it works on at once, so that it has some fetched and not begun.
+    let sessions = deployment.sessions(100).await;
+    for session in &sessions {
+        assert_eq!(deployment.client.create(session).await.status, 201);
+    }
+    deployment.svix.wait_for_calls(Route::Create, 64).await;
+    let mut worker = deployment.in_production_mut().workers.remove(0);
+    worker.signal("TERM");
+    let ended = tokio::time::timeout(WORKER_PATIENCE, worker.ended()).await;
+    assert_eq!(ended.expect("in time").code(), Some(0), "{}", worker.log());
+    let finished = worker.log().matches("\"provisioned\"").count();
+    assert!(finished >= 64, "it finished {finished}");
+
+    deployment.svix.clear_faults();
+    deployment.start_worker().await;
+    deployment.all_provisioned(Duration::from_secs(10)).await; // no lease had to run out
+    for session in &sessions {
+        let shown = deployment.client.show(session).await.body;
+        assert_eq!(shown["webhook"]["attempts"], 1, "{shown}");
+    }
+    assert_eq!(deployment.svix.calls(Route::Create), 100);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let mut deployment = Deployment::production(1).await;
+    deployment
+        .svix
+        .fault(Pattern::any(), Fault::Hang)
+        .until_cleared();
+    let session = deployment.session().await;
+    assert_eq!(deployment.client.create(&session).await.status, 201);
+    deployment.svix.wait_for_calls(Route::Create, 1).await;
+    let worker = &mut deployment.in_production_mut().workers[0];
+    worker.signal("TERM");
+    worker.logged("shutting down").await;
+    let began = Instant::now();
+    worker.signal("TERM");
+    assert!(!worker.ended().await.success());
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+/// A client that, as a load balancer does, tries the next api where one refuses
+/// the connection.
+async fn create_somewhere(bases: [String; 2], session: String) -> u16 {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    loop {
+        for base in &bases {
+            let request = http.request(Method::POST, format!("{base}{KEY_PATH}"));
+            match request.bearer_auth(&session).send().await {
+                Ok(answer) => return answer.status().as_u16(),
+                Err(error) if error.is_connect() => {}
+                Err(error) => panic!("a request failed: {error:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rolling_restart_under_load_goes_unnoticed() {
+    let mut deployment = Deployment::production(2).await;
+    let listen = |port: u16| format!("127.0.0.1:{port}");
+    let ports = [tests::process::free_port(), tests::process::free_port()];
+    let bases = ports.map(|port| format!("http://{}", listen(port)));
+    let mut apis = Vec::new();
+    for port in ports {
+        apis.push(deployment.start_api_at(&listen(port)).await);
+    }
+    let sessions = deployment.sessions(600).await;
+
+    let answers = TaskTracker::new();
+    let feeder = {
+        let (answers, bases) = (answers.clone(), bases.clone());
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            let mut statuses = Vec::new();
+            for session in sessions {
+                ticks.tick().await;
+                statuses.push(answers.spawn(create_somewhere(bases.clone(), session)));
+            }
+            statuses
+        })
+    };
+    for (api, port) in apis.iter_mut().zip(ports) {
+        api.signal("TERM");
+        assert!(api.ended().await.success());
+        *api = deployment.start_api_at(&listen(port)).await;
+    }
+    for _ in 0..2 {
+        let mut old = deployment.in_production_mut().workers.remove(0);
+        old.signal("TERM");
+        assert!(old.ended().await.success());
+        deployment.start_worker().await;
+    }
+    for status in feeder.await.unwrap() {
+        assert_eq!(status.await.unwrap(), 201);
+    }
+    deployment.all_provisioned(Duration::from_secs(15)).await;
+    assert_eq!(deployment.svix.applications().len(), 600);
+    assert_eq!(
+        deployment.svix.calls(Route::Create),
+        600,
+        "no attempt was lost or repeated"
+    );
+}
+
+#[tokio::test]
+async fn an_api_under_load_ends_in_time() {
+    let mut deployment = Deployment::production(0).await;
+    let load = Load::start(&deployment, 200).await;
+    load.answers(50).await;
+    let began = Instant::now();
+    let mints = load.stop().await;
+    deployment.server.signal("TERM");
+    assert!(deployment.server.ended().await.success());
+    assert!(
+        began.elapsed() < API_PATIENCE,
+        "idle connections do not hold it up"
+    );
+    all_created(&mints);
+}

@@ -128,7 +128,7 @@ async fn every_answer_names_its_request(kind: Kind) {
         key.as_bytes(),
         long.as_bytes(),
         b"\xff",
-        ID[1..].as_bytes(),
+        &ID.as_bytes()[1..],
         b"{\"a\":1}",
     ];
     let paths = [

@@ -98,13 +98,8 @@ async fn a_partner_key_is_no_session_and_a_session_is_no_partner_key(kind: Kind)
             is_unauthorized(&answer);
         }
     }
-    let cookie = ("cookie", &*format!("session={key}"));
-    let answer = send(
-        client,
-        reqwest::Method::GET,
-        PORTAL_PATH,
-        &[cookie, OWN_PAGE],
-    );
-    is_unauthorized(&answer.await);
+    let headers = [("cookie", &*format!("session={key}")), OWN_PAGE];
+    let answer = send(client, reqwest::Method::GET, PORTAL_PATH, &headers).await;
+    is_unauthorized(&answer);
     assert_eq!(client.show(&session).await.text("prefix"), key[..24]);
 }

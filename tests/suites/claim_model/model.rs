@@ -1,0 +1,120 @@
+//! The store, in a list.
+
+use shared::clock::Timestamp;
+use shared::ids::{AccountId, PartnerId};
+use shared::store::{Claim, Job, NewKey, Outcome, Retry};
+use tests::stores::{Row, job, minted};
+
+/// What the rows should be. As the store, it takes the time from its caller.
+#[derive(Default)]
+pub struct Model {
+    /// Oldest first.
+    pub rows: Vec<Row>,
+}
+
+impl Model {
+    pub fn active(&self, account: &AccountId) -> Option<&Row> {
+        let mut rows = self.rows.iter();
+        rows.find(|row| row.is_active && row.account_id == *account)
+    }
+
+    fn row(&mut self, id: PartnerId) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.id == id)
+    }
+
+    pub fn insert_key(&mut self, key: &NewKey) -> bool {
+        let is_free = self.active(&key.account_id).is_none();
+        if is_free {
+            self.rows.push(minted(key));
+        }
+        is_free
+    }
+
+    pub fn revoke_key(&mut self, account: &AccountId, now: Timestamp) -> Option<PartnerId> {
+        let id = self.active(account)?.id;
+        let row = self.row(id)?;
+        row.is_active = false;
+        row.revoked_at = Some(now);
+        (row.next_attempt_at, row.leased_until) = (None, None);
+        Some(id)
+    }
+
+    pub fn due(&self, now: Timestamp) -> Vec<Job> {
+        let due = |row: &&Row| row.next_attempt_at.is_some_and(|at| at <= now);
+        let rows = self.rows.iter().filter(due);
+        rows.map(|row| job(row.id, row.attempts)).collect()
+    }
+
+    pub fn claim(&mut self, job: Job, lease_end: Timestamp) -> Option<Claim> {
+        let row = self.row(job.partner_id)?;
+        if row.attempts != job.attempt || row.next_attempt_at.is_none() {
+            return None;
+        }
+        row.attempts += 1;
+        (row.next_attempt_at, row.leased_until) = (Some(lease_end), Some(lease_end));
+        Some(Claim {
+            partner_id: row.id,
+            account_id: row.account_id.clone(),
+            attempt: row.attempts,
+            tries: row.attempts - row.armed_at_attempt,
+            created_at: row.created_at,
+        })
+    }
+
+    pub fn finish(&mut self, claim: &Claim, outcome: &Outcome) -> bool {
+        let Some(row) = self.row(claim.partner_id) else {
+            return false;
+        };
+        if row.attempts != claim.attempt || row.leased_until.is_none() {
+            return false;
+        }
+        (row.next_attempt_at, row.leased_until) = (None, None);
+        match outcome.clone() {
+            Outcome::Provisioned { svix_app_id } => {
+                row.has_webhook = true;
+                row.svix_app_id = Some(svix_app_id);
+                row.last_error = None;
+            }
+            Outcome::Retry { at, error } => {
+                row.next_attempt_at = Some(at);
+                row.last_error = Some(error);
+            }
+            Outcome::Failed { at, error } => {
+                row.failed_at = Some(at);
+                row.last_error = Some(error);
+            }
+        }
+        true
+    }
+
+    pub fn reprovision(&mut self, id: PartnerId, now: Timestamp) -> Vec<Job> {
+        self.rearm(now, |row| row.id == id && row.has_webhook)
+    }
+
+    pub fn retry(&mut self, which: Retry, now: Timestamp) -> Vec<Job> {
+        let waits = |row: &Row| {
+            let is_later = row.next_attempt_at.is_some_and(|at| at > now);
+            is_later && row.leased_until.is_none()
+        };
+        let is_dead = |row: &Row| row.failed_at.is_some();
+        match which {
+            Retry::One(id) => self.rearm(now, |row| row.id == id && (is_dead(row) || waits(row))),
+            Retry::Failed => self.rearm(now, is_dead),
+            Retry::Waiting => self.rearm(now, waits),
+        }
+    }
+
+    fn rearm(&mut self, now: Timestamp, which: impl Fn(&Row) -> bool) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for row in &mut self.rows {
+            if row.is_active && which(row) {
+                row.has_webhook = false;
+                (row.svix_app_id, row.failed_at) = (None, None);
+                row.next_attempt_at = Some(now);
+                row.armed_at_attempt = row.attempts;
+                jobs.push(job(row.id, row.attempts));
+            }
+        }
+        jobs
+    }
+}

@@ -1,0 +1,324 @@
+//! A store, the model beside it, a queue, workers, and the time. After each
+//! step the two agree, and the promises hold.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proptest::test_runner::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq};
+use shared::clock::Timestamp;
+use shared::ids::AccountId;
+use shared::store::{Claim, Job, Outcome, Retry};
+use tests::stores::{Row, StoreUnderTest, at, job, new_key};
+use worker::provision_webhook::LEASE;
+
+use crate::model::Model;
+use crate::step::Step;
+
+/// What a run must have met, or it has tested little.
+pub const EVENTS: &[&str] = &[
+    "a claim was won",
+    "a job came to nothing",
+    "a lease ran out and its attempt was followed by another",
+    "a success was written",
+    "a failure was written",
+    "a dead letter was written",
+    "an older claim was refused",
+    "the claim of a revoked key was refused",
+    "a claim was refused its second completion",
+    "work was armed anew",
+];
+
+pub type Seen = HashSet<&'static str>;
+type Checked<T = ()> = Result<T, TestCaseError>;
+
+/// More than any case has rows.
+const ALL: i64 = 1000;
+
+/// A claim that was won.
+struct Held {
+    claim: Claim,
+    lease_end: Timestamp,
+    finished: bool,
+    crashed: bool,
+}
+
+pub struct World<'a> {
+    db: &'a StoreUnderTest,
+    model: Model,
+    rows: Vec<Row>,
+    now: Timestamp,
+    queue: Vec<Job>,
+    held: Vec<Held>,
+    pub seen: Seen,
+}
+
+impl<'a> World<'a> {
+    /// An empty one.
+    pub async fn new(db: &'a StoreUnderTest) -> Self {
+        db.execute("DELETE FROM api_partners").await;
+        Self {
+            db,
+            model: Model::default(),
+            rows: Vec::new(),
+            now: at(0),
+            queue: Vec::new(),
+            held: Vec::new(),
+            seen: Seen::new(),
+        }
+    }
+
+    /// Takes a step, and checks everything.
+    pub async fn take(&mut self, step: &Step) -> Checked {
+        let written = match step {
+            Step::Mint { account, nudged } => {
+                let key = new_key(&name(*account), self.now);
+                let stored = self.db.store.insert_key(&key).await.unwrap();
+                prop_assert_eq!(stored, self.model.insert_key(&key));
+                if stored && *nudged {
+                    self.queue.push(job(key.id, 0));
+                }
+                None
+            }
+            Step::Revoke { account } => {
+                let account = account_id(*account);
+                let revoked = self.db.store.revoke_key(&account, self.now).await.unwrap();
+                let expected = self.model.revoke_key(&account, self.now);
+                prop_assert_eq!(revoked.map(|revoked| revoked.id), expected);
+                None
+            }
+            Step::Nudge { account } => {
+                let account = account_id(*account);
+                let mut rows = self.rows.iter().rev();
+                let newest = rows.find(|row| row.account_id == account);
+                self.queue.extend(newest.map(|row| job(row.id, 0)));
+                None
+            }
+            Step::Duplicate { job } => {
+                let copied = newest(self.queue.len(), *job).map(|i| self.queue[i]);
+                self.queue.extend(copied);
+                None
+            }
+            Step::Claim { job } => {
+                if let Some(i) = newest(self.queue.len(), *job) {
+                    let job = self.queue.remove(i);
+                    self.claim(job).await?;
+                }
+                None
+            }
+            Step::Succeed { claim } => self.finish(*claim, self.success()).await?,
+            Step::Fail { claim, delay } => {
+                let at = self.now + Duration::from_secs(*delay);
+                let error = "HTTP 500".to_owned();
+                self.finish(*claim, Outcome::Retry { at, error }).await?
+            }
+            Step::GiveUp { claim } => {
+                let (at, error) = (self.now, "HTTP 422".to_owned());
+                self.finish(*claim, Outcome::Failed { at, error }).await?
+            }
+            Step::Crash { claim } => {
+                if let Some(i) = self.worker(*claim) {
+                    self.held[i].crashed = true;
+                }
+                None
+            }
+            Step::Pass { seconds } => {
+                self.now = self.now + Duration::from_secs(*seconds);
+                None
+            }
+            Step::Sweep => {
+                let due = self.due().await?;
+                self.queue.extend(due);
+                None
+            }
+            Step::LoseRedis => {
+                self.queue.clear();
+                None
+            }
+            Step::Reprovision { account, nudged } => {
+                if let Some(id) = self.model.active(&account_id(*account)).map(|row| row.id) {
+                    let sent = self.db.store.reprovision(id, self.now).await.unwrap();
+                    let expected = self.model.reprovision(id, self.now);
+                    self.armed(sent.into_iter().collect(), expected, *nudged)?;
+                }
+                None
+            }
+            Step::RetryOne { account, nudged } => {
+                if let Some(id) = self.model.active(&account_id(*account)).map(|row| row.id) {
+                    self.retry(Retry::One(id), *nudged).await?;
+                }
+                None
+            }
+            Step::RetryFailed { nudged } => {
+                self.retry(Retry::Failed, *nudged).await?;
+                None
+            }
+            Step::RetryWaiting { nudged } => {
+                self.retry(Retry::Waiting, *nudged).await?;
+                None
+            }
+        };
+        self.check(written.as_ref()).await
+    }
+
+    /// From here on everything works: all that is active and not given up ends
+    /// provisioned.
+    pub async fn recovers_once_faults_stop(&mut self) -> Checked {
+        // Whatever the faults left in the queue must not hinder.
+        let mut jobs = std::mem::take(&mut self.queue);
+        for _round in 0..2 {
+            for job in jobs {
+                if let Some(claim) = self.claim(job).await? {
+                    let success = self.success();
+                    let written = self.db.store.finish(&claim, &success).await.unwrap();
+                    prop_assert!(written, "nobody else is at it: {claim:?}");
+                    self.model.finish(&claim, &success);
+                    self.check(Some(&claim)).await?;
+                }
+            }
+            // Past the longest delay and every lease.
+            self.now = self.now + Duration::from_hours(2);
+            jobs = self.due().await?;
+        }
+        prop_assert_eq!(jobs, [], "one sweep finds all there is to do");
+        for row in &self.rows {
+            let is_open = row.is_active && row.failed_at.is_none();
+            prop_assert!(!is_open || row.has_webhook, "left behind: {row:?}");
+        }
+        Ok(())
+    }
+
+    async fn due(&self) -> Checked<Vec<Job>> {
+        let due = self.db.store.due(self.now, ALL).await.unwrap();
+        let found: HashSet<Job> = due.iter().copied().collect();
+        let expected: HashSet<Job> = self.model.due(self.now).into_iter().collect();
+        prop_assert_eq!(found, expected);
+        Ok(due)
+    }
+
+    async fn claim(&mut self, job: Job) -> Checked<Option<Claim>> {
+        let lease_end = self.now + LEASE;
+        let won = self.db.store.claim(job, lease_end).await.unwrap();
+        let expected = self.model.claim(job, lease_end);
+        prop_assert_eq!(&won, &expected, "{:?}", job);
+        let Some(claim) = won.clone() else {
+            self.seen.insert("a job came to nothing");
+            return Ok(None);
+        };
+        self.seen.insert("a claim was won");
+        for other in &self.held {
+            if other.claim.partner_id == claim.partner_id {
+                prop_assert!(
+                    other.claim.attempt < claim.attempt,
+                    "an attempt was repeated"
+                );
+                let is_live = !other.finished && other.lease_end > self.now;
+                prop_assert!(!is_live, "two live claims: {:?}, {claim:?}", other.claim);
+                if !other.finished {
+                    self.seen
+                        .insert("a lease ran out and its attempt was followed by another");
+                }
+            }
+        }
+        self.held.push(Held {
+            claim,
+            lease_end,
+            finished: false,
+            crashed: false,
+        });
+        self.check(None).await?;
+        Ok(won)
+    }
+
+    /// Finishes with a claim; gives it, if that was written.
+    async fn finish(&mut self, which: u8, outcome: Outcome) -> Checked<Option<Claim>> {
+        let Some(i) = self.worker(which) else {
+            return Ok(None);
+        };
+        let claim = self.held[i].claim.clone();
+        let written = self.db.store.finish(&claim, &outcome).await.unwrap();
+        let row = self.rows.iter().find(|row| row.id == claim.partner_id);
+        let row = row.expect("rows are never deleted");
+        let is_owner = row.is_active && row.attempts == claim.attempt && !self.held[i].finished;
+        prop_assert_eq!(written, is_owner, "only the owner finishes: {:?}", &claim);
+        prop_assert_eq!(written, self.model.finish(&claim, &outcome));
+        self.seen.insert(match outcome {
+            _ if self.held[i].finished => "a claim was refused its second completion",
+            _ if !row.is_active => "the claim of a revoked key was refused",
+            _ if !written => "an older claim was refused",
+            Outcome::Provisioned { .. } => "a success was written",
+            Outcome::Retry { .. } => "a failure was written",
+            Outcome::Failed { .. } => "a dead letter was written",
+        });
+        self.held[i].finished |= written;
+        Ok(written.then_some(claim))
+    }
+
+    async fn retry(&mut self, which: Retry, nudged: bool) -> Checked {
+        let sent = self.db.store.retry(which, self.now, ALL).await.unwrap();
+        let expected = self.model.retry(which, self.now);
+        self.armed(sent, expected, nudged)
+    }
+
+    fn armed(&mut self, sent: Vec<Job>, expected: Vec<Job>, nudged: bool) -> Checked {
+        if !sent.is_empty() {
+            self.seen.insert("work was armed anew");
+        }
+        if nudged {
+            self.queue.extend(&sent);
+        }
+        let (sent, expected): (HashSet<Job>, HashSet<Job>) =
+            (sent.into_iter().collect(), expected.into_iter().collect());
+        prop_assert_eq!(sent, expected);
+        Ok(())
+    }
+
+    /// The store and the model agree, and what happened was allowed to.
+    /// `written` is the claim whose completion was written just now.
+    async fn check(&mut self, written: Option<&Claim>) -> Checked {
+        let rows = self.db.rows().await;
+        prop_assert_eq!(&rows, &self.model.rows);
+        for row in &rows {
+            let won = self.held.iter();
+            let won = won.filter(|held| held.claim.partner_id == row.id).count();
+            let attempts = usize::try_from(row.attempts).unwrap();
+            prop_assert_eq!(attempts, won, "one attempt a claim: {:?}", row);
+        }
+        for (before, after) in self.rows.iter().zip(&rows) {
+            prop_assert!(before.attempts <= after.attempts, "{before:?}, {after:?}");
+            let is_frozen = before.is_active || before == after;
+            prop_assert!(is_frozen, "revoked, then changed: {before:?}, {after:?}");
+            if after.has_webhook && !before.has_webhook {
+                let by = written.map(|claim| (claim.partner_id, claim.attempt));
+                prop_assert_eq!(by, Some((after.id, after.attempts)), "by its owner alone");
+            }
+        }
+        self.rows = rows;
+        Ok(())
+    }
+
+    /// A worker that has, or had, a claim and lives.
+    fn worker(&self, which: u8) -> Option<usize> {
+        let alive = (0..self.held.len()).filter(|i| !self.held[*i].crashed);
+        let alive: Vec<usize> = alive.collect();
+        newest(alive.len(), which).map(|i| alive[i])
+    }
+
+    fn success(&self) -> Outcome {
+        let svix_app_id = format!("app_{}", self.held.len());
+        Outcome::Provisioned { svix_app_id }
+    }
+}
+
+/// The index of one of so many, counted from the newest.
+fn newest(count: usize, which: u8) -> Option<usize> {
+    (count > 0).then(|| count - 1 - usize::from(which) % count)
+}
+
+fn name(account: u8) -> String {
+    format!("account-{account}")
+}
+
+fn account_id(account: u8) -> AccountId {
+    AccountId::parse(name(account)).unwrap()
+}

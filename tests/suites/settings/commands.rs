@@ -1,0 +1,144 @@
+//! The commands of the `api` binary.
+
+use std::time::Duration;
+
+use shared::store::Store;
+use sqlx::Row;
+use sqlx::postgres::PgPool;
+use tests::{Deployment, Plan, TestDatabase};
+
+use super::{Ended, run};
+
+async fn issue(database: &TestDatabase, args: &[&str]) -> Ended {
+    let command = [&["session", "issue"], args].concat();
+    run("api", &command, &[("DATABASE_URL", &database.url())]).await
+}
+
+async fn sessions(pool: &PgPool) -> i64 {
+    let count = sqlx::query_scalar("SELECT count(*) FROM sessions");
+    count.fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_session_is_issued_its_hash_is_stored_and_it_authenticates() {
+    let database = TestDatabase::migrated().await;
+    let pool = database.pool().await;
+    let args = ["--account", "auth0|6123 é", "--ttl", "90m"];
+    let issued = issue(&database, &args).await;
+    assert_eq!(issued.code, 0, "{issued:?}");
+    let token = issued.stdout.strip_suffix('\n').unwrap();
+    let hex = token.strip_prefix("session_").unwrap();
+    assert_eq!(hex.len(), 64, "the token alone: {issued:?}");
+    assert!(hex.bytes().all(|b| b.is_ascii_hexdigit()), "{issued:?}");
+    assert!(!issued.stderr.contains(token), "{issued:?}");
+
+    let row = sqlx::query(
+        "SELECT account_id, EXTRACT(epoch FROM expires_at - now())::float8 AS lasts, revoked_at
+         FROM sessions WHERE token_hash = sha256($1)",
+    );
+    let row = row.bind(token.as_bytes()).fetch_one(&pool).await.unwrap();
+    assert_eq!(row.get::<String, _>("account_id"), "auth0|6123 é");
+    let lasts = Duration::from_secs_f64(row.get("lasts"));
+    let expected = Duration::from_mins(80)..=Duration::from_mins(90);
+    assert!(expected.contains(&lasts), "{lasts:?}");
+
+    let deployment = Deployment::planned(Plan {
+        database: Some(database),
+        ..Plan::default()
+    });
+    let deployment = deployment.await;
+    assert_eq!(deployment.client.create(token).await.status, 201);
+    assert_eq!(deployment.client.show(token).await.body["has_key"], true);
+}
+
+#[tokio::test]
+async fn a_session_with_a_bad_account_or_time_is_refused_with_a_reason() {
+    let database = TestDatabase::migrated().await;
+    let long = "a".repeat(256);
+    let range = "expected 1 s to 10 years";
+    let unit = "expected a number and a unit";
+    let ok = ["--account", "a"];
+    let cases = [
+        (vec![], "--account <ID>"),
+        (vec!["--account", ""], "'--account <ID>'"),
+        (vec!["--account", &long], "'--account <ID>'"),
+        ([&ok[..], &["--ttl", "0s"]].concat(), range),
+        ([&ok[..], &["--ttl", "3651d"]].concat(), range),
+        (
+            [&ok[..], &["--ttl", "99999999999999999999d"]].concat(),
+            unit,
+        ),
+        (
+            [&ok[..], &["--ttl", "18446744073709551615d"]].concat(),
+            range,
+        ),
+        ([&ok[..], &["--ttl", "1y"]].concat(), unit),
+        ([&ok[..], &["--ttl", "h"]].concat(), unit),
+        ([&ok[..], &["--ttl", "60"]].concat(), unit),
+        ([&ok[..], &["--ttl=-1h"]].concat(), unit),
+        ([&ok[..], &["--ttl", "1é"]].concat(), unit),
+        ([&ok[..], &["--ttl", ""]].concat(), "--ttl <TTL>"),
+    ];
+    for (args, reason) in cases {
+        let refused = issue(&database, &args).await;
+        assert_eq!(
+            (refused.code, &*refused.stdout),
+            (2, ""),
+            "{args:?}: {refused:?}"
+        );
+        assert!(refused.stderr.contains(reason), "{args:?}: {refused:?}");
+    }
+    assert_eq!(sessions(&database.pool().await).await, 0);
+}
+
+#[tokio::test]
+async fn without_a_database_or_its_schema_the_commands_fail_with_a_reason() {
+    let gone = [("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/db")];
+    for command in [&["migrate"][..], &["session", "issue", "--account", "a"]] {
+        let ended = run("api", command, &gone).await;
+        assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
+        assert!(ended.stderr.starts_with("api: "), "{ended:?}");
+    }
+    let empty = TestDatabase::create().await;
+    let ended = issue(&empty, &["--account", "a"]).await;
+    assert_eq!((ended.code, &*ended.stdout), (1, ""), "{ended:?}");
+    assert!(ended.stderr.contains("sessions"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn migrations_run_at_once_and_again_and_all_succeed() {
+    let database = TestDatabase::create().await;
+    assert!(database.store().ping().await.is_err(), "no schema yet");
+    let url = database.url();
+    let env = [("DATABASE_URL", &*url)];
+    let migrate = || run("api", &["migrate"], &env);
+    let together = tokio::join!(migrate(), migrate(), migrate(), migrate());
+    let again = migrate().await;
+    let (a, b, c, d) = together;
+    for ended in [a, b, c, d, again] {
+        assert_eq!((ended.code, &*ended.stdout), (0, ""), "{ended:?}");
+        assert!(
+            ended.stderr.contains("the schema is up to date"),
+            "{ended:?}"
+        );
+    }
+    database.store().ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_document_is_printed_without_any_setting() {
+    let printed = run("api", &["openapi"], &[]).await;
+    assert_eq!((printed.code, &*printed.stderr), (0, ""), "{printed:?}");
+    let document: serde_json::Value = serde_yaml::from_str(&printed.stdout).unwrap();
+    assert!(document["paths"].is_object());
+    // Nor do wrong ones matter.
+    let wrong = [
+        ("RUST_LOG", "=="),
+        ("DATABASE_URL", "hunter2"),
+        ("PORT", "x"),
+    ];
+    assert_eq!(
+        run("api", &["openapi"], &wrong).await.stdout,
+        printed.stdout
+    );
+}

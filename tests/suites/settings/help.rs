@@ -1,0 +1,129 @@
+//! What `--help` says, and that `.env.example` says the same.
+
+use std::collections::BTreeSet;
+
+use super::run;
+
+/// The help of a command, while the secrets are set.
+async fn help(name: &str, command: &[&str]) -> String {
+    let env = [
+        ("DATABASE_URL", "postgres://user:hunter2@localhost/db"),
+        ("REDIS_URL", "redis://:hunter2@localhost/"),
+        ("SVIX_TOKEN", "testsk_hunter2"),
+        ("COLUMNS", "1000"), // no line is wrapped
+    ];
+    let ended = run(name, &[command, &["--help"]].concat(), &env).await; // fails if shown
+    assert_eq!((ended.code, &*ended.stderr), (0, ""), "{ended:?}");
+    ended.stdout
+}
+
+/// The variables that a help text names.
+fn variables(help: &str) -> BTreeSet<String> {
+    let words = help.split("[env: ").skip(1);
+    let listed = help.split("Environment:\n").skip(1).flat_map(str::lines);
+    let listed = listed.map(str::trim_start);
+    let name = |text: &str| {
+        let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+        text.split(|c| !is_part(c)).next().unwrap().to_owned()
+    };
+    words.chain(listed).map(name).collect()
+}
+
+#[tokio::test]
+async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
+    let store = [
+        ("--database-url", "DATABASE_URL"),
+        ("--database-max-connections", "DATABASE_MAX_CONNECTIONS"),
+    ];
+    let redis = [("--redis-url", "REDIS_URL")];
+    let svix = [
+        ("--svix-token", "SVIX_TOKEN"),
+        ("--svix-server-url", "SVIX_SERVER_URL"),
+    ];
+    let http = [
+        ("--listen", "LISTEN_ADDR"),
+        ("--port", "PORT"),
+        ("--session-cookie", "SESSION_COOKIE"),
+        ("--allowed-origins", "ALLOWED_ORIGINS"),
+    ];
+    let work = [("--worker-concurrency", "WORKER_CONCURRENCY")];
+    let health = [("--health-addr", "HEALTH_ADDR")];
+    let data = [("--data", "DATA_DIR")];
+    let log = [("--rust-log", "RUST_LOG"), ("--log-format", "LOG_FORMAT")];
+    let trust = "SSL_CERT_FILE"; // read by the TLS libraries: no flag
+
+    let with_trust: &[_] = &[trust];
+    let cases = [
+        (
+            "api",
+            &[][..],
+            [&store[..], &redis, &svix, &http, &log].concat(),
+            with_trust,
+        ),
+        ("api", &["migrate"], [&store[..], &log].concat(), &[]),
+        (
+            "api",
+            &["session", "issue"],
+            [&store[..], &log].concat(),
+            &[],
+        ),
+        (
+            "worker",
+            &[],
+            [&store[..], &redis, &svix, &work, &health, &log].concat(),
+            with_trust,
+        ),
+        (
+            "standalone",
+            &[],
+            [&data[..], &http, &svix, &work, &log].concat(),
+            with_trust,
+        ),
+    ];
+    for (name, command, settings, others) in cases {
+        let help = help(name, command).await;
+        for (flag, variable) in &settings {
+            let is_theirs = |line: &&str| {
+                line.contains(&format!("{flag} <")) && line.contains(&format!("[env: {variable}"))
+            };
+            assert!(help.lines().any(|line| is_theirs(&line)), "{flag}: {help}");
+        }
+        let expected = settings.iter().map(|(_, variable)| *variable);
+        let expected: BTreeSet<String> = expected
+            .chain(others.iter().copied())
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(variables(&help), expected, "{name} {command:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_example_lists_the_variables_that_help_names_and_no_others() {
+    let mut named = BTreeSet::new();
+    let commands: [(&str, &[&str]); 7] = [
+        ("api", &[]),
+        ("api", &["migrate"]),
+        ("api", &["session", "issue"]),
+        ("worker", &[]),
+        ("worker", &["status"]),
+        ("worker", &["retry"]),
+        ("standalone", &[]),
+    ];
+    for (name, command) in commands {
+        named.extend(variables(&help(name, command).await));
+    }
+
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
+    let example = std::fs::read_to_string(example).unwrap();
+    // NAME=value or, for a default, #NAME=value; other comments have a space.
+    let lines = example.lines().filter(|line| !line.starts_with("# "));
+    let names = lines.filter_map(|line| Some(line.split_once('=')?.0.trim_start_matches('#')));
+    let listed: Vec<String> = names.map(str::to_owned).collect();
+    let distinct: BTreeSet<String> = listed.iter().cloned().collect();
+    assert_eq!(
+        listed.len(),
+        distinct.len(),
+        "each is listed once: {listed:?}"
+    );
+    assert_eq!(distinct, named);
+}
