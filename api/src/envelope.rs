@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use poem::error::ReadBodyError;
 use poem::http::header::{self, HeaderName, HeaderValue};
 use poem::http::{HeaderMap, StatusCode};
 use poem::{Endpoint, IntoResponse, Middleware, PathPattern, Request, Response};
@@ -20,7 +22,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The largest request body that is let through, in bytes. No operation takes
 /// one; clients that send an empty object all the same are no trouble.
-const MAX_BODY: u64 = 16 * 1024;
+const MAX_BODY: usize = 16 * 1024;
+
+/// How long a body is waited for. Nobody needs it, so then the request goes on.
+const BODY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The middleware around everything.
 pub struct Envelope {
@@ -112,12 +117,22 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
 
 impl<E: Endpoint> Enveloped<E> {
     /// The inner answer, errors in the one shape.
-    async fn answer(&self, request: Request, request_id: &str) -> Response {
-        if content_length(request.headers()) > MAX_BODY {
+    async fn answer(&self, mut request: Request, request_id: &str) -> Response {
+        let body = discard_body(&mut request).await;
+        let mut response = if body == Discarded::TooLarge {
             let message = format!("The request body is larger than {MAX_BODY} bytes.");
-            let error = ApiError::new(ErrorCode::PayloadTooLarge, message);
-            return error.into_response(request_id);
+            ApiError::new(ErrorCode::PayloadTooLarge, message).into_response(request_id)
+        } else {
+            self.inner_answer(request, request_id).await
+        };
+        if body != Discarded::Whole {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
+        response
+    }
+
+    async fn inner_answer(&self, request: Request, request_id: &str) -> Response {
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         match answer.await {
             Ok(Ok(response)) => response.into_response(),
@@ -135,7 +150,33 @@ impl<E: Endpoint> Enveloped<E> {
     }
 }
 
-fn content_length(headers: &HeaderMap) -> u64 {
+/// What became of a request's body.
+#[derive(Debug, PartialEq, Eq)]
+enum Discarded {
+    /// It was read to its end.
+    Whole,
+    /// It is larger than is let through.
+    TooLarge,
+    /// The rest of it did not come in time, or at all.
+    Broken,
+}
+
+/// Reads the body, for nothing: the server closes a connection with a body that
+/// was not read to its end, and the client's next request on it would fail. Where
+/// it is not read, the answer says that the connection ends.
+async fn discard_body(request: &mut Request) -> Discarded {
+    if content_length(request.headers()) > MAX_BODY {
+        return Discarded::TooLarge; // at once; one that waits for `100 Continue` sends nothing
+    }
+    let reading = request.take_body().into_bytes_limit(MAX_BODY);
+    match tokio::time::timeout(BODY_DEADLINE, reading).await {
+        Ok(Ok(_)) => Discarded::Whole,
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Discarded::TooLarge,
+        Ok(Err(_)) | Err(_) => Discarded::Broken,
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> usize {
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or(0)

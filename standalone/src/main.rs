@@ -89,7 +89,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let queue = Arc::new(queue);
     let (nudge, nudging) = nudge(queue.clone());
     tokio::spawn(nudging);
-    let liveness = Liveness::default();
+    let liveness = Liveness::watch();
     let sweep = Sweep {
         store: store.clone(),
         queue: queue.clone(),

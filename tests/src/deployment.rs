@@ -73,7 +73,7 @@ impl Deployment {
     pub async fn start(kind: Kind) -> Self {
         match kind {
             Kind::Production => Self::production(1).await,
-            Kind::Embedded => Self::embedded().await,
+            Kind::Embedded => Self::embedded(&[]).await,
         }
     }
 
@@ -124,12 +124,13 @@ impl Deployment {
         deployment
     }
 
-    async fn embedded() -> Self {
+    /// Deploys embedded, with variables that differ from the usual.
+    pub async fn embedded(env: &[(&'static str, String)]) -> Self {
         let dir = scratch();
         let svix = Simulator::start(Options::default()).await.unwrap();
         let data = dir.path().join("data");
         let args = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
-        let env = svix_env(&svix.url());
+        let env = [&svix_env(&svix.url()), env].concat();
         let mut server = Process::start(dir.path(), "standalone", &args, &env);
         let client = Client::new(&server.url().await).await;
         let store = SqliteStore::open(&data.join("partner-keys.db"))

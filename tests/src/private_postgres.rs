@@ -106,6 +106,15 @@ impl PrivatePostgres {
         database
     }
 
+    /// All that is in its database `postgres`, as SQL.
+    pub async fn dump(&self) -> String {
+        let mut dump = program("pg_dump", self.dir.path());
+        dump.args(["--dbname", &self.url()]);
+        let (status, dump, errors) = Process::spawn(self.dir.path(), "pg_dump", dump).run().await;
+        assert!(status.success(), "{errors}");
+        dump
+    }
+
     /// What it has logged since it was last started.
     pub fn log(&self) -> String {
         self.process.log()

@@ -76,6 +76,16 @@ impl RedisServer {
         format!("{}://127.0.0.1:{}/", self.scheme, self.port)
     }
 
+    /// What it has logged since it was last started.
+    pub fn log(&self) -> String {
+        self.process.output() + &self.process.log()
+    }
+
+    /// The directory that it works in, and saves to if told to.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// A connection to look at it with.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();

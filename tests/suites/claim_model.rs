@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 
 use crate::world::{EVENTS, Seen, World};
 
-const CASES: u32 = 96;
+const CASES: u32 = 256;
 const LONGEST: usize = 60;
 
 fn claims_keep_their_promises(database: Database) {

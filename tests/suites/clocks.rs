@@ -23,7 +23,7 @@ fn start_worker(deployment: &Deployment, clock: Clock, stop: &CancellationToken)
     let store = Arc::new(deployment.in_production().database.store());
     let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
     let queue = RedisQueue::new(client, clock.clone()).unwrap();
-    let liveness = Liveness::default();
+    let liveness = Liveness::watch();
     let sweep = Sweep {
         store: store.clone(),
         queue: Arc::new(queue.clone()),

@@ -57,7 +57,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
 
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
-    let (clock, liveness) = (Clock::system(), Liveness::default());
+    let (clock, liveness) = (Clock::system(), Liveness::watch());
     let store = Arc::new(PostgresStore::new(database.0, database.1));
     let queue = RedisQueue::new(redis, clock.clone())?;
 
