@@ -1,30 +1,25 @@
 //! Many rows at once, for the suites that need a backlog.
 
-use crate::deployment::Deployment;
+use sqlx::PgPool;
 
 /// Puts so many keys, each of an account of its own and due, into the database.
-pub async fn insert_due_rows(deployment: &Deployment, count: usize) {
+pub async fn insert_due_rows(pool: &PgPool, count: usize) {
     let statement = "
         INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
         SELECT gen_random_uuid(), 'account-' || gen_random_uuid(),
                sha256(gen_random_uuid()::text::bytea), 'pk_live_0123456789abcdef', now(), now()
         FROM generate_series(1, $1)";
-    let pool = deployment.in_production().database.pool().await;
     let count = i64::try_from(count).unwrap();
     sqlx::query(statement)
         .bind(count)
-        .execute(&pool)
+        .execute(pool)
         .await
         .unwrap();
 }
 
 /// How many keys have their webhook.
-pub async fn provisioned(deployment: &Deployment) -> usize {
-    let pool = deployment.in_production().database.pool().await;
+pub async fn provisioned(pool: &PgPool) -> usize {
     let statement = "SELECT count(*) FROM api_partners WHERE has_webhook";
-    let count: i64 = sqlx::query_scalar(statement)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let count: i64 = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();
     usize::try_from(count).unwrap()
 }

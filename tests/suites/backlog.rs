@@ -19,7 +19,8 @@ const OVERSHOOT: usize = 2 * 100;
 async fn a_backlog_of_25_000_is_worked_off_by_two_workers_once_each() {
     let rows = 25_000;
     let mut deployment = Deployment::production(0).await;
-    insert_due_rows(&deployment, rows).await;
+    let pool = deployment.in_production().database.pool().await;
+    insert_due_rows(&pool, rows).await;
 
     let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
     let queue = RedisQueue::new(client, Clock::system()).unwrap();
@@ -27,7 +28,7 @@ async fn a_backlog_of_25_000_is_worked_off_by_two_workers_once_each() {
     deployment.start_worker().await;
     deployment.start_worker().await;
     let mut deepest = 0;
-    while provisioned(&deployment).await < rows {
+    while provisioned(&pool).await < rows {
         deepest = deepest.max(queue.depth().await.unwrap());
         assert!(began.elapsed() < Duration::from_mins(5), "too slow");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,15 +1,13 @@
 //! The server itself: its life, its data file, TLS, and control over HTTP.
 
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use svix::error::Error;
 use tokio::time::timeout;
 
 use super::super::{Fault, Options, Pattern, Route, Simulator, SimulatorError};
-use super::{DEADLINE, client, get_or_create, refusal, sdk, start};
+use super::{DEADLINE, client, get_or_create, refusal, start};
 
 #[tokio::test]
 async fn applications_survive_a_restart_at_the_same_address() {
@@ -127,58 +125,6 @@ async fn faults_and_state_are_reached_over_http() {
     let deleted = http.delete(&faults).send().await.unwrap();
     assert_eq!(deleted.status().as_u16(), 204);
     assert_eq!(state().await["faults"], json!([]));
-}
-
-/// The SDK trusts the certificates of `SSL_CERT_FILE`, which only a new
-/// process can be given: so the asking is done by the ignored test below.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_is_answered_over_tls() {
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
-    let simulator = Simulator::start_tls(Options::default(), &certificate, &key)
-        .await
-        .unwrap();
-    simulator.fault(Pattern::create(), Fault::Reset).times(1);
-    simulator
-        .fault(Pattern::create(), Fault::TruncatedBody)
-        .times(1);
-    let folder = tempfile::tempdir().unwrap();
-    let trusted = folder.path().join("trusted.pem");
-    fs::write(&trusted, certificate).unwrap();
-    let url = format!("https://localhost:{}", simulator.address().port());
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--ignored", "asks_over_tls_for_the_test_above"])
-        .env("SSL_CERT_FILE", trusted)
-        .env_remove("SSL_CERT_DIR")
-        .env("SIMULATOR_URL", url);
-    let ended = tokio::task::spawn_blocking(move || child.output().unwrap());
-    let ended = ended.await.unwrap();
-    assert!(
-        ended.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ended.stdout)
-    );
-    assert_eq!(simulator.calls(Route::Create), 3);
-    assert_eq!(simulator.applications().len(), 1);
-}
-
-#[tokio::test]
-#[ignore = "run by the_sdk_is_answered_over_tls, in a process of its own"]
-async fn asks_over_tls_for_the_test_above() {
-    // Nothing to ask when a person runs all ignored tests.
-    let Ok(url) = std::env::var("SIMULATOR_URL") else {
-        return;
-    };
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let svix = sdk(url, Duration::from_secs(20));
-    for expected in ["ConnectionReset", "UnexpectedEof"] {
-        let Err(Error::Generic(message)) = get_or_create(&svix, "acct_1").await else {
-            panic!("an answer despite the fault");
-        };
-        assert!(message.contains(expected), "{message}");
-    }
-    get_or_create(&svix, "acct_1").await.unwrap();
 }
 
 #[tokio::test]
