@@ -13,7 +13,7 @@ test: ## run all tests, with a private PostgreSQL and Redis
 	@scripts/install-deps
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --exclude tests
-	scripts/with-services -- cargo test --locked --package tests --tests $(ARGS)
+	scripts/with-services -- cargo test --locked --package tests $(or $(ARGS),--tests)
 
 stack: ## run the production shape: Procfile, PostgreSQL, Redis, a simulated Svix
 	@scripts/install-deps

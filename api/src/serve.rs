@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::App;
 
 /// How long requests in flight may take once the server is told to stop: more
-/// than any of them may (Svix's 5 s), less than the 10 s an orchestrator gives.
-const DRAIN: Duration = Duration::from_secs(8);
+/// than any takes but a portal whose Svix and database are both at their limits,
+/// and less than the 10 s that an orchestrator gives.
+const DRAIN: Duration = Duration::from_secs(9);
 
 /// A socket that listens; nobody is answered yet.
 pub struct Bound {
@@ -42,7 +43,7 @@ impl Bound {
             .run_with_graceful_shutdown(app.endpoint(), shutdown.cancelled(), Some(DRAIN))
             .await?;
         background.close();
-        let _ = tokio::time::timeout(Duration::from_secs(1), background.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(500), background.wait()).await;
         Ok(())
     }
 }

@@ -16,8 +16,8 @@ const CAP: Duration = Duration::from_hours(1);
 /// The least delay after a 429. The SDK hides `Retry-After`; 30 s is long for
 /// Svix's per-second limits, and short for a partner.
 const RATE_LIMITED_FLOOR: Duration = Duration::from_secs(30);
-/// Attempts before the work is a dead letter: by then some 18 hours of delays
-/// on average, 11 doublings to the cap and 18 more at it, jittered.
+/// Attempts before the work is a dead letter: after some 9 hours on average and 18
+/// at most, 12 delays below the cap and 17 at it.
 pub const MAX_TRIES: i32 = 30;
 
 /// The longest delay after the `tries`th attempt (from 1): `base × 2^(tries-1)`,

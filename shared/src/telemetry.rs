@@ -2,6 +2,7 @@
 //! was asked to print.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -24,6 +25,16 @@ pub struct LogConfig {
     pub filter: EnvFilter,
 }
 
+/// What libraries may say, whatever `RUST_LOG` asks for: nothing at `trace`. That
+/// is where HTTP, TLS and Redis clients write what goes over the wire, and
+/// credentials are on it. Our own crates are heard at any level.
+fn libraries_capped() -> Targets {
+    let ours = ["api", "shared", "standalone", "worker"];
+    Targets::new()
+        .with_default(LevelFilter::DEBUG)
+        .with_targets(ours.map(|name| (name, LevelFilter::TRACE)))
+}
+
 /// Starts logging, panics included.
 pub fn init(config: LogConfig) {
     let lines = fmt::layer().with_writer(std::io::stderr);
@@ -37,6 +48,7 @@ pub fn init(config: LogConfig) {
     };
     tracing_subscriber::registry()
         .with(config.filter)
+        .with(libraries_capped())
         .with(lines)
         .init();
 

@@ -100,6 +100,8 @@ async fn recovered(load: &Load) {
 #[tokio::test]
 async fn postgres_is_restarted_under_load() {
     nothing_is_lost_when("restarted", async |postgres, load| {
+        postgres.stop().await;
+        load.answers(20).await;
         postgres.restart().await;
         recovered(load).await;
     })

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How long there may be no sign of life: more than any job takes, as a queue
-/// loop whose places are all taken gives none meanwhile.
+/// How long there may be no sign of life: more than any job takes (two calls to
+/// Svix of 10 s, and some 20 s of a database that does not answer), as a queue loop
+/// whose places are all taken gives none meanwhile.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The signs of life of a worker process. Cheap to clone.

@@ -8,6 +8,7 @@ use shared::clock::Clock;
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store};
 use shared::svix::{Failure, SvixClient, SvixConfig};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// How long one call to Svix may take.
@@ -18,10 +19,10 @@ const SVIX_TIMEOUT: Duration = Duration::from_secs(10);
 /// while its owner may still be at it.
 pub const LEASE: Duration = Duration::from_mins(1);
 
-/// How often writing an outcome is tried, a second apart, while the database is
-/// unavailable. After that the lease runs out, and the next attempt finds the
-/// application made.
-const FINISH_TRIES: u32 = 10;
+/// For how long writing an outcome is tried again, a second apart, while the
+/// database is unavailable. After that the lease runs out, and the next attempt
+/// finds the application made.
+const FINISH_WITHIN: Duration = Duration::from_secs(15);
 
 /// Provisions webhooks. Cheap to clone.
 #[derive(Clone)]
@@ -76,7 +77,8 @@ impl Provisioner {
     }
 
     async fn finish(&self, claim: &Claim, outcome: &Outcome) {
-        for _ in 0..FINISH_TRIES {
+        let began = Instant::now();
+        while began.elapsed() < FINISH_WITHIN {
             match self.store.finish(claim, outcome).await {
                 Ok(true) => return log(claim, outcome),
                 Ok(false) => {

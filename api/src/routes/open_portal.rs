@@ -127,7 +127,9 @@ fn not_set_up(app: &App, partner: &Partner) -> ApiError {
              new one.",
         );
     }
-    let next = partner.next_attempt_at.map(|at| at.since(app.clock.now()));
+    let next = partner
+        .next_attempt_due()
+        .map(|at| at.since(app.clock.now()));
     let error = ApiError::new(
         ErrorCode::NotFound,
         "Your webhooks are still being set up. This needs no action; please try again shortly.",

@@ -56,7 +56,7 @@ struct Webhook {
     state: State,
     /// Attempts made so far.
     attempts: i32,
-    /// When the next attempt is due.
+    /// When the next attempt is due; missing while one is being made.
     #[oai(skip_serializing_if_is_none)]
     next_attempt_at: Option<OffsetDateTime>,
 }
@@ -90,7 +90,9 @@ impl From<Partner> for ActiveKey {
             webhook: Some(Webhook {
                 state,
                 attempts: partner.attempts,
-                next_attempt_at: partner.next_attempt_at.map(Timestamp::to_offset_date_time),
+                next_attempt_at: partner
+                    .next_attempt_due()
+                    .map(Timestamp::to_offset_date_time),
             }),
         }
     }

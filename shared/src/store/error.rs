@@ -7,7 +7,7 @@ pub enum StoreError {
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// It did not answer in time; what was asked may or may not have happened.
-    #[error("the database did not answer within {} s", super::DEADLINE.as_secs())]
+    #[error("the database did not answer within {:?}", super::DEADLINE)]
     TimedOut,
     /// Anything else: a defect, or a schema that is not ours.
     #[error("the database refused: {0}")]

@@ -25,10 +25,10 @@ use crate::clock::Timestamp;
 use crate::ids::{AccountId, PartnerId};
 use crate::key::KeyHash;
 
-/// How long the database may take to answer before the call fails as
-/// [`StoreError::Unavailable`]: short of the 5 s that a client is ever kept
-/// waiting for a database.
-pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(4);
+/// How long the database may take for a statement before the call fails as
+/// [`StoreError::TimedOut`]. Two of them, as many as an operation makes, stay short
+/// of the 5 s that a client is ever kept waiting for a database.
+pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_millis(2400);
 
 /// The database, as the product sees it.
 ///

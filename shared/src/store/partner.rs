@@ -40,8 +40,11 @@ pub struct Partner {
     pub last_used_at: Option<Timestamp>,
     /// Attempts ever made to provision it.
     pub attempts: i32,
-    /// When the next attempt is due.
+    /// When the sweep sends the next attempt: while one is being made, when its
+    /// lease ends.
     pub next_attempt_at: Option<Timestamp>,
+    /// While an attempt is being made: when its lease ends.
+    pub leased_until: Option<Timestamp>,
     /// When provisioning was given up.
     pub failed_at: Option<Timestamp>,
 }
@@ -58,6 +61,11 @@ pub enum WebhookState {
 }
 
 impl Partner {
+    /// When the next attempt is due; none while one is being made.
+    pub fn next_attempt_due(&self) -> Option<Timestamp> {
+        self.next_attempt_at.filter(|_| self.leased_until.is_none())
+    }
+
     /// How far the provisioning is.
     pub fn webhook_state(&self) -> WebhookState {
         if self.has_webhook {

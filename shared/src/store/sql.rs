@@ -8,7 +8,7 @@
 macro_rules! partner_columns {
     () => {
         "id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at, \
-         attempts, next_attempt_at, failed_at"
+         attempts, next_attempt_at, leased_until, failed_at"
     };
 }
 
