@@ -3,6 +3,8 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used)] // a panic is a failed test
 
+#[path = "contract/bodies.rs"]
+mod bodies;
 #[path = "contract/database_down.rs"]
 mod database_down;
 #[path = "contract/framework.rs"]

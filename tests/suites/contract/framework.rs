@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use reqwest::{Method, RequestBuilder};
-use tests::client::{KEY_PATH, OPERATIONS, PORTAL_PATH};
+use tests::client::{KEY_PATH, PORTAL_PATH};
 use tests::{Deployment, Kind};
 
 use crate::ready_key;
 
 tests::in_both_deployments! {
     every_error_of_the_framework_has_the_one_shape,
-    a_large_body_is_refused_and_any_other_is_ignored,
     head_answers_as_get_does_without_the_body,
     every_answer_names_its_request,
 }
@@ -47,51 +46,6 @@ async fn every_error_of_the_framework_has_the_one_shape(kind: Kind) {
             .split(", ")
             .collect::<HashSet<_>>();
         assert_eq!(&allow, allowed, "{method} {path}");
-    }
-}
-
-async fn a_large_body_is_refused_and_any_other_is_ignored(kind: Kind) {
-    const MOST: usize = 16 * 1024;
-    let deployment = Deployment::start(kind).await;
-    let client = &deployment.client;
-    for (method, path) in OPERATIONS {
-        for size in [MOST + 1, 256 * 1024] {
-            let send = |request: RequestBuilder| request.body("x".repeat(size));
-            client
-                .send(method.clone(), path, send)
-                .await
-                .is_error(413, "payload_too_large");
-        }
-    }
-
-    let most = "x".repeat(MOST);
-    let bodies: [(Option<&str>, &[u8]); 7] = [
-        (None, b""),
-        (None, b"\xff\xfe\0"),
-        (Some("application/json"), b"{}"),
-        (Some("application/json"), b"{not json"),
-        (Some("application/x-www-form-urlencoded"), b"a=1"),
-        (Some("nonsense"), b"<a/>"),
-        (Some("text/plain; charset=utf-16"), most.as_bytes()),
-    ];
-    for (content_type, body) in bodies {
-        let session = deployment.session().await;
-        for (method, status) in [
-            (Method::POST, 201),
-            (Method::GET, 200),
-            (Method::DELETE, 200),
-        ] {
-            let send = |request: RequestBuilder| {
-                let request = request.bearer_auth(&session).body(body.to_vec());
-                match content_type {
-                    Some(content_type) => request.header("content-type", content_type),
-                    None => request,
-                }
-                .header("accept", "application/xml")
-            };
-            let answer = client.send(method, KEY_PATH, send).await;
-            assert_eq!(answer.status, status, "{content_type:?}: {answer:?}");
-        }
     }
 }
 

@@ -117,8 +117,8 @@ async fn the_example_lists_the_variables_that_help_names_and_no_others() {
     let example = std::fs::read_to_string(example).unwrap();
     // NAME=value or, for a default, #NAME=value; other comments have a space.
     let lines = example.lines().filter(|line| !line.starts_with("# "));
-    let names = lines.filter_map(|line| Some(line.split_once('=')?.0.trim_start_matches('#')));
-    let listed: Vec<String> = names.map(str::to_owned).collect();
+    let variables = lines.filter_map(|line| Some(line.split_once('=')?.0.trim_start_matches('#')));
+    let listed: Vec<String> = variables.map(str::to_owned).collect();
     let distinct: BTreeSet<String> = listed.iter().cloned().collect();
     assert_eq!(
         listed.len(),
