@@ -13,10 +13,9 @@ use crate::{TestDatabase, eventually, scratch, variable};
 /// How long it may take to start, after a crash for instance, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Who may connect, and how: a superuser `postgres` that needs no password.
-const HBA_PLAIN: &str = "host all all 127.0.0.1/32 trust\n";
-/// The same, and a connection without TLS is refused.
-const HBA_TLS: &str = "hostssl all all 127.0.0.1/32 trust\n";
+/// Who may connect, and how: a superuser `postgres` that needs no password, with
+/// TLS or without.
+const HBA: &str = "host all all 127.0.0.1/32 trust\n";
 
 /// A private PostgreSQL server, ended when dropped, with all its processes.
 /// Its data lasts from one start to the next.
@@ -36,11 +35,12 @@ impl PrivatePostgres {
     /// Starts one with further settings, `("max_connections", "20")` for instance
     /// (three of them are kept for superusers, and so for this server's only user).
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::launch(settings, HBA_PLAIN, &[]).await
+        Self::launch(settings, &[]).await
     }
 
-    /// Starts one that takes TLS connections alone, with this certificate chain
-    /// and private key, both PEM.
+    /// Starts one that also takes TLS connections, with this certificate chain and
+    /// private key, both PEM. Those without TLS it takes all the same: a client
+    /// that fell back to them would be served, and so found out.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let files = [("server.crt", certificate), ("server.key", key)];
         let settings = [
@@ -48,16 +48,16 @@ impl PrivatePostgres {
             ("ssl_cert_file", "../server.crt"), // seen from the data directory
             ("ssl_key_file", "../server.key"),
         ];
-        Self::launch(&settings, HBA_TLS, &files).await
+        Self::launch(&settings, &files).await
     }
 
-    async fn launch(settings: &[(&str, &str)], hba: &str, files: &[(&str, &str)]) -> Self {
+    async fn launch(settings: &[(&str, &str)], files: &[(&str, &str)]) -> Self {
         let dir = scratch();
         if let Some(user) = user() {
             chown(dir.path(), Some(user), None).unwrap();
         }
         init(dir.path()).await;
-        std::fs::write(dir.path().join("data/pg_hba.conf"), hba).unwrap();
+        std::fs::write(dir.path().join("data/pg_hba.conf"), HBA).unwrap();
         for (name, content) in files {
             // The server refuses a key that others can read.
             let file = dir.path().join(name);
@@ -96,8 +96,7 @@ impl PrivatePostgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Its database `postgres`, with our schema. Not for one that takes TLS
-    /// alone, which wants to be told of a CA.
+    /// Its database `postgres`, with our schema.
     pub async fn migrated(&self) -> TestDatabase {
         let database = TestDatabase::at(self.url());
         shared::store::Store::migrate(&database.store())

@@ -104,8 +104,8 @@ async fn a_key_lives_and_dies_with_all_three_links_over_tls() {
     assert_eq!(plain, 0);
 }
 
-/// PostgreSQL takes connections without TLS here too, so that a client which
-/// fell back to them would be served.
+/// PostgreSQL takes connections without TLS here too: a client that fell back to
+/// them would be served.
 async fn a_flawed_database_is_not_used(flaw: Flaw, reason: &str) {
     let (ca, dir) = (PrivateCa::new(), tests::scratch());
     let trusted = ca.write(dir.path());
@@ -152,14 +152,14 @@ async fn a_database_without_tls_is_not_used() {
 }
 
 /// Keys are minted all the same; only the setting up of webhooks has to wait.
-async fn a_flawed_redis_is_not_used(flaw: Flaw, reason: &str) {
+async fn a_flawed_redis_is_not_used(flaw: Flaw, fragment: &str, reason: &str) {
     let (ca, dir) = (PrivateCa::new(), tests::scratch());
     let trusted = ca.write(dir.path());
     let redis = match flaw.certificate(&ca) {
         Some((certificate, key)) => RedisServer::start_tls(&certificate, &key).await,
         None => RedisServer::start().await,
     };
-    let url = format!("rediss://{HOST}:{}/", redis.port());
+    let url = format!("rediss://{HOST}:{}/{fragment}", redis.port());
     let deployment = Deployment::planned(Plan {
         redis: Some(redis),
         workers: 1,
@@ -183,17 +183,23 @@ async fn a_flawed_redis_is_not_used(flaw: Flaw, reason: &str) {
 
 #[tokio::test]
 async fn a_redis_with_another_cas_certificate_is_not_used() {
-    a_flawed_redis_is_not_used(Flaw::OtherCa, "invalid peer certificate: BadSignature").await;
+    a_flawed_redis_is_not_used(Flaw::OtherCa, "", "invalid peer certificate: BadSignature").await;
 }
 
 #[tokio::test]
 async fn a_redis_with_another_hosts_certificate_is_not_used() {
-    a_flawed_redis_is_not_used(Flaw::OtherHost, "not valid for name").await;
+    a_flawed_redis_is_not_used(Flaw::OtherHost, "", "not valid for name").await;
 }
 
 #[tokio::test]
 async fn a_redis_without_tls_is_not_used() {
-    a_flawed_redis_is_not_used(Flaw::NoTls, "timed out").await;
+    a_flawed_redis_is_not_used(Flaw::NoTls, "", "timed out").await;
+}
+
+/// `#insecure` is redis-rs's way to ask for it.
+#[tokio::test]
+async fn no_url_turns_the_verification_of_redis_off() {
+    a_flawed_redis_is_not_used(Flaw::OtherCa, "#insecure", "Cannot create insecure client").await;
 }
 
 /// The row waits for its next attempt, and the portal says whose fault it is.
