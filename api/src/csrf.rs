@@ -1,27 +1,45 @@
 //! Cross-site request forgery: which requests with the session cookie are the
 //! dashboard's own.
 
-use poem::http::{HeaderMap, header};
+use poem::http::header::{self, AsHeaderName};
+use poem::http::{HeaderMap, Uri};
 use url::{Origin, Url};
 
 /// Whether a request that changes something may use the session cookie: the
 /// browser says that our own site, or the user, made it (`Sec-Fetch-Site`), or
 /// its `Origin` is our host or one of `allowed`. Without both headers: no.
-pub fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if matches!(header("sec-fetch-site"), Some("same-origin" | "none")) {
+pub fn is_allowed(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
+    if matches!(
+        single(headers, "sec-fetch-site"),
+        Some("same-origin" | "none")
+    ) {
         return true;
     }
-    let Some(origin) = header(header::ORIGIN.as_str()) else {
+    let Some(origin) = single(headers, header::ORIGIN) else {
         return false;
     };
+    // HTTP/2 has the host in the URI.
+    let authority = uri.authority().map(poem::http::uri::Authority::as_str);
+    let host = single(headers, header::HOST).or(authority);
     allowed.iter().any(|allowed| allowed == origin)
-        || header(header::HOST.as_str()).is_some_and(|host| is_our_origin(origin, host))
+        || host.is_some_and(|host| is_our_origin(origin, host))
+}
+
+/// The value of a header that is sent once.
+fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none());
+    value.and_then(|value| value.to_str().ok())
 }
 
 /// Whether the origin names the host the request was sent to. Its scheme is not
 /// compared: behind a proxy that ends TLS we cannot know our own.
 fn is_our_origin(origin: &str, host: &str) -> bool {
+    let bare = |text: &str| !text.contains(['@', '/', '?', '#']);
+    let is_bare = origin.split_once("://").is_some_and(|(_, rest)| bare(rest));
+    if !is_bare || !bare(host) {
+        return false;
+    }
     let Ok(origin) = Url::parse(origin) else {
         return false;
     };
@@ -51,7 +69,11 @@ mod tests {
             .into_iter()
             .chain(headers)
             .collect();
-        is_allowed(&headers, &["https://dash.example.com".into()])
+        is_allowed(
+            &headers,
+            &Uri::from_static("/"),
+            &["https://dash.example.com".into()],
+        )
     }
 
     #[test]
@@ -69,8 +91,34 @@ mod tests {
     }
 
     #[test]
+    fn over_http_2_the_host_is_in_the_uri() {
+        let origin = [(
+            header::ORIGIN,
+            HeaderValue::from_static("https://api.example.com"),
+        )];
+        let headers = origin.into_iter().collect();
+        let uri = Uri::from_static("https://api.example.com/api");
+        assert!(is_allowed(&headers, &uri, &[]));
+        assert!(!is_allowed(
+            &headers,
+            &Uri::from_static("https://evil.example/"),
+            &[]
+        ));
+    }
+
+    #[test]
     fn anything_else_does_not() {
         assert!(!allowed(&[]));
+        let own = ("origin", "https://api.example.com");
+        assert!(
+            !allowed(&[own, ("origin", "https://evil.example")]),
+            "sent twice"
+        );
+        let same = ("sec-fetch-site", "same-origin");
+        assert!(
+            !allowed(&[same, ("sec-fetch-site", "cross-site")]),
+            "sent twice"
+        );
         for site in ["cross-site", "same-site", "Same-Origin", ""] {
             assert!(!allowed(&[("sec-fetch-site", site)]), "{site}");
         }
@@ -84,6 +132,8 @@ mod tests {
             "file://api.example.com",
             "api.example.com",
             "https://dash.example.com.evil.example",
+            "https://evil@api.example.com",
+            "https://api.example.com/evil",
         ] {
             assert!(!allowed(&[("origin", origin)]), "{origin}");
         }

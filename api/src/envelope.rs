@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use poem::error::ReadBodyError;
 use poem::http::header::{self, HeaderName, HeaderValue};
-use poem::http::{HeaderMap, StatusCode};
+use poem::http::{HeaderMap, Method, StatusCode};
 use poem::{Endpoint, IntoResponse, Middleware, PathPattern, Request, Response};
 use serde_json::Value;
-use shared::clock::Clock;
+use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -75,10 +75,9 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let clock = Clock::system();
-        let started = clock.now();
+        let started = Instant::now();
         let request_id = request_id(request.headers());
-        let method = request.method().clone();
+        let method = loggable(request.method());
         let path = request.uri().path().to_owned();
         let span = tracing::info_span!("request", %request_id);
 
@@ -109,8 +108,8 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             .data::<PathPattern>()
             .map_or("-", |pattern| &pattern.0);
         let status = response.status().as_u16();
-        let micros = u64::try_from(clock.now().since(started).as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(parent: &span, %method, route, status, micros, "answered");
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(parent: &span, method, route, status, micros, "answered");
         Ok(response)
     }
 }
@@ -119,11 +118,17 @@ impl<E: Endpoint> Enveloped<E> {
     /// The inner answer, errors in the one shape.
     async fn answer(&self, mut request: Request, request_id: &str) -> Response {
         let body = discard_body(&mut request).await;
-        let mut response = if body == Discarded::TooLarge {
-            let message = format!("The request body is larger than {MAX_BODY} bytes.");
-            ApiError::new(ErrorCode::PayloadTooLarge, message).into_response(request_id)
-        } else {
-            self.inner_answer(request, request_id).await
+        let mut response = match body {
+            Discarded::Whole | Discarded::Slow => self.inner_answer(request, request_id).await,
+            Discarded::TooLarge => {
+                let message = format!("The request body is larger than {MAX_BODY} bytes.");
+                ApiError::new(ErrorCode::PayloadTooLarge, message).into_response(request_id)
+            }
+            // Half a request is none: its sender may be gone, and what it asked for with it.
+            Discarded::Broken => {
+                let message = "The request body is malformed or ended early.";
+                ApiError::new(ErrorCode::BadRequest, message).into_response(request_id)
+            }
         };
         if body != Discarded::Whole {
             let close = HeaderValue::from_static("close");
@@ -157,7 +162,9 @@ enum Discarded {
     Whole,
     /// It is larger than is let through.
     TooLarge,
-    /// The rest of it did not come in time, or at all.
+    /// The rest of it did not come in time.
+    Slow,
+    /// It is malformed, or the connection ended.
     Broken,
 }
 
@@ -172,7 +179,22 @@ async fn discard_body(request: &mut Request) -> Discarded {
     match tokio::time::timeout(BODY_DEADLINE, reading).await {
         Ok(Ok(_)) => Discarded::Whole,
         Ok(Err(ReadBodyError::PayloadTooLarge)) => Discarded::TooLarge,
-        Ok(Err(_)) | Err(_) => Discarded::Broken,
+        Ok(Err(_)) => Discarded::Broken,
+        Err(_elapsed) => Discarded::Slow,
+    }
+}
+
+/// The method, for the log. Any word may stand in its place, a key for instance.
+fn loggable(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 

@@ -14,6 +14,10 @@ use crate::App;
 /// and less than the 10 s that an orchestrator gives.
 const DRAIN: Duration = Duration::from_secs(9);
 
+/// How long a connection may be silent: longer than a load balancer keeps one
+/// (60 s, usually), so that it is never ours that closes under a request.
+const IDLE: Duration = Duration::from_secs(75);
+
 /// A socket that listens; nobody is answered yet.
 pub struct Bound {
     acceptor: TcpAcceptor,
@@ -40,6 +44,7 @@ impl Bound {
     pub async fn serve(self, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
         let background = app.background.clone();
         Server::new_with_acceptor(self.acceptor)
+            .idle_timeout(IDLE)
             .run_with_graceful_shutdown(app.endpoint(), shutdown.cancelled(), Some(DRAIN))
             .await?;
         background.close();

@@ -61,10 +61,12 @@ pub fn outcome_of(error: &SvixError, tries: i32, now: Timestamp, rng: &mut impl 
             at: now + RATE_LIMITED_FLOOR + backoff(tries, rng),
             error: text,
         },
-        Failure::TimedOut | Failure::Transient | Failure::NotFound => Outcome::Retry {
-            at: now + backoff(tries, rng),
-            error: text,
-        },
+        Failure::TimedOut | Failure::Transient | Failure::NotFound | Failure::Conflict => {
+            Outcome::Retry {
+                at: now + backoff(tries, rng),
+                error: text,
+            }
+        }
     }
 }
 

@@ -25,10 +25,13 @@ pub enum Failure {
     Transient,
     /// 429.
     RateLimited,
-    /// 401 or 403, or a server that is not Svix: our settings are wrong.
+    /// 401 or 403, or a bare 404, as of a server that is not Svix: our settings
+    /// are wrong.
     Misconfigured,
-    /// 404: the application is not there.
+    /// 404, and Svix says so: the application is not there.
     NotFound,
+    /// 409: another call made it first.
+    Conflict,
     /// 400 or 422: will never work.
     Rejected,
 }
@@ -49,6 +52,18 @@ impl SvixError {
         Self { failure, detail }
     }
 
+    /// Raises the alarm where our settings are wrong: an error in the log, and a
+    /// metric, by tracing-opentelemetry's convention of its name.
+    pub fn alarm_if_misconfigured(&self) {
+        if self.failure == Failure::Misconfigured {
+            tracing::error!(
+                monotonic_counter.svix_misconfigured = 1_u64,
+                error = %self,
+                "Svix refuses us: check SVIX_TOKEN and SVIX_SERVER_URL"
+            );
+        }
+    }
+
     /// Sorts what the SDK reports. Bodies are left out but for Svix's own error
     /// code: they may repeat what we sent.
     fn from_sdk(error: svix::error::Error) -> Self {
@@ -57,15 +72,16 @@ impl SvixError {
             Error::Timeout { .. } => Self::new(Failure::TimedOut, "no answer in time"),
             Error::Validation(_) => Self::new(Failure::Rejected, "HTTP 422"),
             Error::Http(answer) => {
+                let code = answer.payload.map(|payload| payload.code);
+                let code = code.filter(|code| is_error_code(code));
                 let failure = match answer.status.as_u16() {
                     400 | 422 => Failure::Rejected,
-                    401 | 403 => Failure::Misconfigured,
-                    404 => Failure::NotFound,
+                    404 if code.as_deref() == Some("not_found") => Failure::NotFound,
+                    401 | 403 | 404 => Failure::Misconfigured,
+                    409 => Failure::Conflict,
                     429 => Failure::RateLimited,
                     _ => Failure::Transient,
                 };
-                let code = answer.payload.map(|payload| payload.code);
-                let code = code.filter(|code| is_error_code(code));
                 let detail = format!(
                     "HTTP {} {}",
                     answer.status.as_u16(),
@@ -77,7 +93,7 @@ impl SvixError {
             Error::Generic(text) => {
                 let detail = if text.contains("InvalidCertificate") {
                     "the certificate is not trusted"
-                } else if text.contains("Connect") {
+                } else if text.contains("(Connect") {
                     "could not connect"
                 } else if text.contains("hyper") || text.contains("Canceled") {
                     "the connection broke"
@@ -149,7 +165,7 @@ impl SvixClient {
         match created.map_err(SvixError::from_sdk) {
             Ok(application) => Ok(application.id),
             // Two creations at once: the other one won, which is as good.
-            Err(error) if error.detail.starts_with("HTTP 409") => {
+            Err(error) if error.failure == Failure::Conflict => {
                 let existing = self.0.application().get(uid).await;
                 Ok(existing.map_err(SvixError::from_sdk)?.id)
             }
@@ -196,7 +212,7 @@ impl SvixClient {
         let answer = authentication.expire_all(app, sessions, None).await;
         match answer.map_err(SvixError::from_sdk) {
             // The open-source server has no such route.
-            Err(error) if error.failure == Failure::NotFound => Ok(()),
+            Err(error) if error.detail.starts_with("HTTP 404") => Ok(()),
             answer => answer,
         }
     }

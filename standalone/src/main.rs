@@ -3,13 +3,14 @@
 
 mod banner;
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use api::App;
 use clap::Parser;
 use shared::clock::Clock;
@@ -74,7 +75,8 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
 
-    let store = Arc::new(open_store(&cli.data).await?);
+    let (store, _lock) = open_store(&cli.data).await?;
+    let store = Arc::new(store);
     let simulator = match own_svix {
         Some(_) => None,
         None => Some(start_simulator(&cli.data).await?),
@@ -97,7 +99,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         clock: clock.clone(),
         pulse: liveness.sweep.clone(),
     };
-    tokio::spawn(sweep.run(shutdown.clone()));
+    let sweep_died = sweep.spawn(shutdown.clone());
     let provisioner = Provisioner::new(store.clone(), &svix, clock);
     let runner = Runner::new(provisioner, concurrency, liveness);
 
@@ -120,19 +122,27 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         shutdown.cancel();
         worked.context("the worker failed")
     };
-    let (served, worked) = tokio::join!(serving, working);
+    let both = async { tokio::join!(serving, working) };
+    let (served, worked) = tokio::select! {
+        ended = both => ended,
+        died = sweep_died => bail!("the sweep died: {died}"),
+    };
     served.and(worked)?;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn open_store(data: &Path) -> anyhow::Result<SqliteStore> {
+/// Opens the database, and holds its directory for this process alone.
+async fn open_store(data: &Path) -> anyhow::Result<(SqliteStore, File)> {
     let refused = || format!("DATA_DIR: cannot keep the database in {}", data.display());
     std::fs::create_dir_all(data).with_context(refused)?;
+    let lock = File::create(data.join("lock")).with_context(refused)?;
+    let in_use = || format!("DATA_DIR: {} is another standalone's", data.display());
+    lock.try_lock().with_context(in_use)?;
     let store = SqliteStore::open(&data.join("partner-keys.db")).await;
     let store = store.with_context(refused)?;
     store.migrate().await.with_context(refused)?;
-    Ok(store)
+    Ok((store, lock))
 }
 
 async fn start_simulator(data: &Path) -> anyhow::Result<Simulator> {

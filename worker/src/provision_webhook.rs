@@ -7,7 +7,7 @@ use std::time::Duration;
 use shared::clock::Clock;
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store};
-use shared::svix::{Failure, SvixClient, SvixConfig};
+use shared::svix::{SvixClient, SvixConfig};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -62,14 +62,7 @@ impl Provisioner {
         let outcome = match self.svix.ensure_application(&claim.account_id).await {
             Ok(svix_app_id) => Outcome::Provisioned { svix_app_id },
             Err(error) => {
-                if error.failure == Failure::Misconfigured {
-                    // `monotonic_counter` is tracing-opentelemetry's convention for a metric.
-                    tracing::error!(
-                        monotonic_counter.svix_misconfigured = 1_u64,
-                        %error,
-                        "Svix refuses us: check SVIX_TOKEN and SVIX_SERVER_URL"
-                    );
-                }
+                error.alarm_if_misconfigured();
                 retry::outcome_of(&error, claim.tries, self.clock.now(), &mut rand::rng())
             }
         };

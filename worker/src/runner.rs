@@ -1,7 +1,7 @@
 //! Feeds jobs from the queue to the [`Provisioner`], by apalis.
 //!
 //! The guards of the storage side, and the table of what they guard against, are
-//! in `shared/src/queue/redis.rs`; here are those of the worker loop.
+//! in `shared/src/queue/redis/`; here are those of the worker loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ const TICK: Duration = Duration::from_millis(20);
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause before a restart.
 const RESTART_PAUSE_CAP: Duration = Duration::from_secs(2);
+
 /// The loop has been dead for too long.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {

@@ -9,6 +9,7 @@ use rand::RngExt;
 use shared::clock::Clock;
 use shared::queue::{DEPTH_LIMIT, Queue, QueueError, RedisQueue};
 use shared::store::{Store, StoreError};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::liveness::Pulse;
@@ -48,6 +49,18 @@ pub struct Sweep {
 }
 
 impl Sweep {
+    /// Sweeps in the background until `shutdown`. The future ends only if the
+    /// sweep dies, of a defect.
+    pub fn spawn(self, shutdown: CancellationToken) -> impl Future<Output = JoinError> {
+        let sweeping = tokio::spawn(self.run(shutdown));
+        async {
+            match sweeping.await {
+                Ok(()) => std::future::pending().await,
+                Err(died) => died,
+            }
+        }
+    }
+
     /// Sweeps until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failing = false;

@@ -36,7 +36,10 @@ impl SignedIn {
         // A browser adds the cookie to requests that other sites make, too.
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
         let origins = &app.http.allowed_origins;
-        if source == Source::Cookie && writes && !csrf::is_allowed(request.headers(), origins) {
+        if source == Source::Cookie
+            && writes
+            && !csrf::is_allowed(request.headers(), request.uri(), origins)
+        {
             return Err(ApiError::new(
                 ErrorCode::Forbidden,
                 "This request came from another site. Send it from the dashboard, or with the \

@@ -144,6 +144,7 @@ async fn svix_failed(
     error: &SvixError,
 ) -> Result<ApiError, ApiError> {
     tracing::error!(partner_id = %partner.id, %error, "Svix gave no portal link");
+    error.alarm_if_misconfigured();
     Ok(match error.failure {
         // Somebody deleted the application at Svix: have it made again.
         Failure::NotFound => {
@@ -159,7 +160,7 @@ async fn svix_failed(
         ),
         _ => ApiError::new(
             ErrorCode::BadGateway,
-            "The webhook provider could not be reached. Please try again shortly.",
+            "The webhook provider failed. Please try again shortly.",
         ),
     })
 }

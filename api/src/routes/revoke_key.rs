@@ -78,13 +78,14 @@ impl RevokeKey {
 /// Ends the portal sessions opened with the key. In the background: the key is
 /// revoked whether or not Svix can be reached, and links live an hour at most.
 async fn end_portal_sessions(app: App, svix_app_id: String, key: PartnerId) {
-    for pause in [1, 5, 25, 0].map(Duration::from_secs) {
-        match app.svix.end_portal_sessions(&svix_app_id, key).await {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::warn!(partner_id = %key, %error, "portal sessions not ended yet");
-            }
-        }
+    for pause in [1, 5, 25].map(Duration::from_secs) {
+        let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await else {
+            return;
+        };
+        tracing::warn!(partner_id = %key, %error, "portal sessions not ended yet");
         tokio::time::sleep(pause).await;
+    }
+    if let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await {
+        tracing::error!(partner_id = %key, %error, "portal sessions left to run out");
     }
 }

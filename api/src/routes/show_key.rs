@@ -41,7 +41,7 @@ struct ActiveKey {
     has_webhook: bool,
     /// When the key was created.
     created_at: OffsetDateTime,
-    /// When the key was last exchanged for a portal link, to the minute.
+    /// When the key was last presented at the portal, to the minute.
     #[oai(skip_serializing_if_is_none)]
     last_used_at: Option<OffsetDateTime>,
     /// How far the setting up of webhooks is.

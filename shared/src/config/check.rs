@@ -2,6 +2,9 @@ use std::fmt;
 
 use super::Secret;
 
+/// Said of a value that may be a secret, or hold one.
+const NOT_SHOWN: &str = "has a value that does not fit (not shown)";
+
 /// What is wrong with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
@@ -63,12 +66,37 @@ impl Checker {
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<Option<T>> {
+        let what = || format!("is {:?}", given.unwrap_or_default());
+        self.maybe(variable, given, expected, parse, what)
+    }
+
+    /// The same, never shown: a URL in which a password may stand by mistake.
+    #[allow(clippy::option_option)] // as above
+    pub fn optional_hidden<T>(
+        &mut self,
+        variable: &'static str,
+        given: Option<&str>,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.maybe(variable, given, expected, parse, || NOT_SHOWN.into())
+    }
+
+    #[allow(clippy::option_option)] // as above
+    fn maybe<T>(
+        &mut self,
+        variable: &'static str,
+        given: Option<&str>,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        what: impl FnOnce() -> String,
+    ) -> Option<Option<T>> {
         let Some(given) = given.filter(|given| !given.is_empty()) else {
             return Some(None);
         };
         let parsed = parse(given);
         if parsed.is_none() {
-            self.report(variable, format!("is {given:?}"), expected);
+            self.report(variable, what(), expected);
         }
         parsed.map(Some)
     }
@@ -87,11 +115,7 @@ impl Checker {
         };
         let parsed = parse(given);
         if parsed.is_none() {
-            self.report(
-                variable,
-                "has a value that does not fit (not shown)".into(),
-                expected,
-            );
+            self.report(variable, NOT_SHOWN.into(), expected);
         }
         parsed
     }
@@ -124,12 +148,16 @@ mod tests {
         let missing = checker.required("B", Some(""), "a number", |v| v.parse::<u8>().ok());
         let hidden = Secret::from("hunter2".to_owned());
         let secret = checker.secret("C", Some(&hidden), "a URL", |_| None::<()>);
-        let error = checker.finish(number.zip(missing).zip(secret)).unwrap_err();
+        let url = Some("https://user:hunter2@svix.example");
+        let url = checker.optional_hidden("D", url, "a URL without user", |_| None::<()>);
+        let config = number.zip(missing).zip(secret).zip(url);
+        let error = checker.finish(config).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the settings are wrong:\n  A is \"x\"; expected a number\
              \n  B is not set; expected a number\
-             \n  C has a value that does not fit (not shown); expected a URL"
+             \n  C has a value that does not fit (not shown); expected a URL\
+             \n  D has a value that does not fit (not shown); expected a URL without user"
         );
     }
 }

@@ -99,7 +99,7 @@ impl SvixArgs {
                 fits.then(|| Secret::from(token.to_owned()))
             },
         );
-        let server_url = checker.optional(
+        let server_url = checker.optional_hidden(
             "SVIX_SERVER_URL",
             self.svix_server_url.as_deref(),
             "an http:// or https:// URL without user, query or fragment",

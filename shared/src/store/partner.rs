@@ -36,7 +36,7 @@ pub struct Partner {
     pub svix_app_id: Option<String>,
     /// When it was minted.
     pub created_at: Timestamp,
-    /// When it was last exchanged for a portal link, to the minute.
+    /// When it was last presented at the portal, to the minute.
     pub last_used_at: Option<Timestamp>,
     /// Attempts ever made to provision it.
     pub attempts: i32,

@@ -98,9 +98,9 @@ pub(super) const RETRY_ONE: &str =
     rearm!("id = $2 AND leased_until IS NULL AND (failed_at IS NOT NULL OR next_attempt_at > $1)");
 
 pub(super) const RETRY_FAILED: &str = rearm!(
-    "failed_at IS NOT NULL AND id IN (
+    "failed_at <= $1 AND id IN (
          SELECT id FROM api_partners
-         WHERE is_active AND failed_at IS NOT NULL ORDER BY failed_at LIMIT $2)"
+         WHERE is_active AND failed_at <= $1 ORDER BY failed_at LIMIT $2)"
 );
 
 pub(super) const RETRY_WAITING: &str = rearm!(

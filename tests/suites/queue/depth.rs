@@ -29,9 +29,10 @@ async fn ten_thousand_jobs_from_apalis_itself_are_shed_and_the_queue_recovers() 
     assert_eq!(rig.queue.depth().await.unwrap(), 10_000);
 
     rig.due_rows(50).await;
-    rig.keep_sweeping();
+    let sweep = rig.keep_sweeping();
     rig.all_done(Duration::from_secs(20)).await;
-    rig.holds_only(&rig.workers(1).await).await;
+    sweep.stop().await;
+    rig.holds_only(1).await;
 }
 
 #[tokio::test]
@@ -114,5 +115,5 @@ async fn a_worker_that_was_idle_picks_up_within_a_second() {
         rig.push(&jobs).await;
         rig.all_done(Duration::from_secs(1)).await;
     }
-    rig.holds_only(&rig.workers(1).await).await;
+    rig.holds_only(1).await;
 }

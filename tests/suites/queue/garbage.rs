@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(20);
 async fn does_not_stop_the_queue(rig: &Rig, rubbish: &[&str]) {
     let worker = rig.work();
     rig.workers(1).await;
-    rig.keep_sweeping();
+    let sweep = rig.keep_sweeping();
     for _ in 0..3 {
         let jobs = rig.due_rows(30).await;
         for (i, jobs) in jobs.chunks(10).enumerate() {
@@ -22,8 +22,10 @@ async fn does_not_stop_the_queue(rig: &Rig, rubbish: &[&str]) {
         }
         rig.all_done(SOON).await;
     }
+    sweep.stop().await;
+    rig.holds_only(1).await;
     worker.stop().await;
-    rig.holds_only(&[].into()).await;
+    rig.holds_only(0).await;
 }
 
 #[tokio::test]

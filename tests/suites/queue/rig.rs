@@ -46,7 +46,7 @@ pub struct Rig {
     pub queue: RedisQueue,
 }
 
-/// A running worker. Ends with the test.
+/// A running worker, or its sweep. Ends with the test.
 pub struct Worker {
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -115,8 +115,10 @@ impl Rig {
     }
 
     /// Starts the sweep.
-    pub fn keep_sweeping(&self) {
-        tokio::spawn(self.sweep().run(CancellationToken::new()));
+    pub fn keep_sweeping(&self) -> Worker {
+        let (sweep, stop) = (self.sweep(), CancellationToken::new());
+        let task = tokio::spawn(sweep.run(stop.clone()));
+        Worker { stop, task }
     }
 
     /// Waits until no row has work left.
@@ -164,21 +166,23 @@ impl Rig {
         names.into_iter().next().unwrap()
     }
 
-    /// Waits until Redis holds nothing but these workers' registrations.
-    pub async fn holds_only(&self, workers: &BTreeSet<String>) {
-        let mut expected: BTreeSet<String> = workers
-            .iter()
-            .map(|name| format!("{WORKER}:{name}"))
-            .collect();
-        expected.insert(QUEUES.to_owned()); // one entry, ever
-        if !workers.is_empty() {
-            expected.insert(WORKERS.to_owned());
-        }
+    /// Waits until Redis holds nothing but the registrations of so many workers.
+    pub async fn holds_only(&self, workers: usize) {
+        let is_left = |keys: &BTreeSet<String>| {
+            let registered = keys.iter().filter(|key| key.starts_with(WORKER)).count();
+            // QUEUES has one entry, ever.
+            let others = keys.iter().filter(|key| !key.starts_with(WORKER));
+            let others: Vec<&str> = others.map(String::as_str).collect();
+            let expected = if workers > 0 {
+                &[QUEUES, WORKERS][..]
+            } else {
+                &[QUEUES]
+            };
+            registered == workers && others == expected
+        };
         let keys = || self.keys();
-        eventually("Redis holds no job", PATIENCE, keys, |keys| {
-            *keys == expected
-        })
-        .await;
+        eventually("Redis holds no job", PATIENCE, keys, is_left).await;
+        assert_eq!(self.names().await.len(), workers);
     }
 }
 

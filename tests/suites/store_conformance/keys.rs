@@ -74,6 +74,12 @@ pub async fn the_active_key_is_shown_as_it_is(db: &StoreUnderTest) {
     );
     assert!(db.store.active_key(&of("other")).await.unwrap().is_none());
 
+    assert_eq!(shown.leased_until, None);
+    db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+    let leased = db.store.active_key(&of("acct")).await.unwrap().unwrap();
+    assert_eq!((leased.attempts, leased.leased_until), (1, Some(at(60))));
+    assert_eq!(leased.next_attempt_at, Some(at(60)));
+
     db.store.revoke_key(&of("acct"), at(1)).await.unwrap();
     assert!(db.store.active_key(&of("acct")).await.unwrap().is_none());
 }

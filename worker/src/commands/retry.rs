@@ -51,13 +51,16 @@ pub async fn retry(args: &RetryArgs) -> anyhow::Result<()> {
         (None, true) => Retry::Waiting,
         (None, false) => Retry::Failed,
     };
+    // No more than there are: what fails again meanwhile is not re-armed again.
+    let waiting = store.backlog(now).await?.waiting;
     let mut rearmed = 0;
     loop {
         let jobs = store.retry(which, now, BATCH).await?;
-        if jobs.is_empty() {
+        rearmed += jobs.len();
+        let all_waiting = which == Retry::Waiting && i64::try_from(rearmed)? >= waiting;
+        if jobs.is_empty() || all_waiting {
             break;
         }
-        rearmed += jobs.len();
     }
     if let (Retry::One(id), 0) = (which, rearmed) {
         bail!("{id} is neither a dead letter nor waiting for a later attempt: nothing was changed");

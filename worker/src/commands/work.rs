@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{
@@ -73,7 +73,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
         clock: clock.clone(),
         pulse: liveness.sweep.clone(),
     };
-    tokio::spawn(sweep.run(shutdown.clone()));
+    let sweep_died = sweep.spawn(shutdown.clone());
     let provisioner = Provisioner::new(store, &svix, clock);
     let runner = Runner::new(provisioner, concurrency, liveness);
 
@@ -86,6 +86,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
         ended = runner.run_redis(&queue, shutdown.clone()) => {
             ended.context("the supervisor should start this process anew")?;
         }
+        died = sweep_died => bail!("the sweep died: {died}"),
         () = drained => tracing::warn!("jobs left to the end of their leases"),
     }
     tracing::info!("stopped");

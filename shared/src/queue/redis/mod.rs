@@ -97,17 +97,16 @@ impl RedisQueue {
         RedisStorage::new(self.link.connection()).with_config(self.config.clone())
     }
 
-    /// Removes every trace of a job that a worker took.
+    /// Removes every trace of a job that a worker took, unless it was forgotten
+    /// meanwhile: then what is there of it belongs to a newer copy.
     pub async fn settle(&self, worker: &str, task_id: &str) -> Result<(), QueueError> {
-        let mut pipeline = redis::pipe();
-        pipeline
-            .srem(self.inflight_set(worker), task_id)
-            .ignore()
-            .hdel(self.config.job_data_hash(), task_id)
-            .ignore()
-            .del(format!("{}:{task_id}", self.config.job_meta_hash()))
-            .ignore();
-        let settle = async |mut redis| pipeline.query_async(&mut redis).await;
+        let script = Script::new(scripts::SETTLE);
+        let mut settle = script.key(self.inflight_set(worker));
+        settle
+            .key(self.config.job_data_hash())
+            .key(format!("{}:{task_id}", self.config.job_meta_hash()))
+            .arg(task_id);
+        let settle = async |mut redis| settle.invoke_async(&mut redis).await;
         Ok(self.link.with(settle).await?)
     }
 

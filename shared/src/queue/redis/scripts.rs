@@ -9,6 +9,14 @@ pub const PROMOTE: &str = "
     end
     return #ids";
 
+/// Removes a job, if the worker still has it. KEYS: its inflight set, the data
+/// hash, the job's metadata; ARGV: the job's id.
+pub const SETTLE: &str = "
+    if redis.call('srem', KEYS[1], ARGV[1]) == 1 then
+        redis.call('hdel', KEYS[2], ARGV[1])
+        redis.call('del', KEYS[3])
+    end";
+
 /// Forgets a worker and what it had fetched. KEYS: its inflight set, the data
 /// hash, the workers, its metadata; ARGV: the prefix of job metadata, its name.
 pub const RETIRE: &str = "
