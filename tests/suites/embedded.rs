@@ -201,6 +201,30 @@ async fn the_printed_lines_work_as_printed() {
 }
 
 #[tokio::test]
+async fn a_directory_is_one_standalones_alone() {
+    let dir = scratch();
+    let env = || {
+        let data = dir.path().join("data").to_str().unwrap().to_owned();
+        [
+            ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
+            ("DATA_DIR", data),
+        ]
+    };
+    let mut first = Process::start(dir.path(), "standalone", &[], &env());
+    first.url().await;
+    let second = Process::start(dir.path(), "standalone", &[], &env());
+    let (status, _, log) = second.run().await;
+    assert!(
+        !status.success() && log.contains("another standalone's"),
+        "{log}"
+    );
+
+    first.kill().await; // a crash lets go of it
+    let mut third = Process::start(dir.path(), "standalone", &[], &env());
+    third.url().await;
+}
+
+#[tokio::test]
 async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
     let dir = scratch();
     let file = dir.path().join("file");
@@ -215,7 +239,7 @@ async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
         (
             &*data,
             Some(("SVIX_SERVER_URL", "svix.example")),
-            "SVIX_SERVER_URL is \"svix.example\"",
+            "SVIX_SERVER_URL has a value that does not fit (not shown)",
         ),
         (
             &*data,

@@ -14,6 +14,7 @@ use shared::store::{Job, NewKey, Partner, Store, WebhookState};
 use shared::svix::SvixConfig;
 use standalone::svix_simulator::{Fault, Options, Pattern, Route, Simulator};
 use tests::TestDatabase;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use worker::provision_webhook::Provisioner;
 
 /// One key, its provisioner and its Svix.
@@ -336,4 +337,22 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
             .unwrap()
             .is_empty()
     );
+}
+
+/// Any web server answers 404 to a path that it does not know.
+#[tokio::test]
+async fn a_server_that_is_not_svix_waits_for_its_url_to_be_mended() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8192];
+        connection.read(&mut request).await.unwrap();
+        let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nnot found";
+        connection.write_all(answer).await.unwrap();
+        // Closed with some of the request unread, it would be reset.
+        connection.read_to_end(&mut Vec::new()).await.unwrap();
+    });
+    let svix = Simulator::start(Options::default()).await.unwrap();
+    Bench::at(svix, url).await.waits(3600..=3600).await;
 }

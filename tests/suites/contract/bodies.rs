@@ -10,6 +10,7 @@ tests::in_both_deployments! {
     a_large_body_is_refused_and_any_other_is_ignored,
     a_connection_outlives_a_body_that_comes_after_its_head,
     where_a_body_is_not_read_the_answer_says_that_the_connection_ends,
+    half_a_request_mints_nothing,
 }
 
 /// The largest body that is let through, in bytes.
@@ -107,9 +108,10 @@ async fn a_connection_outlives_a_body_that_comes_after_its_head(kind: Kind) {
 async fn where_a_body_is_not_read_the_answer_says_that_the_connection_ends(kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let chunk = format!("{:x}\r\n{}\r\n", MOST + 1, "x".repeat(MOST + 1));
-    let table: [(String, &[u8], u16); 3] = [
+    let table: [(String, &[u8], u16); 4] = [
         (format!("content-length: {}", MOST + 1), b"", 413),
         ("transfer-encoding: chunked".into(), chunk.as_bytes(), 413),
+        ("transfer-encoding: chunked".into(), b"zz\r\n", 400),
         // One that never comes is not waited for.
         ("content-length: 5".into(), b"", 401),
     ];
@@ -121,4 +123,17 @@ async fn where_a_body_is_not_read_the_answer_says_that_the_connection_ends(kind:
         );
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
     }
+}
+
+async fn half_a_request_mints_nothing(kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    let session = deployment.session().await;
+    let headers = format!("authorization: Bearer {session}\r\ntransfer-encoding: chunked");
+    let answer = post(&mut connect(&deployment).await, &headers, b"zz\r\n").await;
+    assert!(answer.starts_with("http/1.1 400"), "{answer}");
+    assert_eq!(
+        deployment.client.show(&session).await.text,
+        r#"{"has_key":false}"#
+    );
+    assert_eq!(deployment.client.create(&session).await.status, 201);
 }

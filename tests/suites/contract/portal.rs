@@ -117,6 +117,11 @@ async fn what_svix_answers_decides_what_the_portal_answers(kind: Kind) {
 
     deployment.svix.stop().await;
     client.portal(&key).await.is_error(502, "bad_gateway");
+    let log = deployment.server.log();
+    assert!(
+        log.contains("Svix refuses us"),
+        "the 401 raised the alarm: {log}"
+    );
 }
 
 async fn an_application_deleted_behind_our_back_is_made_again(kind: Kind) {

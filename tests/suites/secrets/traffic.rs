@@ -150,6 +150,7 @@ async fn send_malformed(deployment: &Deployment, credential: &str) {
         format!("{credential}\r\n\r\n"),
         format!("GET {credential} HTTP/1.1\r\n\r\n"),
         format!("GET / HTTP/9 {credential}\r\n\r\n"),
+        format!("{credential} / HTTP/1.1\r\nhost: a\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {credential}\0\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nhost: a\r\n{credential} : a\r\n\r\n"),
         format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {credential}\r\n\r\n"),
