@@ -168,3 +168,23 @@ async fn the_keys_come_over_tls_from_a_provider_of_a_private_ca_and_from_no_othe
         }
     }
 }
+
+#[tokio::test]
+async fn a_provider_elsewhere_is_reached_through_the_proxy_and_one_on_this_machine_is_not() {
+    let key = SigningKey::es256("one");
+    let (provider, proxy) = (
+        IdentityProvider::start(&[&key]).await,
+        IdentityProvider::start(&[]).await,
+    );
+    let by_proxy = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+    let by_proxy = by_proxy.map(|variable| (variable, proxy.url()));
+    let env = [settings(&provider), by_proxy.to_vec()].concat();
+    let deployment = deployed(env.clone(), 0).await;
+    let shown = deployment.client.show(&key.token(&claims("jo"))).await;
+    assert_eq!(shown.status, 200);
+    assert_eq!(proxy.calls(), 0);
+
+    let elsewhere = ("SESSION_JWKS_URL", "https://id.example.com/jwks".to_owned());
+    let _deployment = deployed([env, vec![elsewhere]].concat(), 0).await;
+    proxy.called(1).await;
+}

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     /// What is found in a set of these keys; a dash for no set at all.
-    fn find(keys: Value, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
+    fn find(keys: &Value, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
         let document = json!({"keys": keys}).to_string();
         let Some(set) = KeySet::parse(document.as_bytes()) else {
             return "-";
@@ -155,29 +155,29 @@ mod tests {
                 } else {
                     "unsuitable"
                 };
-                assert_eq!(find(all(), Some(kid), algorithm), expected);
+                assert_eq!(find(&all(), Some(kid), algorithm), expected);
             }
-            assert_eq!(find(all(), Some("x"), own), "unknown");
+            assert_eq!(find(&all(), Some("x"), own), "unknown");
         }
         // Two of one name: each for its own.
         let same = || json!([rsa("k"), ec("k")]);
-        assert_eq!(find(same(), Some("k"), Algorithm::RS256), "key");
-        assert_eq!(find(same(), Some("k"), Algorithm::ES256), "key");
-        assert_eq!(find(same(), Some("k"), Algorithm::EdDSA), "unsuitable");
+        assert_eq!(find(&same(), Some("k"), Algorithm::RS256), "key");
+        assert_eq!(find(&same(), Some("k"), Algorithm::ES256), "key");
+        assert_eq!(find(&same(), Some("k"), Algorithm::EdDSA), "unsuitable");
     }
 
     #[test]
     fn a_token_that_names_no_key_needs_there_to_be_one_only() {
-        assert_eq!(find(json!([rsa("r")]), None, Algorithm::RS256), "key");
+        assert_eq!(find(&json!([rsa("r")]), None, Algorithm::RS256), "key");
         assert_eq!(
-            find(json!([rsa("r")]), None, Algorithm::ES256),
+            find(&json!([rsa("r")]), None, Algorithm::ES256),
             "unsuitable"
         );
         let two = json!([rsa("r"), ec("e")]);
-        assert_eq!(find(two, None, Algorithm::RS256), "unsuitable");
+        assert_eq!(find(&two, None, Algorithm::RS256), "unsuitable");
         let other = with(rsa("enc"), "use", &json!("enc"));
         let and_one_for_encryption = json!([other, ec("e")]);
-        assert_eq!(find(and_one_for_encryption, None, Algorithm::ES256), "key");
+        assert_eq!(find(&and_one_for_encryption, None, Algorithm::ES256), "key");
     }
 
     #[test]
@@ -197,21 +197,21 @@ mod tests {
             let key = with(rsa("r"), member, &value);
             let keys = json!([key]);
             assert_eq!(
-                find(keys, Some("r"), Algorithm::RS256),
+                find(&keys, Some("r"), Algorithm::RS256),
                 "-",
                 "{member} {value}"
             );
             // Beside a good one it does no harm.
             let keys = json!([key, ec("e")]);
-            assert_eq!(find(keys, Some("e"), Algorithm::ES256), "key");
+            assert_eq!(find(&keys, Some("e"), Algorithm::ES256), "key");
         }
         for curve in ["P-384", "secp256k1", "Ed448"] {
             let key = with(ec("e"), "crv", &json!(curve));
-            assert_eq!(find(json!([key]), Some("e"), Algorithm::ES256), "-");
+            assert_eq!(find(&json!([key]), Some("e"), Algorithm::ES256), "-");
         }
         for alg in ["EdDSA", "Ed25519"] {
             let key = with(ed("d"), "alg", &json!(alg));
-            assert_eq!(find(json!([key]), Some("d"), Algorithm::EdDSA), "key");
+            assert_eq!(find(&json!([key]), Some("d"), Algorithm::EdDSA), "key");
         }
     }
 
