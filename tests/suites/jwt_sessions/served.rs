@@ -60,6 +60,8 @@ async fn a_key_lives_and_dies_with_sessions_of_a_provider(kind: Kind) {
         client.show(&forged).await.is_error(401, "unauthorized");
         tokens.extend([token, again, forged]);
     }
+    // `standalone` shows no session of its own: it would be none.
+    assert!(!deployment.server.output().contains("session_"));
     let log = deployment.server.log();
     assert!(log.contains("its signature is wrong"), "it says why");
     for token in tokens {
