@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use api::auth::jwt::NoAccount;
+use serde_json::json;
 use tests::process::free_port;
 use tests::{Deployment, IdentityProvider, Mood, SigningKey, eventually};
 
@@ -21,8 +22,8 @@ fn retry_after(account: &Result<String, NoAccount>) -> Duration {
 }
 
 /// What a provider may answer that is no good.
-fn no_good(elsewhere: &IdentityProvider) -> Vec<Mood> {
-    let huge = format!(r#"{{"keys":[],"more":"{}"}}"#, "a".repeat(300_000));
+fn no_good(elsewhere: &IdentityProvider, key: &SigningKey) -> Vec<Mood> {
+    let huge = json!({"keys": [key.jwk()], "more": "a".repeat(300_000)}).to_string();
     vec![
         Mood::Closing,
         Mood::CutOff,
@@ -45,7 +46,7 @@ async fn an_outage_does_not_take_the_keys_away() {
     let verifier = Verifier::of(&provider.url());
     assert!(verifier.takes(&key).await);
     let unknown = SigningKey::es256("two").token(&claims("jo"));
-    for mood in no_good(&elsewhere) {
+    for mood in no_good(&elsewhere, &key) {
         let what = format!("{mood:?}").chars().take(80).collect::<String>();
         provider.is(mood);
         verifier.later(Duration::from_hours(1));
@@ -101,7 +102,7 @@ async fn without_any_keys_it_is_unavailable_and_asked_again_after_five_seconds()
     let key = SigningKey::es256("one");
     let provider = IdentityProvider::start(&[&key]).await;
     let elsewhere = IdentityProvider::start(&[&key]).await;
-    for mood in no_good(&elsewhere) {
+    for mood in no_good(&elsewhere, &key) {
         let verifier = Verifier::of(&provider.url());
         provider.is(mood);
         let (token, calls) = (key.token(&claims("jo")), provider.calls());
