@@ -11,6 +11,7 @@ use shared::store::Store;
 use shared::svix::{SvixClient, SvixConfig};
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Sessions;
 use crate::envelope::Envelope;
 use crate::{health, openapi};
 
@@ -30,6 +31,8 @@ pub struct App {
     pub svix: SvixClient,
     /// The time.
     pub clock: Clock,
+    /// Where sessions come from.
+    pub sessions: Sessions,
     /// The HTTP settings.
     pub http: Arc<HttpConfig>,
     /// Work that outlives its request; awaited at shutdown.
@@ -43,6 +46,7 @@ impl App {
         queue: Arc<dyn Queue>,
         nudge: Nudge,
         svix: &SvixConfig,
+        sessions: Sessions,
         http: HttpConfig,
     ) -> Self {
         Self {
@@ -51,6 +55,7 @@ impl App {
             nudge,
             svix: SvixClient::new(svix, SVIX_TIMEOUT),
             clock: Clock::system(),
+            sessions,
             http: Arc::new(http),
             background: TaskTracker::new(),
         }

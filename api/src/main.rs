@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::App;
+use api::auth::Sessions;
 use clap::{Args, Parser, Subcommand};
 use shared::clock::Clock;
 use shared::config::{
-    CERTIFICATES_HELP, Checker, DatabaseArgs, HttpArgs, LogArgs, RedisArgs, SvixArgs,
+    CERTIFICATES_HELP, Checker, DatabaseArgs, HttpArgs, LogArgs, RedisArgs, SessionArgs, SvixArgs,
     check_certificates,
 };
 use shared::ids::AccountId;
@@ -59,6 +60,8 @@ enum SessionCommand {
 struct ServeArgs {
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    sessions: SessionArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -130,9 +133,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let redis = args.redis.check(&mut checker);
     let svix = args.svix.check(&mut checker);
     let http = args.http.check(&mut checker);
+    let sessions = args.sessions.check(&mut checker);
     check_certificates(&mut checker);
+    let http = http.zip(sessions);
     let settings = log.zip(database).zip(redis).zip(svix).zip(http);
-    let ((((log, database), redis), svix), http) = checker.finish(settings)?;
+    let ((((log, database), redis), svix), (http, sessions)) = checker.finish(settings)?;
 
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
@@ -142,7 +147,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     tokio::spawn(nudging);
 
     let listen = http.listen;
-    let app = App::new(store, queue, nudge, &svix, http);
+    let sessions = Sessions::new(&sessions, Clock::system())?;
+    let app = App::new(store, queue, nudge, &svix, sessions, http);
     let bound = api::bind(listen).await;
     let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
     tracing::info!(address = %bound.address, "listening on http://{}", bound.address);

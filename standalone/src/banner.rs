@@ -6,9 +6,13 @@ use shared::session::SessionToken;
 use standalone::svix_simulator::Simulator;
 
 /// Prints where it runs and what to try, on standard output.
-pub fn print(address: SocketAddr, token: &SessionToken, simulator: Option<&Simulator>) {
+pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Option<&Simulator>) {
     let url = format!("http://{address}");
-    let token = token.expose();
+    let session = token.map_or_else(
+        || "a JWT of your identity provider, in $TOKEN".to_owned(),
+        |token| format!("{}   (account \"demo\", for a day)", token.expose()),
+    );
+    let token = token.map_or("$TOKEN", SessionToken::expose);
     let svix = simulator.map_or_else(
         || "real, by SVIX_TOKEN".to_owned(),
         |simulator| {
@@ -25,21 +29,21 @@ Partner API keys is up.
   URL            {url}
   Documentation  {url}/docs
   Svix           {svix}
-  Session token  {token}   (account \"demo\", for a day)
+  Session token  {session}
 
 Try it, in another terminal, line by line:
 
 # create the key: it is shown this once, and kept in $KEY for the portal
-KEY=$(curl -sS -X POST {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}' | tee /dev/stderr | sed -n 's/.*\"api_key\":\"\\([^\"]*\\)\".*/\\1/p')
+KEY=$(curl -sS -X POST {url}/api/v1/partners/api-key -H \"Authorization: Bearer {token}\" | tee /dev/stderr | sed -n 's/.*\"api_key\":\"\\([^\"]*\\)\".*/\\1/p')
 
 # show it: has_webhook turns true by itself
-curl -sS {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}'
+curl -sS {url}/api/v1/partners/api-key -H \"Authorization: Bearer {token}\"
 
 # exchange the key for a link to the webhook portal
 curl -sS {url}/api/v1/partners/portal -H \"Authorization: Bearer $KEY\"
 
 # revoke it: from now on the portal answers 401
-curl -sS -X DELETE {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}'
+curl -sS -X DELETE {url}/api/v1/partners/api-key -H \"Authorization: Bearer {token}\"
 "
     );
 }

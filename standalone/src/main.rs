@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use api::App;
+use api::auth::Sessions;
 use clap::Parser;
 use shared::clock::Clock;
 use shared::config::{
-    CERTIFICATES_HELP, Checker, HttpArgs, LogArgs, Secret, SvixArgs, WorkerArgs, check_certificates,
+    CERTIFICATES_HELP, Checker, HttpArgs, LogArgs, Secret, SessionArgs, SvixArgs, WorkerArgs,
+    check_certificates,
 };
 use shared::ids::AccountId;
 use shared::queue::{MemoryQueue, nudge};
@@ -44,6 +46,8 @@ struct Cli {
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
+    sessions: SessionArgs,
+    #[command(flatten)]
     svix: SvixArgs,
     #[command(flatten)]
     worker: WorkerArgs,
@@ -67,11 +71,12 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut checker = Checker::default();
     let log = cli.log.check(&mut checker);
     let http = cli.http.check(&mut checker);
+    let sessions = cli.sessions.check(&mut checker);
     let concurrency = cli.worker.check(&mut checker);
     let own_svix = cli.svix.is_set().then(|| cli.svix.check(&mut checker));
     check_certificates(&mut checker);
-    let settings = log.zip(http).zip(concurrency);
-    let ((log, http), concurrency) = checker.finish(settings)?;
+    let settings = log.zip(http.zip(sessions)).zip(concurrency);
+    let ((log, (http, sessions)), concurrency) = checker.finish(settings)?;
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
 
@@ -100,15 +105,19 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         pulse: liveness.sweep.clone(),
     };
     let sweep_died = sweep.spawn(shutdown.clone());
-    let provisioner = Provisioner::new(store.clone(), &svix, clock);
+    let provisioner = Provisioner::new(store.clone(), &svix, clock.clone());
     let runner = Runner::new(provisioner, concurrency, liveness);
 
     let listen = http.listen;
-    let app = App::new(store.clone(), queue, nudge, &svix, http);
+    let sessions = Sessions::new(&sessions, clock)?;
+    let token = match sessions {
+        Sessions::Table => Some(issue_demo_session(&*store).await?),
+        Sessions::Jwt(_) => None, // its sessions are the provider's to give
+    };
+    let app = App::new(store.clone(), queue, nudge, &svix, sessions, http);
     let bound = api::bind(listen).await;
     let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
-    let token = issue_demo_session(&*store).await?;
-    banner::print(bound.address, &token, simulator.as_ref());
+    banner::print(bound.address, token.as_ref(), simulator.as_ref());
     tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
 
     // Whichever ends first, for good or bad, ends the other.

@@ -10,23 +10,27 @@ pub mod backlog;
 pub mod certificates;
 pub mod client;
 pub mod deployment;
+pub mod identity_provider;
 pub mod load;
 pub mod postgres;
 pub mod private_postgres;
 pub mod process;
 pub mod redis_server;
 pub mod rows;
+pub mod signing_key;
 pub mod stores;
 pub mod wait;
 
 pub use certificates::PrivateCa;
 pub use client::{Answer, Client};
 pub use deployment::{Deployment, Kind, Plan};
+pub use identity_provider::{IdentityProvider, Mood};
 pub use load::Load;
 pub use postgres::TestDatabase;
 pub use private_postgres::PrivatePostgres;
 pub use process::Process;
 pub use redis_server::RedisServer;
+pub use signing_key::SigningKey;
 pub use wait::eventually;
 
 /// Makes two tests of each `async fn name(kind: Kind)`: one for each deployment.

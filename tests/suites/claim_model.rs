@@ -6,6 +6,8 @@
 
 #[path = "claim_model/model.rs"]
 mod model;
+#[path = "claim_model/promises.rs"]
+mod promises;
 #[path = "claim_model/step.rs"]
 mod step;
 #[path = "claim_model/world.rs"]
@@ -19,7 +21,8 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 use tests::stores::{Database, StoreUnderTest};
 use tokio::runtime::Runtime;
 
-use crate::world::{EVENTS, Seen, World};
+use crate::promises::EVENTS;
+use crate::world::{Seen, World};
 
 const CASES: u32 = 256;
 const LONGEST: usize = 60;

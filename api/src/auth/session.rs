@@ -29,9 +29,8 @@ impl SignedIn {
         let (token, source) = presented(request.headers(), &app.http.session_cookie)
             .ok_or_else(ApiError::no_session)?;
         let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
-        let (hash, now) = (token.hash(), app.clock.now());
-        let account = app.store.session_account(&hash, now).await?;
-        let account = account.ok_or_else(ApiError::no_session)?;
+        let (store, now) = (&*app.store, app.clock.now());
+        let account = app.sessions.account(&token, store, now).await?;
 
         // A browser adds the cookie to requests that other sites make, too.
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);

@@ -28,7 +28,7 @@ pub enum ErrorCode {
     Internal,
     /// 502: Svix failed.
     BadGateway,
-    /// 503: the database is unavailable.
+    /// 503: the database, or the identity provider, is unavailable.
     Unavailable,
     /// 504: Svix did not answer in time.
     GatewayTimeout,

@@ -55,7 +55,10 @@ impl Failures for CreateFailures {
             "The request body is too large; none is needed.",
         ),
         (ErrorCode::Internal, "A defect on our side."),
-        (ErrorCode::Unavailable, "The database is unavailable."),
+        (
+            ErrorCode::Unavailable,
+            "The database is unavailable, or the identity provider before it gave its keys.",
+        ),
     ];
 }
 

@@ -4,7 +4,7 @@ use super::Checker;
 /// TLS libraries read it from the environment.
 pub const CERTIFICATES_HELP: &str = "\
 Environment:
-  SSL_CERT_FILE  CA certificates, PEM, to trust at Redis and Svix [default: the system's]";
+  SSL_CERT_FILE  CA certificates, PEM, to trust at Redis, Svix and the identity provider [default: the system's]";
 
 /// Checks that there are CA certificates to trust: without any, the Svix SDK
 /// panics when its client is made, even for a server without TLS.

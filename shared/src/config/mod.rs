@@ -8,6 +8,7 @@ mod certificates;
 mod check;
 mod groups;
 mod secret;
+mod session;
 
 pub use certificates::{CERTIFICATES_HELP, check_certificates};
 pub use check::{Checker, ConfigError};
@@ -15,3 +16,4 @@ pub use groups::{
     DatabaseArgs, HealthArgs, HttpArgs, HttpConfig, LogArgs, RedisArgs, SvixArgs, WorkerArgs,
 };
 pub use secret::Secret;
+pub use session::{JwtConfig, SessionArgs, SessionConfig, is_this_machine};

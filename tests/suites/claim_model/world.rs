@@ -1,5 +1,4 @@
-//! A store, the model beside it, a queue, workers, and the time. After each
-//! step the two agree, and the promises hold.
+//! A store, the model beside it, a queue, workers, and the time.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,41 +14,27 @@ use worker::provision_webhook::LEASE;
 use crate::model::Model;
 use crate::step::Step;
 
-/// What a run must have met, or it has tested little.
-pub const EVENTS: &[&str] = &[
-    "a claim was won",
-    "a job came to nothing",
-    "a lease ran out and its attempt was followed by another",
-    "a success was written",
-    "a failure was written",
-    "a dead letter was written",
-    "an older claim was refused",
-    "the claim of a revoked key was refused",
-    "a claim was refused its second completion",
-    "work was armed anew",
-];
-
 pub type Seen = HashSet<&'static str>;
-type Checked<T = ()> = Result<T, TestCaseError>;
+pub type Checked<T = ()> = Result<T, TestCaseError>;
 
 /// More than any case has rows.
 const ALL: i64 = 1000;
 
 /// A claim that was won.
-struct Held {
-    claim: Claim,
+pub struct Held {
+    pub claim: Claim,
     lease_end: Timestamp,
     finished: bool,
     crashed: bool,
 }
 
 pub struct World<'a> {
-    db: &'a StoreUnderTest,
-    model: Model,
-    rows: Vec<Row>,
-    now: Timestamp,
-    queue: Vec<Job>,
-    held: Vec<Held>,
+    pub db: &'a StoreUnderTest,
+    pub model: Model,
+    pub rows: Vec<Row>,
+    pub now: Timestamp,
+    pub queue: Vec<Job>,
+    pub held: Vec<Held>,
     pub seen: Seen,
 }
 
@@ -161,34 +146,7 @@ impl<'a> World<'a> {
         self.check(written.as_ref()).await
     }
 
-    /// From here on everything works: all that is active and not given up ends
-    /// provisioned.
-    pub async fn recovers_once_faults_stop(&mut self) -> Checked {
-        // Whatever the faults left in the queue must not hinder.
-        let mut jobs = std::mem::take(&mut self.queue);
-        for _round in 0..2 {
-            for job in jobs {
-                if let Some(claim) = self.claim(job).await? {
-                    let success = self.success();
-                    let written = self.db.store.finish(&claim, &success).await.unwrap();
-                    prop_assert!(written, "nobody else is at it: {claim:?}");
-                    self.model.finish(&claim, &success);
-                    self.check(Some(&claim)).await?;
-                }
-            }
-            // Past the longest delay and every lease.
-            self.now = self.now + Duration::from_hours(2);
-            jobs = self.due().await?;
-        }
-        prop_assert_eq!(jobs, [], "one sweep finds all there is to do");
-        for row in &self.rows {
-            let is_open = row.is_active && row.failed_at.is_none();
-            prop_assert!(!is_open || row.has_webhook, "left behind: {row:?}");
-        }
-        Ok(())
-    }
-
-    async fn due(&self) -> Checked<Vec<Job>> {
+    pub async fn due(&self) -> Checked<Vec<Job>> {
         let due = self.db.store.due(self.now, ALL).await.unwrap();
         let found: HashSet<Job> = due.iter().copied().collect();
         let expected: HashSet<Job> = self.model.due(self.now).into_iter().collect();
@@ -196,7 +154,7 @@ impl<'a> World<'a> {
         Ok(due)
     }
 
-    async fn claim(&mut self, job: Job) -> Checked<Option<Claim>> {
+    pub async fn claim(&mut self, job: Job) -> Checked<Option<Claim>> {
         let lease_end = self.now + LEASE;
         let won = self.db.store.claim(job, lease_end).await.unwrap();
         let expected = self.model.claim(job, lease_end);
@@ -273,30 +231,6 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// The store and the model agree, and what happened was allowed to.
-    /// `written` is the claim whose completion was written just now.
-    async fn check(&mut self, written: Option<&Claim>) -> Checked {
-        let rows = self.db.rows().await;
-        prop_assert_eq!(&rows, &self.model.rows);
-        for row in &rows {
-            let won = self.held.iter();
-            let won = won.filter(|held| held.claim.partner_id == row.id).count();
-            let attempts = usize::try_from(row.attempts).unwrap();
-            prop_assert_eq!(attempts, won, "one attempt a claim: {:?}", row);
-        }
-        for (before, after) in self.rows.iter().zip(&rows) {
-            prop_assert!(before.attempts <= after.attempts, "{before:?}, {after:?}");
-            let is_frozen = before.is_active || before == after;
-            prop_assert!(is_frozen, "revoked, then changed: {before:?}, {after:?}");
-            if after.has_webhook && !before.has_webhook {
-                let by = written.map(|claim| (claim.partner_id, claim.attempt));
-                prop_assert_eq!(by, Some((after.id, after.attempts)), "by its owner alone");
-            }
-        }
-        self.rows = rows;
-        Ok(())
-    }
-
     /// A worker that has, or had, a claim and lives.
     fn worker(&self, which: u8) -> Option<usize> {
         let alive = (0..self.held.len()).filter(|i| !self.held[*i].crashed);
@@ -304,7 +238,7 @@ impl<'a> World<'a> {
         newest(alive.len(), which).map(|i| alive[i])
     }
 
-    fn success(&self) -> Outcome {
+    pub fn success(&self) -> Outcome {
         let svix_app_id = format!("app_{}", self.held.len());
         Outcome::Provisioned { svix_app_id }
     }

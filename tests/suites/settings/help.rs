@@ -46,6 +46,13 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--session-cookie", "SESSION_COOKIE"),
         ("--allowed-origins", "ALLOWED_ORIGINS"),
     ];
+    let sessions = [
+        ("--session-mode", "SESSION_MODE"),
+        ("--session-jwks-url", "SESSION_JWKS_URL"),
+        ("--session-issuer", "SESSION_ISSUER"),
+        ("--session-audience", "SESSION_AUDIENCE"),
+        ("--session-account-claim", "SESSION_ACCOUNT_CLAIM"),
+    ];
     let work = [("--worker-concurrency", "WORKER_CONCURRENCY")];
     let health = [("--health-addr", "HEALTH_ADDR")];
     let data = [("--data", "DATA_DIR")];
@@ -57,7 +64,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "api",
             &[][..],
-            [&store[..], &redis, &svix, &http, &log].concat(),
+            [&store[..], &redis, &svix, &http, &sessions, &log].concat(),
             with_trust,
         ),
         ("api", &["migrate"], [&store[..], &log].concat(), &[]),
@@ -76,7 +83,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "standalone",
             &[],
-            [&data[..], &http, &svix, &work, &log].concat(),
+            [&data[..], &http, &sessions, &svix, &work, &log].concat(),
             with_trust,
         ),
     ];
