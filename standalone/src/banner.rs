@@ -5,9 +5,19 @@ use std::net::SocketAddr;
 use shared::session::SessionToken;
 use standalone::svix_simulator::Simulator;
 
+use crate::demo;
+
 /// Prints where it runs and what to try, on standard output.
 pub fn print(address: SocketAddr, token: &SessionToken, simulator: Option<&Simulator>) {
     let url = format!("http://{address}");
+    // The sign-in is for this machine alone, and 0.0.0.0 is no address to go to.
+    let open = format!("http://127.0.0.1:{}", address.port());
+    let open = if address.ip().is_unspecified() {
+        &open
+    } else {
+        &url
+    };
+    let sign_in = demo::SIGN_IN;
     let token = token.expose();
     let svix = simulator.map_or_else(
         || "real, by SVIX_TOKEN".to_owned(),
@@ -20,14 +30,16 @@ pub fn print(address: SocketAddr, token: &SessionToken, simulator: Option<&Simul
     );
     println!(
         "\
-Partner API keys is up.
+Partner API keys is up. Open this to see it, signed in as \"demo\":
+
+  {open}{sign_in}
 
   URL            {url}
   Documentation  {url}/docs
   Svix           {svix}
   Session token  {token}   (account \"demo\", for a day)
 
-Try it, in another terminal, line by line:
+Or try it in another terminal, line by line:
 
 # create the key: it is shown this once, and kept in $KEY for the portal
 KEY=$(curl -sS -X POST {url}/api/v1/partners/api-key -H 'Authorization: Bearer {token}' | tee /dev/stderr | sed -n 's/.*\"api_key\":\"\\([^\"]*\\)\".*/\\1/p')

@@ -2,12 +2,12 @@
 //! an in-memory queue, with the Svix simulator unless `SVIX_TOKEN` is set.
 
 mod banner;
+mod demo;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use api::App;
@@ -16,9 +16,7 @@ use shared::clock::Clock;
 use shared::config::{
     CERTIFICATES_HELP, Checker, HttpArgs, LogArgs, Secret, SvixArgs, WorkerArgs, check_certificates,
 };
-use shared::ids::AccountId;
 use shared::queue::{MemoryQueue, nudge};
-use shared::session::SessionToken;
 use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::{runtime, telemetry};
@@ -27,11 +25,6 @@ use worker::liveness::Liveness;
 use worker::provision_webhook::Provisioner;
 use worker::runner::Runner;
 use worker::sweep::Sweep;
-
-/// Whose session the banner shows.
-const DEMO_ACCOUNT: &str = "demo";
-/// How long that session lasts.
-const DEMO_SESSION: Duration = Duration::from_hours(24);
 
 /// Partner API keys in one process: nothing else to install or start.
 #[derive(Debug, Parser)]
@@ -70,7 +63,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let own_svix = cli.svix.is_set().then(|| cli.svix.check(&mut checker));
     check_certificates(&mut checker);
     let settings = log.zip(http).zip(concurrency);
-    let ((log, http), concurrency) = checker.finish(settings)?;
+    let ((log, mut http), concurrency) = checker.finish(settings)?;
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
 
@@ -102,16 +95,18 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let runner = Runner::new(provisioner, concurrency, liveness);
 
     let listen = http.listen;
+    http.login_url
+        .get_or_insert_with(|| demo::SIGN_IN.to_owned());
     let app = App::new(store.clone(), queue, nudge, &svix, http);
     let bound = api::bind(listen).await;
     let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
-    let token = issue_demo_session(&*store).await?;
+    let token = demo::issue_session(&*store).await?;
     banner::print(bound.address, &token, simulator.as_ref());
     tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
 
     // Whichever ends first, for good or bad, ends the other.
     let serving = async {
-        let served = bound.serve(app, shutdown.clone()).await;
+        let served = bound.serve_with(app, demo::add_to, shutdown.clone()).await;
         shutdown.cancel();
         served.context("the HTTP server failed")
     };
@@ -152,14 +147,4 @@ fn svix_of(simulator: &Simulator) -> SvixConfig {
         token: Secret::from("testsk_simulator".to_owned()),
         server_url: Some(simulator.url()),
     }
-}
-
-async fn issue_demo_session(store: &impl Store) -> anyhow::Result<SessionToken> {
-    let token = SessionToken::generate().context("the operating system gave no randomness")?;
-    let account = AccountId::parse(DEMO_ACCOUNT)?;
-    let now = Clock::system().now();
-    store
-        .insert_session(&token.hash(), &account, now, now + DEMO_SESSION)
-        .await?;
-    Ok(token)
 }
