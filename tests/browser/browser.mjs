@@ -118,6 +118,7 @@ export class Browser {
 
   async keepEvidence() {
     for (const [index, page] of this.#pages.entries()) {
+      this.log.push(...page.wrongs);
       if (!page.isClosed()) await this.picture(page, `FAILED-${index}`).catch(() => {});
     }
   }

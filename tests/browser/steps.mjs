@@ -61,3 +61,12 @@ export async function isNowhere(page, key) {
   assert.equal(places.cookies, "");
   assert.equal(places.history[0], null);
 }
+
+/** What `act` does opens the portal, in a new tab that knows nothing of this one. */
+export async function opensPortal(page, act) {
+  const [tab] = await Promise.all([page.context().waitForEvent("page"), act()]);
+  await tab.getByRole("heading", { name: "This is where the Svix App Portal would be" }).waitFor();
+  assert.equal(await tab.evaluate(() => window.opener), null);
+  assert.equal(await tab.evaluate(() => document.referrer), "");
+  await tab.close();
+}

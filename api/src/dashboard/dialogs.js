@@ -14,6 +14,7 @@ export function say(text) {
 /** Shows a message in a dialog, and says it. */
 export function tell(dialog, text, kind = "error") {
   const message = dialog.querySelector("[data-message]");
+  if (!message) return;
   message.textContent = text;
   message.dataset.kind = kind;
   if (text) say(text);

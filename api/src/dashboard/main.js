@@ -50,10 +50,12 @@ function nextLook() {
   return due > 0 ? due + 500 : "later";
 }
 
+const isLoaded = () => document.querySelector("[data-view=key][data-shown], [data-view=none][data-shown]");
+
 function lookFailed(failure) {
   if (failure.kind === "signed-out") return signedOut();
   const again = failure.retryAfter === null ? "later" : failure.retryAfter * 1000;
-  if (at("key-views").querySelector("[data-view=key][data-shown], [data-view=none][data-shown]")) {
+  if (isLoaded()) {
     if (troubled !== failure.kind) notify(explain(failure), { kind: "quiet" });
     troubled = failure.kind;
   } else {
@@ -228,7 +230,7 @@ async function enterPortal(key, dialog) {
 
 on("again", "click", () => whileBusy(at("again"), () => poll.now()));
 on("reload", "click", () => location.reload());
-addEventListener("offline", () => shown && lookFailed(new Failure("offline")));
+addEventListener("offline", () => isLoaded() && lookFailed(new Failure("offline")));
 // The page may be kept for the back button, as it is: without the key, then.
 addEventListener("pagehide", () => {
   held = null;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { button, dialog, focused, generate, isNowhere, notice, revoke, save, state } from "../steps.mjs";
+import { button, dialog, focused, generate, isNowhere, notice, opensPortal, revoke, save, state } from "../steps.mjs";
 
 export default async function (browser) {
   const page = await browser.open();
@@ -78,12 +78,4 @@ export default async function (browser) {
   await browser.look(page, "7-revoked");
   assert.equal((await browser.call("GET", key, "portal")).status, 401);
   await isNowhere(page, key);
-}
-
-async function opensPortal(page, act) {
-  const [tab] = await Promise.all([page.context().waitForEvent("page"), act()]);
-  await tab.getByRole("heading", { name: "This is where the Svix App Portal would be" }).waitFor();
-  assert.equal(await tab.evaluate(() => window.opener), null);
-  assert.equal(await tab.evaluate(() => document.referrer), "");
-  await tab.close();
 }
