@@ -35,8 +35,8 @@ export async function revoke(page) {
   await button(page, "Generate API key").waitFor();
 }
 
-/** The id of the element that has the focus. */
-export const focused = (page) => page.evaluate(() => document.activeElement.id);
+/** Waits until the element has the focus: a dialog gives it back a moment after it closed. */
+export const hasFocus = (page, id) => page.locator(`#${id}:focus`).waitFor();
 
 /** The key is nowhere that outlives the page's own memory, nor to be seen. */
 export async function isNowhere(page, key) {

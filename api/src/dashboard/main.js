@@ -5,7 +5,7 @@
 
 import { Failure, createKey, openPortal, revokeKey, serverNow, showKey } from "./api.js";
 import { forgetSecrets, notify, offerLink, open, say, showKeyOnce, tell, unnotify, whileBusy } from "./dialogs.js";
-import { Poll } from "./poll.js";
+import { LAST_MS, Poll } from "./poll.js";
 import { show, showUnknown } from "./view.js";
 import { duration, explain } from "./words.js";
 
@@ -47,7 +47,7 @@ function learn(now) {
 function nextLook() {
   if (!shown || shown.has_webhook || shown.webhook?.state === "needs_attention") return "never";
   const due = Date.parse(shown.webhook?.next_attempt_at ?? "") - serverNow();
-  return due > 0 ? due + 500 : "later";
+  return due > 0 ? Math.min(due + 500, LAST_MS) : "later";
 }
 
 const isLoaded = () => document.querySelector("[data-view=key][data-shown], [data-view=none][data-shown]");
@@ -113,15 +113,16 @@ async function generate() {
     held = made.api_key;
     poll.now();
     await showKeyOnce(made.api_key);
+    at("key-title").focus();
   } catch (failure) {
     changes += 1;
     failed(failure);
     if (failure.kind !== "signed-out") await poll.now();
     mayBeLost(failure, before);
+    if (shown) at("key-title").focus(); // the button is gone
   } finally {
     removeEventListener("beforeunload", warn);
   }
-  if (shown) at("key-title").focus();
 }
 
 /** The answer was lost, but the key may have been made: nobody will ever see it. */

@@ -1,7 +1,7 @@
 // When the page looks again: often at first, then more and more seldom, never while nobody sees it.
 
 const FIRST_MS = 1000;
-const LAST_MS = 30_000;
+export const LAST_MS = 30_000;
 const SLOWER = 1.4;
 /** Focus and visibility come together; one look serves both. */
 const LEAST_MS = 1000;
@@ -36,7 +36,7 @@ export class Poll {
     const again = await this.#look();
     clearTimeout(this.#timer); // of a look that ran beside this one
     if (again === "never" || document.hidden) return;
-    const wait = again === "later" ? this.#delay : Math.min(Math.max(again, FIRST_MS), LAST_MS);
+    const wait = again === "later" ? this.#delay : Math.max(again, FIRST_MS);
     this.#delay = Math.min(this.#delay * SLOWER, LAST_MS);
     this.#timer = setTimeout(() => this.#run(), wait);
   }

@@ -31,7 +31,7 @@ export function show(shown) {
 export function showUnknown(name) {
   shownKey = null;
   view(name);
-  webhooks("—", "");
+  webhooks("", "");
 }
 
 function used(iso) {

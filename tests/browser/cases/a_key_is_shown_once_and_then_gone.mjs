@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { button, dialog, focused, generate, isNowhere, notice, opensPortal, revoke, save, state } from "../steps.mjs";
+import { button, dialog, hasFocus, generate, isNowhere, notice, opensPortal, revoke, save, state } from "../steps.mjs";
 
 export default async function (browser) {
   const page = await browser.open();
@@ -20,7 +20,7 @@ export default async function (browser) {
   await button(page, "Done").click({ force: true }); // it looks disabled
   await page.locator("#key-dialog [data-message]", { hasText: "Save the key first" }).waitFor();
   assert.equal(await page.locator("#key").textContent(), key);
-  assert.equal(await focused(page), "saved");
+  await hasFocus(page, "saved");
   const asked = page.waitForEvent("dialog");
   const leaving = page.goto(`${browser.config.base}/docs`).catch((error) => error);
   const question = await asked;
@@ -30,7 +30,7 @@ export default async function (browser) {
   assert.equal(await page.locator("#key").textContent(), key);
 
   await save(page);
-  assert.equal(await focused(page), "key-title");
+  await hasFocus(page, "key-title");
   await isNowhere(page, key);
   assert.equal(await prefix.textContent(), key.slice(0, 24));
   assert.match(await page.locator("#created").getAttribute("title"), /\d\d:\d\d:\d\d/);
@@ -64,14 +64,14 @@ export default async function (browser) {
   await button(page, "Open webhook portal").click();
   assert.equal(await page.getByRole("textbox", { name: "API key" }).inputValue(), "");
   await page.keyboard.press("Escape");
-  assert.equal(await focused(page), "portal");
+  await hasFocus(page, "portal");
 
   await button(page, "Revoke").click();
   await dialog(page, `Revoke ${key.slice(0, 24)}?`).waitFor();
   await page.getByText("stops working at once").waitFor();
   await browser.look(page, "6-revoking");
   await button(page, "Keep it").click();
-  assert.equal(await focused(page), "revoke");
+  await hasFocus(page, "revoke");
   assert.equal((await browser.call("GET", key, "portal")).status, 200);
   await revoke(page);
   await notice(page, `${key.slice(0, 24)} is revoked`);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { button, focused, generate, save, shownKey } from "../steps.mjs";
+import { button, hasFocus, generate, save, shownKey } from "../steps.mjs";
 
 export default async function (browser) {
   const { expired, session, login } = browser.config;
@@ -38,7 +38,7 @@ export default async function (browser) {
   await button(page, "Revoke key").click();
   await page.getByText("Your session has ended.", { exact: true }).waitFor();
   assert.equal(await page.locator("dialog[open]").count(), 0);
-  assert.equal(await focused(page), "key-title");
+  await hasFocus(page, "key-title");
 
   // Nobody was ever signed in.
   const stranger = await browser.open(await browser.context(null));
