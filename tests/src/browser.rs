@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 use crate::{Deployment, variable};
 
 /// How long a case may take, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Browsers at a time: a machine of many cores would start one for each test.
+static BROWSERS: Semaphore = Semaphore::const_new(4);
 
 /// Runs a case against this deployment, signed in as a new account. `more` is
 /// merged into what the case is told.
@@ -26,8 +30,9 @@ pub async fn drive(case: &str, deployment: &Deployment, more: Value) {
     run(case, told).await;
 }
 
-/// Runs a case, told this.
+/// Runs a case, told this, once there is room for its browser.
 pub async fn run(case: &str, mut told: Value) {
+    let _turn = BROWSERS.acquire().await.unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = here.join("browser/node_modules/playwright-core");
     assert!(

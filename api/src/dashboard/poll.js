@@ -36,8 +36,10 @@ export class Poll {
     const again = await this.#look();
     clearTimeout(this.#timer); // of a look that ran beside this one
     if (again === "never" || document.hidden) return;
-    const wait = again === "later" ? this.#delay : Math.max(again, FIRST_MS);
-    this.#delay = Math.min(this.#delay * SLOWER, LAST_MS);
+    const isLater = again === "later";
+    const wait = isLater ? this.#delay : Math.max(again, FIRST_MS);
+    // At a time that was named something happens: often again from there on.
+    this.#delay = isLater ? Math.min(this.#delay * SLOWER, LAST_MS) : FIRST_MS;
     this.#timer = setTimeout(() => this.#run(), wait);
   }
 }

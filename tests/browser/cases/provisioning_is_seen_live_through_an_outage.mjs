@@ -8,7 +8,8 @@ export default async function (browser) {
     const note = (entry) => entry.hadRecentInput || window.jumps.push(JSON.stringify(entry));
     new PerformanceObserver((list) => list.getEntries().forEach(note)).observe({ type: "layout-shift", buffered: true });
   });
-  const detail = (text) => page.locator("#webhook-detail", { hasText: text }).waitFor();
+  // Of the first attempts each may be half a minute after the one before.
+  const detail = (text) => page.locator("#webhook-detail", { hasText: text }).waitFor({ timeout: 60_000 });
 
   await browser.faults([{ route: "create", fault: { status: 503 } }]);
   await generate(page);
@@ -33,7 +34,7 @@ export default async function (browser) {
   await looked;
 
   // Svix hangs: an attempt is under way. Then all is well, and the page sees it by itself.
-  await browser.faults([{ route: "create", fault: { latency_ms: 3000 } }]);
+  await browser.faults([{ route: "create", fault: { latency_ms: 4000 } }]);
   await detail(/Attempt \d+ is under way/);
   await browser.faults([]);
   await state(page, "Ready");
