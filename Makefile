@@ -9,11 +9,17 @@ help: ## list these targets
 run: ## run everything in one process, with SQLite and a simulated Svix
 	cargo run --locked --bin standalone -- $(ARGS)
 
-test: ## run all tests, with a private PostgreSQL and Redis
-	@scripts/install-deps
+test: ## run all tests, with a private PostgreSQL and Redis, and in Chromium
+	@scripts/install-deps redis postgresql node npm chromium
+	@$(MAKE) --no-print-directory $(BROWSER)
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace --exclude tests
 	scripts/with-services -- cargo test --locked --package tests $(or $(ARGS),--tests)
+
+# What drives the browser. npm writes this file last.
+BROWSER := tests/browser/node_modules/.package-lock.json
+$(BROWSER): tests/browser/package-lock.json tests/browser/.npmrc
+	cd tests/browser && npm ci --loglevel=error
 
 stack: ## run the production shape: Procfile, PostgreSQL, Redis, a simulated Svix
 	@scripts/install-deps

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Sessions;
 use crate::envelope::Envelope;
-use crate::{health, openapi};
+use crate::{dashboard, health, openapi};
 
 /// How long Svix may take while somebody waits for a portal link.
 const SVIX_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,11 +61,12 @@ impl App {
         }
     }
 
-    /// The whole HTTP interface.
-    pub fn endpoint(self) -> impl Endpoint + 'static {
+    /// The whole HTTP interface, and what `add` adds to its routes.
+    pub fn endpoint(self, add: impl FnOnce(Route) -> Route) -> impl Endpoint + 'static {
         let service = openapi::service(&self.http.session_cookie);
         let envelope = Envelope::new(&service.document);
-        Route::new()
+        let routes = dashboard::add_to(Route::new(), &self.http);
+        add(routes)
             .at("/openapi.json", get(service.json()))
             .at("/openapi.yaml", get(service.yaml()))
             .at("/docs", get(service.docs()))

@@ -6,6 +6,7 @@
 mod app;
 pub mod auth;
 mod csrf;
+mod dashboard;
 mod envelope;
 pub mod error;
 mod health;

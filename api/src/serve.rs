@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use poem::Server;
 use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
+use poem::{Route, Server};
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
@@ -42,10 +42,20 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<Bound> {
 impl Bound {
     /// Serves until `shutdown`, then finishes what was accepted.
     pub async fn serve(self, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
+        self.serve_with(app, |routes| routes, shutdown).await
+    }
+
+    /// The same, with what `add` adds to the routes.
+    pub async fn serve_with(
+        self,
+        app: App,
+        add: impl FnOnce(Route) -> Route,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<()> {
         let background = app.background.clone();
         Server::new_with_acceptor(self.acceptor)
             .idle_timeout(IDLE)
-            .run_with_graceful_shutdown(app.endpoint(), shutdown.cancelled(), Some(DRAIN))
+            .run_with_graceful_shutdown(app.endpoint(add), shutdown.cancelled(), Some(DRAIN))
             .await?;
         background.close();
         let _ = tokio::time::timeout(Duration::from_millis(500), background.wait()).await;

@@ -2,13 +2,13 @@
 //! an in-memory queue, with the Svix simulator unless `SVIX_TOKEN` is set.
 
 mod banner;
+mod demo;
 
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use api::App;
@@ -19,9 +19,7 @@ use shared::config::{
     CERTIFICATES_HELP, Checker, HttpArgs, LogArgs, Secret, SessionArgs, SvixArgs, WorkerArgs,
     check_certificates,
 };
-use shared::ids::AccountId;
 use shared::queue::{MemoryQueue, nudge};
-use shared::session::SessionToken;
 use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::{runtime, telemetry};
@@ -30,11 +28,6 @@ use worker::liveness::Liveness;
 use worker::provision_webhook::Provisioner;
 use worker::runner::Runner;
 use worker::sweep::Sweep;
-
-/// Whose session the banner shows.
-const DEMO_ACCOUNT: &str = "demo";
-/// How long that session lasts.
-const DEMO_SESSION: Duration = Duration::from_hours(24);
 
 /// Partner API keys in one process: nothing else to install or start.
 #[derive(Debug, Parser)]
@@ -76,7 +69,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let own_svix = cli.svix.is_set().then(|| cli.svix.check(&mut checker));
     check_certificates(&mut checker);
     let settings = log.zip(http.zip(sessions)).zip(concurrency);
-    let ((log, (http, sessions)), concurrency) = checker.finish(settings)?;
+    let ((log, (mut http, sessions)), concurrency) = checker.finish(settings)?;
     telemetry::init(log);
     let shutdown = runtime::shutdown_on_signal()?;
 
@@ -111,9 +104,14 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let listen = http.listen;
     let sessions = Sessions::new(&sessions, clock)?;
     let token = match sessions {
-        Sessions::Table => Some(issue_demo_session(&*store).await?),
+        Sessions::Table => Some(demo::issue_session(&*store).await?),
         Sessions::Jwt(_) => None, // its sessions are the provider's to give
     };
+    let has_demo = token.is_some();
+    if has_demo {
+        http.login_url
+            .get_or_insert_with(|| demo::SIGN_IN.to_owned());
+    }
     let app = App::new(store.clone(), queue, nudge, &svix, sessions, http);
     let bound = api::bind(listen).await;
     let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
@@ -122,7 +120,8 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
 
     // Whichever ends first, for good or bad, ends the other.
     let serving = async {
-        let served = bound.serve(app, shutdown.clone()).await;
+        let add_demo = |routes| if has_demo { demo::add_to(routes) } else { routes };
+        let served = bound.serve_with(app, add_demo, shutdown.clone()).await;
         shutdown.cancel();
         served.context("the HTTP server failed")
     };
@@ -171,14 +170,4 @@ fn svix_of(simulator: &Simulator) -> SvixConfig {
         token: Secret::from("testsk_simulator".to_owned()),
         server_url: Some(simulator.url()),
     }
-}
-
-async fn issue_demo_session(store: &impl Store) -> anyhow::Result<SessionToken> {
-    let token = SessionToken::generate().context("the operating system gave no randomness")?;
-    let account = AccountId::parse(DEMO_ACCOUNT)?;
-    let now = Clock::system().now();
-    store
-        .insert_session(&token.hash(), &account, now, now + DEMO_SESSION)
-        .await?;
-    Ok(token)
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod backlog;
+pub mod browser;
 pub mod certificates;
 pub mod client;
 pub mod deployment;

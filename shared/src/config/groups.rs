@@ -147,6 +147,11 @@ pub struct HttpArgs {
     /// create and revoke keys; separated by commas
     #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<String>,
+
+    /// Where the dashboard page sends people whose session has ended: a URL, or
+    /// a path of this site
+    #[arg(long, env = "LOGIN_URL", value_name = "URL")]
+    pub login_url: Option<String>,
 }
 
 /// How to serve HTTP.
@@ -158,6 +163,8 @@ pub struct HttpConfig {
     pub session_cookie: String,
     /// Origins, in their canonical form, that may act with the session cookie.
     pub allowed_origins: Vec<String>,
+    /// The address of the platform's login: `http(s)://…`, or a path.
+    pub login_url: Option<String>,
 }
 
 impl HttpArgs {
@@ -193,6 +200,12 @@ impl HttpArgs {
                     .collect()
             },
         );
+        let login_url = checker.optional(
+            "LOGIN_URL",
+            self.login_url.as_deref(),
+            "an http:// or https:// URL, or a path that begins with one /",
+            |text| is_link(text).then(|| text.to_owned()),
+        );
         let (listen, port) = (listen?, port?);
         let on_port = port.map(|port| SocketAddr::from(([0, 0, 0, 0], port)));
         Some(HttpConfig {
@@ -201,6 +214,7 @@ impl HttpArgs {
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             session_cookie: session_cookie?.unwrap_or_else(|| "session".into()),
             allowed_origins: allowed_origins?.unwrap_or_default(),
+            login_url: login_url?,
         })
     }
 }
@@ -211,6 +225,15 @@ fn canonical_origin(text: &str) -> Option<String> {
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let fits = matches!(url.scheme(), "http" | "https") && bare && url.username().is_empty();
     fits.then(|| url.origin().ascii_serialization())
+}
+
+/// Whether a page may link to it. A path that begins with `//` or `/\` names
+/// another site, and `javascript:` is a URL too.
+fn is_link(text: &str) -> bool {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_url = || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    printable && (is_path || is_url())
 }
 
 /// The worker.
@@ -318,6 +341,23 @@ mod tests {
     }
 
     #[test]
+    fn the_login_is_a_web_address_or_a_path_of_this_site() {
+        for good in ["/login", "/", "/a?b=c", "https://id.example.com/in?x=1&y=2"] {
+            assert!(is_link(good), "{good}");
+        }
+        for bad in [
+            "login",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "/log in",
+            "",
+        ] {
+            assert!(!is_link(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn the_port_is_used_only_without_an_address() {
         let listen = |addr: Option<&str>, port: Option<&str>| {
             let args = HttpArgs {
@@ -325,6 +365,7 @@ mod tests {
                 port: port.map(Into::into),
                 session_cookie: None,
                 allowed_origins: None,
+                login_url: None,
             };
             let mut checker = Checker::default();
             let config = args.check(&mut checker);

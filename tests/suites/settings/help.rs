@@ -45,6 +45,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--port", "PORT"),
         ("--session-cookie", "SESSION_COOKIE"),
         ("--allowed-origins", "ALLOWED_ORIGINS"),
+        ("--login-url", "LOGIN_URL"),
     ];
     let sessions = [
         ("--session-mode", "SESSION_MODE"),

@@ -1,0 +1,94 @@
+//! `/dashboard`: the page "API & webhooks", a reference for platforms to embed
+//! or copy. Static files in the binary; the session cookie is all it needs.
+
+use poem::endpoint::make_sync;
+use poem::http::header;
+use poem::web::Html;
+use poem::{Endpoint, IntoResponse, Response, Route, get};
+use shared::config::HttpConfig;
+
+/// The page's files beside the page itself: under `/dashboard/`, with their types.
+const FILES: [(&str, &str, &str); 8] = [
+    ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    ("style.css", CSS, include_str!("style.css")),
+    ("api.js", JS, include_str!("api.js")),
+    ("dialogs.js", JS, include_str!("dialogs.js")),
+    ("main.js", JS, include_str!("main.js")),
+    ("poll.js", JS, include_str!("poll.js")),
+    ("view.js", JS, include_str!("view.js")),
+    ("words.js", JS, include_str!("words.js")),
+];
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+const PAGE: &str = include_str!("index.html");
+/// What stands in the page for the address of the login.
+const LOGIN_URL: &str = "{{LOGIN_URL}}";
+
+/// Adds the page and its files to the routes.
+pub fn add_to(routes: Route, http: &HttpConfig) -> Route {
+    let routes = routes.at("/dashboard", get(page(http)));
+    FILES
+        .into_iter()
+        .fold(routes, |routes, (name, content_type, text)| {
+            let file =
+                make_sync(move |_| Response::builder().content_type(content_type).body(text));
+            routes.at(format!("/dashboard/{name}"), get(file))
+        })
+}
+
+fn page(http: &HttpConfig) -> impl Endpoint + 'static {
+    let login = http.login_url.as_deref().unwrap_or_default();
+    let page = PAGE.replace(LOGIN_URL, &escaped(login));
+    let policy = policy(&http.allowed_origins);
+    make_sync(move |_| {
+        Html(page.clone())
+            .with_header(header::CONTENT_SECURITY_POLICY, &policy)
+            .with_header(header::REFERRER_POLICY, "no-referrer")
+            .with_header("Cross-Origin-Opener-Policy", "same-origin")
+            .into_response()
+    })
+}
+
+/// Nothing but the page's own files and our own api; no form goes anywhere, and
+/// no string becomes markup. The origins that may use the session cookie may
+/// also show the page in a frame: a frame is how to embed it.
+fn policy(allowed_origins: &[String]) -> String {
+    let frames = allowed_origins.join(" ");
+    let frames = format!("'self' {frames}");
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+         img-src 'self'; base-uri 'none'; form-action 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors {}",
+        frames.trim_end()
+    )
+}
+
+/// As the value of an attribute in double quotes.
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('"', "&quot;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_allowed_origins_may_frame_the_page() {
+        assert!(policy(&[]).ends_with("; frame-ancestors 'self'"));
+        let two = [
+            "https://a.example".to_owned(),
+            "https://b.example".to_owned(),
+        ];
+        assert!(
+            policy(&two).ends_with("; frame-ancestors 'self' https://a.example https://b.example")
+        );
+    }
+
+    #[test]
+    fn the_login_stands_in_the_page_as_text() {
+        assert_eq!(PAGE.matches(LOGIN_URL).count(), 1);
+        assert_eq!(escaped("/in?a=1&b=\"<>"), "/in?a=1&amp;b=&quot;&lt;&gt;");
+    }
+}

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { button, hasFocus, generate, save, shownKey } from "../steps.mjs";
+
+export default async function (browser) {
+  const { expired, session, login } = browser.config;
+  const context = await browser.context();
+  const page = await browser.open(context);
+
+  // It ends while a key is shown that nobody has saved: the key stays.
+  const key = await generate(page);
+  await browser.signIn(context, expired);
+  const looked = page.waitForResponse((answer) => answer.status() === 401);
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
+  await looked;
+  assert.equal(await shownKey(page), key);
+  await save(page);
+  await page.getByText("Your session has ended.", { exact: true }).waitFor();
+  await browser.look(page, "1-ended");
+
+  // The login, where there is one to go to; else what to do, in words.
+  if (login) {
+    await page.getByRole("link", { name: "Log in" }).click();
+    await button(page, "Generate API key").waitFor(); // as the demo account, which has none
+  } else {
+    await page.getByText("then reload this page").waitFor();
+    assert.equal(await page.getByRole("link", { name: "Log in" }).count(), 0);
+    await browser.signIn(context, session);
+    await button(page, "Reload").click();
+    await button(page, "Revoke").waitFor();
+  }
+
+  // It ends before something is pressed.
+  await browser.signIn(context, login ? session : expired);
+  if (!login) await browser.signIn(context, session);
+  await page.reload();
+  await button(page, "Revoke").click();
+  await browser.signIn(context, expired);
+  await button(page, "Revoke key").click();
+  await page.getByText("Your session has ended.", { exact: true }).waitFor();
+  assert.equal(await page.locator("dialog[open]").count(), 0);
+  await hasFocus(page, "key-title");
+
+  // Nobody was ever signed in.
+  const stranger = await browser.open(await browser.context(null));
+  await stranger.getByText("Your session has ended.", { exact: true }).waitFor();
+}

@@ -1,0 +1,175 @@
+//! The dashboard page, in a real Chromium. What each case does is in
+//! `tests/browser/cases`, by the same name.
+#![allow(missing_docs)]
+
+use std::time::Duration;
+
+use reqwest::header::{HOST, HeaderMap};
+use reqwest::{Client as Http, Response, redirect};
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::ids::AccountId;
+use shared::session::SessionToken;
+use tests::browser::{drive, run};
+use tests::{Deployment, Kind, Process, in_both_deployments, scratch};
+
+/// A session that has ended.
+async fn expired(deployment: &Deployment) -> String {
+    let token = SessionToken::generate().unwrap();
+    let account = AccountId::parse("auth0|late").unwrap();
+    let now = Clock::system().now();
+    let (hash, begun) = (token.hash(), now - Duration::from_hours(1));
+    let ended = now - Duration::from_secs(1);
+    let issued = deployment
+        .store
+        .insert_session(&hash, &account, begun, ended);
+    issued.await.unwrap();
+    token.expose().to_owned()
+}
+
+/// Sessions of further accounts.
+async fn others(deployment: &Deployment) -> Value {
+    json!({ "others": deployment.sessions(1).await })
+}
+
+async fn a_key_is_shown_once_and_then_gone(kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    drive("a_key_is_shown_once_and_then_gone", &deployment, json!({})).await;
+}
+
+async fn provisioning_is_seen_live_through_an_outage(kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    let more = others(&deployment).await;
+    drive(
+        "provisioning_is_seen_live_through_an_outage",
+        &deployment,
+        more,
+    )
+    .await;
+}
+
+/// By itself the api knows no login: the page says what to do. `standalone` has
+/// the demo's.
+async fn an_ended_session_leads_to_the_login(kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    let login = (kind == Kind::Embedded).then_some("/demo/sign-in");
+    let more = json!({ "expired": expired(&deployment).await, "login": login });
+    drive("an_ended_session_leads_to_the_login", &deployment, more).await;
+}
+
+in_both_deployments!(
+    a_key_is_shown_once_and_then_gone,
+    provisioning_is_seen_live_through_an_outage,
+    an_ended_session_leads_to_the_login,
+);
+
+#[tokio::test]
+async fn a_double_click_makes_one_key() {
+    let deployment = Deployment::start(Kind::Production).await;
+    drive("a_double_click_makes_one_key", &deployment, json!({})).await;
+}
+
+#[tokio::test]
+async fn two_tabs_do_not_hurt_each_other() {
+    let deployment = Deployment::start(Kind::Production).await;
+    drive("two_tabs_do_not_hurt_each_other", &deployment, json!({})).await;
+}
+
+#[tokio::test]
+async fn a_bad_line_is_told_and_mends_itself() {
+    let deployment = Deployment::start(Kind::Embedded).await;
+    let more = others(&deployment).await;
+    drive("a_bad_line_is_told_and_mends_itself", &deployment, more).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_is_asked_for_is_told_and_kept() {
+    let deployment = Deployment::start(Kind::Embedded).await;
+    let case = "a_pause_that_is_asked_for_is_told_and_kept";
+    drive(case, &deployment, json!({})).await;
+}
+
+#[tokio::test]
+async fn the_keyboard_alone_is_enough() {
+    let deployment = Deployment::start(Kind::Embedded).await;
+    drive("the_keyboard_alone_is_enough", &deployment, json!({})).await;
+}
+
+/// What a newcomer does: start it without any setting, click the first link.
+#[tokio::test]
+async fn a_click_signs_in_to_the_demo() {
+    let dir = scratch();
+    let data = dir.path().join("data");
+    let args = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+    let mut standalone = Process::start(dir.path(), "standalone", &args, &[]);
+    let base = standalone.url().await;
+    let banner = standalone.output();
+    let mut words = banner.split_whitespace();
+    let link = words.find(|word| word.starts_with("http")).unwrap();
+    let told = json!({ "base": base, "link": link });
+    run("a_click_signs_in_to_the_demo", told).await;
+}
+
+async fn get(url: &str, headers: HeaderMap) -> Response {
+    let http = Http::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none());
+    let http = http.build().unwrap();
+    http.get(url).headers(headers).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_demo_sign_in_is_for_this_machine_and_for_standalone_alone() {
+    let embedded = Deployment::start(Kind::Embedded).await;
+    let sign_in = format!("{}/demo/sign-in", embedded.client.base());
+    let here = get(&sign_in, HeaderMap::new()).await;
+    assert_eq!(here.status(), 303);
+    assert_eq!(here.headers()["location"], "/dashboard");
+    let cookie = here.headers()["set-cookie"].to_str().unwrap();
+    let attributes = "; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
+    assert!(cookie.ends_with(attributes), "{cookie}");
+
+    // A foreign name that was made to lead here.
+    let rebound = HeaderMap::from_iter([(HOST, "evil.example".parse().unwrap())]);
+    let refused = get(&sign_in, rebound).await;
+    assert_eq!(refused.status(), 403);
+    assert!(!refused.headers().contains_key("set-cookie"));
+
+    let production = Deployment::production(0).await;
+    let sign_in = format!("{}/demo/sign-in", production.client.base());
+    assert_eq!(get(&sign_in, HeaderMap::new()).await.status(), 404);
+}
+
+#[tokio::test]
+async fn the_page_has_a_strict_policy_and_names_the_login() {
+    let env = [
+        ("LOGIN_URL", "https://id.example.com/in?a=1&b=2".to_owned()),
+        ("ALLOWED_ORIGINS", "https://app.example.com".to_owned()),
+    ];
+    let deployment = Deployment::embedded(&env).await;
+    let base = deployment.client.base();
+    let page = get(&format!("{base}/dashboard"), HeaderMap::new()).await;
+    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(
+        header("content-security-policy"),
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+         img-src 'self'; base-uri 'none'; form-action 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'; \
+         frame-ancestors 'self' https://app.example.com"
+    );
+    assert_eq!(header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    let page = page.text().await.unwrap();
+    assert!(page.contains(r#"content="https://id.example.com/in?a=1&amp;b=2""#));
+    for inline in ["<style", "style=", "onclick", "<script>", "http://"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    let files = page
+        .split('"')
+        .filter(|text| text.starts_with("dashboard/"));
+    for file in files {
+        let answer = get(&format!("{base}/{file}"), HeaderMap::new()).await;
+        assert_eq!(answer.status(), 200, "{file}");
+    }
+}
