@@ -16,14 +16,23 @@ pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Optio
     );
     // The sign-in is for this machine alone, and 0.0.0.0 is no address to go to.
     let local = format!("http://127.0.0.1:{}", address.port());
-    let open = if address.ip().is_unspecified() { &local } else { &url };
+    let open = if address.ip().is_unspecified() {
+        &local
+    } else {
+        &url
+    };
     let open = match token {
-        Some(_) => format!("Open this to see it, signed in as \"demo\":
+        Some(_) => format!(
+            "Open this to see it, signed in as \"demo\":
 
-  {open}{}", demo::SIGN_IN),
-        None => format!("Once your login has set the session cookie, open
+  {open}{}",
+            demo::SIGN_IN
+        ),
+        None => format!(
+            "Once your login has set the session cookie, open
 
-  {open}/dashboard"),
+  {open}/dashboard"
+        ),
     };
     let token = token.map_or("$TOKEN", SessionToken::expose);
     let svix = simulator.map_or_else(

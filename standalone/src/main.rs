@@ -120,7 +120,13 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
 
     // Whichever ends first, for good or bad, ends the other.
     let serving = async {
-        let add_demo = |routes| if has_demo { demo::add_to(routes) } else { routes };
+        let add_demo = |routes| {
+            if has_demo {
+                demo::add_to(routes)
+            } else {
+                routes
+            }
+        };
         let served = bound.serve_with(app, add_demo, shutdown.clone()).await;
         shutdown.cancel();
         served.context("the HTTP server failed")
