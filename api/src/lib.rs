@@ -3,6 +3,7 @@
 //! A request passes [`envelope`] (request id, error shape, access log), is
 //! routed by [`app`] and ends in one file of [`routes`].
 
+mod acceptor;
 mod app;
 pub mod auth;
 mod csrf;

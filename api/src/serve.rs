@@ -8,11 +8,16 @@ use poem::{Route, Server};
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
+use crate::acceptor::UntilShutdown;
 
 /// How long requests in flight may take once the server is told to stop: more
 /// than any takes but a portal whose Svix and database are both at their limits,
 /// and less than the 10 s that an orchestrator gives.
-const DRAIN: Duration = Duration::from_secs(9);
+const DRAIN: Duration = Duration::from_millis(8500);
+
+/// How long connections that were accepted last have to send their request before
+/// idle ones are closed.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// How long a connection may be silent: longer than a load balancer keeps one
 /// (60 s, usually), so that it is never ours that closes under a request.
@@ -53,9 +58,14 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> std::io::Result<()> {
         let background = app.background.clone();
-        Server::new_with_acceptor(self.acceptor)
+        let acceptor = UntilShutdown::new(self.acceptor, shutdown.clone());
+        let no_more_requests = async move {
+            shutdown.cancelled().await;
+            tokio::time::sleep(LAST_REQUESTS).await;
+        };
+        Server::new_with_acceptor(acceptor)
             .idle_timeout(IDLE)
-            .run_with_graceful_shutdown(app.endpoint(add), shutdown.cancelled(), Some(DRAIN))
+            .run_with_graceful_shutdown(app.endpoint(add), no_more_requests, Some(DRAIN))
             .await?;
         background.close();
         let _ = tokio::time::timeout(Duration::from_millis(500), background.wait()).await;
