@@ -1,9 +1,11 @@
+use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 
 use poem::http::uri::Scheme;
-use poem::listener::{Acceptor, TcpAcceptor};
+use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// Accepts connections until `shutdown`; then takes those that the system has
@@ -11,19 +13,34 @@ use tokio_util::sync::CancellationToken;
 /// and their clients go elsewhere.
 pub struct UntilShutdown {
     /// None once the socket is closed.
-    inner: Option<TcpAcceptor>,
-    address: Vec<LocalAddr>,
+    listener: Option<TcpListener>,
+    address: SocketAddr,
     shutdown: CancellationToken,
+    /// The last connections, taken when the socket was closed.
+    last: VecDeque<(TcpStream, SocketAddr)>,
 }
 
 impl UntilShutdown {
-    pub fn new(inner: TcpAcceptor, shutdown: CancellationToken) -> Self {
-        let address = inner.local_addr();
+    pub fn new(listener: TcpListener, address: SocketAddr, shutdown: CancellationToken) -> Self {
         Self {
-            inner: Some(inner),
+            listener: Some(listener),
             address,
             shutdown,
+            last: VecDeque::new(),
         }
+    }
+
+    /// Asks the system itself what is left: tokio would wait to be told.
+    fn close(&mut self) -> io::Result<()> {
+        if let Some(listener) = self.listener.take() {
+            let listener = listener.into_std()?;
+            while let Ok((connection, client)) = listener.accept() {
+                connection.set_nonblocking(true)?;
+                let connection = TcpStream::from_std(connection)?;
+                self.last.push_back((connection, client));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -31,17 +48,21 @@ impl Acceptor for UntilShutdown {
     type Io = TcpStream;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
-        self.address.clone()
+        vec![LocalAddr(self.address.into())]
     }
 
     async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
-        if let Some(inner) = &mut self.inner {
+        let mut accepted = None;
+        if let Some(listener) = &self.listener {
             tokio::select! {
-                biased; // what is there to accept comes before the shutdown
-                accepted = inner.accept() => return accepted,
-                () = self.shutdown.cancelled() => self.inner = None,
+                connection = listener.accept() => accepted = Some(connection?),
+                () = self.shutdown.cancelled() => self.close()?,
             }
         }
-        std::future::pending().await
+        let Some((connection, client)) = accepted.or_else(|| self.last.pop_front()) else {
+            return std::future::pending().await;
+        };
+        let (address, client) = (LocalAddr(self.address.into()), RemoteAddr(client.into()));
+        Ok((connection, address, client, Scheme::HTTP))
     }
 }

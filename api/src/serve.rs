@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use poem::listener::{Acceptor, Listener, TcpAcceptor, TcpListener};
 use poem::{Route, Server};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
@@ -25,23 +25,16 @@ const IDLE: Duration = Duration::from_secs(75);
 
 /// A socket that listens; nobody is answered yet.
 pub struct Bound {
-    acceptor: TcpAcceptor,
+    listener: TcpListener,
     /// The address, with the port that the system chose if none was asked for.
     pub address: SocketAddr,
 }
 
 /// Binds the address that the app is configured for.
 pub async fn bind(address: SocketAddr) -> std::io::Result<Bound> {
-    let acceptor = TcpListener::bind(address).into_acceptor().await?;
-    let local = acceptor.local_addr();
-    let address = local
-        .first()
-        .and_then(|local| local.as_socket_addr())
-        .copied();
-    Ok(Bound {
-        acceptor,
-        address: address.ok_or_else(|| std::io::Error::other("bound to no TCP address"))?,
-    })
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    Ok(Bound { listener, address })
 }
 
 impl Bound {
@@ -58,7 +51,7 @@ impl Bound {
         shutdown: CancellationToken,
     ) -> std::io::Result<()> {
         let background = app.background.clone();
-        let acceptor = UntilShutdown::new(self.acceptor, shutdown.clone());
+        let acceptor = UntilShutdown::new(self.listener, self.address, shutdown.clone());
         let no_more_requests = async move {
             shutdown.cancelled().await;
             tokio::time::sleep(LAST_REQUESTS).await;

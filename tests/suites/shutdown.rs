@@ -90,8 +90,7 @@ async fn a_second_signal_ends_at_once() {
 
 /// A client that, as a load balancer does, tries the next api where one refuses
 /// the connection.
-async fn create_somewhere(bases: [String; 2], session: String) -> u16 {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+async fn create_somewhere(http: reqwest::Client, bases: [String; 2], session: String) -> u16 {
     loop {
         for base in &bases {
             let request = http.request(Method::POST, format!("{base}{KEY_PATH}"));
@@ -116,6 +115,11 @@ async fn a_rolling_restart_under_load_goes_unnoticed() {
     }
     let sessions = deployment.sessions(600).await;
 
+    // A connection for each request: one kept may close as the next is sent on it.
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0);
+    let http = http.build().unwrap();
     let answers = TaskTracker::new();
     let feeder = {
         let (answers, bases) = (answers.clone(), bases.clone());
@@ -124,7 +128,11 @@ async fn a_rolling_restart_under_load_goes_unnoticed() {
             let mut statuses = Vec::new();
             for session in sessions {
                 ticks.tick().await;
-                statuses.push(answers.spawn(create_somewhere(bases.clone(), session)));
+                statuses.push(answers.spawn(create_somewhere(
+                    http.clone(),
+                    bases.clone(),
+                    session,
+                )));
             }
             statuses
         })
