@@ -84,10 +84,10 @@ fn the_operations_have_their_names_statuses_and_callers() {
     let document = document();
     let session = json!([{"SessionBearer": []}, {"SessionCookie": []}]);
     let statuses: [&[u16]; 4] = [
-        &[201, 401, 403, 409, 413, 500, 503],
-        &[200, 401, 413, 500, 503],
-        &[200, 401, 403, 413, 500, 503],
-        &[200, 401, 404, 413, 500, 502, 503, 504],
+        &[201, 400, 401, 403, 409, 413, 500, 503],
+        &[200, 400, 401, 413, 500, 503],
+        &[200, 400, 401, 403, 413, 500, 503],
+        &[200, 400, 401, 404, 413, 500, 502, 503, 504],
     ];
     for (((method, path), name), statuses) in OPERATIONS.iter().zip(NAMES).zip(statuses) {
         let operation = &document["paths"][path][method.as_str().to_lowercase()];

@@ -9,7 +9,21 @@ use poem_openapi::types::Type;
 
 use super::{ApiError, ErrorBody, ErrorCode};
 
-/// The errors that an operation may answer with: what its document names.
+/// The errors that any operation may answer with, whatever it does.
+const OF_ANY: [(ErrorCode, &str); 3] = [
+    (
+        ErrorCode::BadRequest,
+        "The request body is malformed or ended early; none is needed.",
+    ),
+    (
+        ErrorCode::PayloadTooLarge,
+        "The request body is too large; none is needed.",
+    ),
+    (ErrorCode::Internal, "A defect on our side."),
+];
+
+/// The errors that an operation may answer with besides those of any: what its
+/// document names.
 pub trait Failures {
     /// Each code, and what it means for this operation.
     const CODES: &'static [(ErrorCode, &'static str)];
@@ -33,8 +47,10 @@ impl<F> From<Failed<F>> for poem::Error {
 
 impl<F: Failures> ApiResponse for Failed<F> {
     fn meta() -> MetaResponses {
-        let responses = F::CODES
-            .iter()
+        let mut codes: Vec<_> = F::CODES.iter().chain(&OF_ANY).collect();
+        codes.sort_by_key(|(code, _)| code.status());
+        let responses = codes
+            .into_iter()
             .map(|(code, description)| MetaResponse {
                 description,
                 status: Some(code.status().as_u16()),

@@ -51,11 +51,6 @@ impl Failures for CreateFailures {
             "The account already has an active key, which keeps working.",
         ),
         (
-            ErrorCode::PayloadTooLarge,
-            "The request body is too large; none is needed.",
-        ),
-        (ErrorCode::Internal, "A defect on our side."),
-        (
             ErrorCode::Unavailable,
             "The database is unavailable, or the identity provider before it gave its keys.",
         ),

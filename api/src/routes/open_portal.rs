@@ -43,11 +43,6 @@ impl Failures for PortalFailures {
     const CODES: &'static [(ErrorCode, &'static str)] = &[
         (ErrorCode::Unauthorized, "No active partner API key."),
         (ErrorCode::NotFound, "The webhooks are not set up yet."),
-        (
-            ErrorCode::PayloadTooLarge,
-            "The request body is too large; none is needed.",
-        ),
-        (ErrorCode::Internal, "A defect on our side."),
         (ErrorCode::BadGateway, "Svix failed."),
         (ErrorCode::Unavailable, "The database is unavailable."),
         (ErrorCode::GatewayTimeout, "Svix did not answer in time."),

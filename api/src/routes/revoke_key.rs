@@ -39,11 +39,6 @@ impl Failures for RevokeFailures {
             "A cross-site request with the session cookie.",
         ),
         (
-            ErrorCode::PayloadTooLarge,
-            "The request body is too large; none is needed.",
-        ),
-        (ErrorCode::Internal, "A defect on our side."),
-        (
             ErrorCode::Unavailable,
             "The database is unavailable, or the identity provider before it gave its keys.",
         ),

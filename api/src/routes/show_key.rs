@@ -112,11 +112,6 @@ impl Failures for ShowFailures {
     const CODES: &'static [(ErrorCode, &'static str)] = &[
         (ErrorCode::Unauthorized, "No valid session."),
         (
-            ErrorCode::PayloadTooLarge,
-            "The request body is too large; none is needed.",
-        ),
-        (ErrorCode::Internal, "A defect on our side."),
-        (
             ErrorCode::Unavailable,
             "The database is unavailable, or the identity provider before it gave its keys.",
         ),
