@@ -122,7 +122,7 @@ fn the_operations_have_their_names_statuses_and_callers() {
                 assert_eq!(response["headers"][header]["required"], true, "{at}");
             }
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
-            let is_error = schema == "#/components/schemas/Error";
+            let is_error = schema == "#/components/schemas/ErrorBody";
             assert_eq!(is_error, status.as_str() >= "400", "{at}: {schema}");
         }
     }
@@ -147,11 +147,11 @@ fn the_shapes_are_told_apart_by_constants_and_every_reference_leads_somewhere() 
         (shape["properties"]["has_key"]["enum"].clone(), required)
     });
     let expected = [
-        (json!([false]), BTreeSet::from(["has_key"])),
         (
             json!([true]),
             BTreeSet::from(["has_key", "prefix", "has_webhook", "created_at"]),
         ),
+        (json!([false]), BTreeSet::from(["has_key"])),
     ];
     assert_eq!(constants.collect::<Vec<_>>(), expected);
     assert_eq!(schemas["NoKey"]["properties"].as_object().unwrap().len(), 1);

@@ -74,7 +74,6 @@ impl ErrorCode {
 
 /// The body of every error.
 #[derive(Debug, Object)]
-#[oai(rename = "Error")]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorDetail,

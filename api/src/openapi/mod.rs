@@ -19,7 +19,7 @@ One API key for each partner account, and webhooks through Svix.
 
 The dashboard creates, shows and revokes the key of the signed-in account. The partner's \
 backend exchanges the key for a link to the Svix App Portal, where webhook endpoints are \
-managed. Every error has the same shape, `Error`; its `request_id` is also in the \
+managed. Every error has the same shape, `ErrorBody`; its `request_id` is also in the \
 `X-Request-Id` header of every response.";
 
 /// What the page of the document may load: nothing from anywhere else. Scalar,

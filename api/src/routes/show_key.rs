@@ -15,11 +15,13 @@ use crate::error::{ErrorCode, Failed, Failures};
 pub struct ShowKey;
 
 /// Whether the account has a key; `has_key` tells the two shapes apart.
+// The shape that asks for more stands first: some generated clients try them in
+// order, and do not look at what `has_key` is.
 #[derive(Union)]
 #[oai(one_of = true)]
 enum PartnerApiKey {
-    None(NoKey),
     Active(ActiveKey),
+    None(NoKey),
 }
 
 /// The account has no active key.
