@@ -7,6 +7,7 @@ use poem::{IntoResponse, Response, endpoint::make_sync};
 use poem_openapi::{ExtraHeader, OpenApiService, ServerObject};
 use serde_json::Value;
 
+mod examples;
 mod operations;
 mod tidy;
 
@@ -60,6 +61,7 @@ pub fn service(
         .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
     document["components"]["securitySchemes"]["SessionCookie"]["name"] = session_cookie.into();
     tidy::tidy(&mut document);
+    examples::add_to(&mut document);
     Service {
         operations: service,
         json: pretty_json(&document),

@@ -1,11 +1,13 @@
 use poem::web::Data;
 use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use shared::ids::PartnerId;
 use shared::key::PartnerKey;
 use shared::store::{Job, NewKey};
 
 use super::Tag;
+use super::types::EXAMPLE_PREFIX;
 use crate::App;
 use crate::auth::SignedIn;
 use crate::error::{ApiError, ErrorCode, Failed, Failures};
@@ -18,6 +20,7 @@ pub struct CreateKey;
 
 /// A new key.
 #[derive(Object)]
+#[oai(example)]
 struct CreatedKey {
     /// The key. This response is the only place where it is ever shown.
     #[oai(validator(pattern = "^pk_live_[0-9a-f]{64}$"))]
@@ -27,6 +30,16 @@ struct CreatedKey {
     prefix: String,
     /// A reminder to save the key.
     message: String,
+}
+
+impl Example for CreatedKey {
+    fn example() -> Self {
+        Self {
+            api_key: format!("pk_live_{}", "0123456789abcdef".repeat(4)),
+            prefix: EXAMPLE_PREFIX.to_owned(),
+            message: MESSAGE.to_owned(),
+        }
+    }
 }
 
 #[derive(ApiResponse)]

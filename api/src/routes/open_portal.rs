@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use shared::store::{Partner, WebhookState};
 use shared::svix::{Failure, PortalLink, SvixError};
@@ -23,10 +24,19 @@ pub struct OpenPortal;
 
 /// A link into the portal.
 #[derive(Object)]
+#[oai(example)]
 struct Portal {
     /// Signs whoever opens it into the account's Svix App Portal; works for an hour.
     #[oai(validator(pattern = "^https?://"))]
     url: String,
+}
+
+impl Example for Portal {
+    fn example() -> Self {
+        Self {
+            url: "https://app.svix.com/login#key=eyJhcHBJZCI6ImFwcF8x".to_owned(),
+        }
+    }
 }
 
 #[derive(ApiResponse)]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use poem::web::Data;
 use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use shared::ids::PartnerId;
 
@@ -16,9 +17,16 @@ pub struct RevokeKey;
 
 /// There is no active key any more.
 #[derive(Object)]
+#[oai(example)]
 struct RevokedKey {
     /// Always true.
     success: ConstBool<true>,
+}
+
+impl Example for RevokedKey {
+    fn example() -> Self {
+        Self { success: ConstBool }
+    }
 }
 
 #[derive(ApiResponse)]

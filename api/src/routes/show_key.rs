@@ -1,12 +1,15 @@
+use std::time::Duration;
+
 use poem::web::Data;
 use poem_openapi::payload::Json;
+use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Union};
 use shared::clock::Timestamp;
 use shared::store::{Partner, WebhookState};
 use time::OffsetDateTime;
 
 use super::Tag;
-use super::types::ConstBool;
+use super::types::{ConstBool, EXAMPLE_PREFIX};
 use crate::App;
 use crate::auth::SignedIn;
 use crate::error::{ErrorCode, Failed, Failures};
@@ -26,6 +29,7 @@ enum PartnerApiKey {
 
 /// The account has no active key.
 #[derive(Object)]
+#[oai(example)]
 struct NoKey {
     /// Always false.
     has_key: ConstBool<false>,
@@ -33,6 +37,7 @@ struct NoKey {
 
 /// The account's active key.
 #[derive(Object)]
+#[oai(example)]
 struct ActiveKey {
     /// Always true.
     has_key: ConstBool<true>,
@@ -74,6 +79,31 @@ enum State {
     /// Given up after many attempts. Support can start it again; so does
     /// revoking the key and creating a new one.
     NeedsAttention,
+}
+
+impl Example for NoKey {
+    fn example() -> Self {
+        Self { has_key: ConstBool }
+    }
+}
+
+impl Example for ActiveKey {
+    fn example() -> Self {
+        // 2027-01-01T10:00:00Z
+        let created_at = OffsetDateTime::UNIX_EPOCH + Duration::from_hours(499_666);
+        Self {
+            has_key: ConstBool,
+            prefix: EXAMPLE_PREFIX.to_owned(),
+            has_webhook: true,
+            created_at,
+            last_used_at: Some(created_at + Duration::from_hours(1)),
+            webhook: Some(Webhook {
+                state: State::Ready,
+                attempts: 1,
+                next_attempt_at: None,
+            }),
+        }
+    }
 }
 
 impl From<Partner> for ActiveKey {

@@ -1,10 +1,14 @@
-//! Types of the document that poem-openapi does not have.
+//! What the operations' types share: a type that poem-openapi does not have, and
+//! an example.
 
 use std::borrow::Cow;
 
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
+
+/// The prefix of the key in the document's examples.
+pub const EXAMPLE_PREFIX: &str = "pk_live_0123456789abcdef";
 
 /// A boolean that is always `B`: what tells the shapes of a `oneOf` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
