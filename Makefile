@@ -1,7 +1,7 @@
 # The words a newcomer types; `make` alone lists them. ARGS reaches the program behind a word:
 #     make run ARGS="--help"      make test ARGS="--test lifecycle"      make stack ARGS="-c worker=3"
 
-.PHONY: help run test stack lint openapi
+.PHONY: help run test clients stack lint openapi needed
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -9,17 +9,12 @@ help: ## list these targets
 run: ## run everything in one process, with SQLite and a simulated Svix
 	cargo run --locked --bin standalone -- $(ARGS)
 
-test: ## run all tests, with a private PostgreSQL and Redis, and in Chromium
-	@scripts/install-deps redis postgresql node npm chromium
-	@$(MAKE) --no-print-directory $(BROWSER)
-	cargo build --locked --workspace --bins
+test: needed ## run all tests, with a private PostgreSQL and Redis, and in Chromium
 	cargo test --locked --workspace --exclude tests
 	scripts/with-services -- cargo test --locked --package tests $(or $(ARGS),--tests)
 
-# What drives the browser. npm writes this file last.
-BROWSER := tests/browser/node_modules/.package-lock.json
-$(BROWSER): tests/browser/package-lock.json tests/browser/.npmrc
-	cd tests/browser && npm ci --loglevel=error
+clients: needed ## generate clients in five languages, and test them and the document
+	scripts/with-services -- cargo test --locked --package tests --test clients --test document --test released
 
 stack: ## run the production shape: Procfile, PostgreSQL, Redis, a simulated Svix
 	@scripts/install-deps
@@ -34,3 +29,30 @@ lint: ## check formatting and lints, as CI does
 openapi: ## write openapi.yaml from the code
 	cargo run --quiet --locked --bin api -- openapi > openapi.yaml.new || { rm -f openapi.yaml.new; exit 1; }
 	@mv openapi.yaml.new openapi.yaml
+
+# What the tests need. Each list below says what is made anew once what stands behind its colon changes.
+needed:
+	@scripts/install-deps redis postgresql node npm chromium venv java java-annotations go go-validator
+	@$(MAKE) --no-print-directory --jobs 2 $(PACKAGES)
+	cargo build --locked --workspace --bins
+	@$(MAKE) --no-print-directory --jobs 2 $(CLIENTS)
+
+PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,$(wildcard tests/*/package.json)) \
+            $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard tests/*/requirements.txt))
+CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
+
+# npm writes this file last.
+%/node_modules/.package-lock.json: %/package-lock.json %/.npmrc
+	cd $* && npm ci --loglevel=error
+
+# --no-deps: the list names every package, so that a new version of one is taken by nobody unawares.
+%/.venv/.installed: %/requirements.txt
+	python3 -m venv --clear $*/.venv
+	$*/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	@touch $@
+
+.SECONDEXPANSION:
+tests/clients/%/.built: openapi.yaml tests/clients/package-lock.json tests/clients/requirements.txt \
+                        $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/src/* tests/clients/$$*/build tests/clients/$$*/generate)
+	tests/clients/$*/build
+	@touch $@

@@ -40,6 +40,20 @@ impl TestDatabase {
         self.url.clone()
     }
 
+    /// Whether it lets anybody in. If not, those who are in are put out.
+    pub async fn allow_connections(&self, allowed: bool) {
+        let server = crate::variable("TEST_DATABASE_URL");
+        let mut admin = PgConnection::connect(&server).await.unwrap();
+        let (_, name) = self.url.rsplit_once('/').unwrap();
+        let alter = AssertSqlSafe(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}"));
+        sqlx::query(alter).execute(&mut admin).await.unwrap();
+        if !allowed {
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+            let end = sqlx::query(end).bind(name);
+            end.execute(&mut admin).await.unwrap();
+        }
+    }
+
     /// A store on it.
     pub fn store(&self) -> PostgresStore {
         PostgresStore::new(self.url.parse().unwrap(), 5)

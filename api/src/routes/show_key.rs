@@ -48,7 +48,8 @@ struct ActiveKey {
     has_webhook: bool,
     /// When the key was created.
     created_at: OffsetDateTime,
-    /// When the key was last presented at the portal, to the minute.
+    /// When the key was last presented at the portal. Noted once a minute at most;
+    /// missing before its first use.
     #[oai(skip_serializing_if_is_none)]
     last_used_at: Option<OffsetDateTime>,
     /// How far the setting up of webhooks is.
@@ -63,21 +64,21 @@ struct Webhook {
     state: State,
     /// Attempts made so far.
     attempts: i32,
-    /// When the next attempt is due; missing while one is being made.
+    /// When the next attempt is due; missing while one is being made, and when no
+    /// more will be.
     #[oai(skip_serializing_if_is_none)]
     next_attempt_at: Option<OffsetDateTime>,
 }
 
-/// The state of the webhooks.
+/// The state of the webhooks. `setting_up`: attempts that fail are repeated by
+/// themselves. `ready`: the portal can be opened. `needs_attention`: given up after
+/// many attempts; support can start it again, and so does revoking the key and
+/// creating a new one.
 #[derive(Enum)]
 #[oai(rename = "WebhookState", rename_all = "snake_case")]
 enum State {
-    /// Being set up; attempts that fail are repeated by themselves.
     SettingUp,
-    /// Ready.
     Ready,
-    /// Given up after many attempts. Support can start it again; so does
-    /// revoking the key and creating a new one.
     NeedsAttention,
 }
 

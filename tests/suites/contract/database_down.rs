@@ -1,7 +1,6 @@
 //! A database that does not answer: 503, and nothing half-done.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tests::{Answer, Client, Deployment, Kind, TestDatabase, eventually};
+use tests::{Answer, Client, Deployment, Kind, eventually};
 
 use crate::{SOON, ready_key, retry_after};
 
@@ -11,25 +10,6 @@ async fn all_four(client: &Client, session: &str, key: &str) -> [Answer; 4] {
     [created, shown, revoked, opened]
 }
 
-async fn allow_connections(database: &TestDatabase, allowed: bool) {
-    let server = std::env::var("TEST_DATABASE_URL").unwrap();
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    let name = database.url().rsplit('/').next().unwrap().to_owned();
-    let alter = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}");
-    sqlx::query(AssertSqlSafe(alter))
-        .execute(&mut admin)
-        .await
-        .unwrap();
-    if !allowed {
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
-        sqlx::query(end)
-            .bind(name)
-            .execute(&mut admin)
-            .await
-            .unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_database_that_is_down_is_503_and_nothing_is_half_done() {
     let deployment = Deployment::start(Kind::Production).await;
@@ -37,7 +17,7 @@ async fn a_database_that_is_down_is_503_and_nothing_is_half_done() {
     let (session, key) = ready_key(&deployment).await;
     let newcomer = deployment.session_of("newcomer").await;
 
-    allow_connections(database, false).await;
+    database.allow_connections(false).await;
     for session in [&session, &newcomer] {
         for answer in all_four(client, session, &key).await {
             answer.is_error(503, "unavailable");
@@ -48,7 +28,7 @@ async fn a_database_that_is_down_is_503_and_nothing_is_half_done() {
         }
     }
 
-    allow_connections(database, true).await;
+    database.allow_connections(true).await;
     let shown = || client.show(&session);
     let shown = eventually("it recovers", SOON, shown, |answer| answer.status == 200).await;
     assert_eq!(shown.text("prefix"), key[..24], "the key was not revoked");

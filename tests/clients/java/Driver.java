@@ -1,0 +1,111 @@
+import com.example.partnerkeys.ApiClient;
+import com.example.partnerkeys.ApiException;
+import com.example.partnerkeys.model.ActiveKey;
+import com.example.partnerkeys.model.CreatedKey;
+import com.example.partnerkeys.model.Webhook;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.net.http.HttpRequest;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Consumer;
+
+/** The test's plumbing: a command a line on stdin, its answer as a line of JSON on stdout. */
+final class Driver {
+  private static final String BASE_URL = System.getenv("BASE_URL");
+
+  public static void main(String[] args) throws IOException {
+    var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    var answers = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+    ObjectMapper json = ApiClient.createDefaultObjectMapper() // writes times as RFC 3339
+        .setDefaultPropertyInclusion(JsonInclude.Include.ALWAYS);
+    for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+      answers.println(json.writeValueAsString(answer(line)));
+    }
+  }
+
+  private static Map<String, Object> answer(String line) {
+    try {
+      return run(line);
+    } catch (Partner.Refused refused) {
+      return object("error", object(
+          "status", refused.getCode(),
+          "code", refused.errorCode,
+          "message", refused.getMessage(),
+          "request_id", refused.requestId,
+          "retry_after", refused.retryAfter().map(Duration::toSeconds).orElse(null)));
+    } catch (ApiException other) {
+      return unexpected(other.getCode() == 0 ? null : other.getCode(), other); // 0: the client does not say
+    } catch (RuntimeException bug) {
+      return unexpected(null, bug);
+    }
+  }
+
+  private static Map<String, Object> run(String line) throws ApiException {
+    String[] words = line.split("[ :]", 3);
+    if (words.length < 3) throw new IllegalArgumentException("not a command: " + line);
+    var partner = new Partner(BASE_URL, credential(words[1], words[2]));
+    switch (words[0]) {
+      case "create":
+        CreatedKey created = partner.create();
+        return object("created", object(
+            "api_key", required(created.getApiKey()),
+            "prefix", required(created.getPrefix()),
+            "message", required(created.getMessage())));
+      case "show":
+        return partner.show().map(Driver::shown).orElse(object("no_key", object()));
+      case "revoke":
+        partner.revoke();
+        return object("revoked", object());
+      case "portal":
+        return object("portal", object("url", required(partner.openPortal().getUrl())));
+      default:
+        throw new IllegalArgumentException("unknown command " + words[0]);
+    }
+  }
+
+  private static Consumer<HttpRequest.Builder> credential(String scheme, String token) {
+    return scheme.equals("cookie") // the generated client has no way of its own
+        ? request -> request.header("Cookie", "session=" + token)
+        : Partner.bearer(token);
+  }
+
+  private static Map<String, Object> shown(ActiveKey key) {
+    Webhook webhook = key.getWebhook();
+    return object("active_key", object(
+        "prefix", required(key.getPrefix()),
+        "has_webhook", required(key.getHasWebhook()),
+        "created_at", required(key.getCreatedAt()),
+        "last_used_at", key.getLastUsedAt(),
+        "webhook", webhook == null ? null : object(
+            "state", required(webhook.getState()),
+            "attempts", required(webhook.getAttempts()),
+            "next_attempt_at", webhook.getNextAttemptAt())));
+  }
+
+  /** The generated client does not miss a required member itself. */
+  private static <T> T required(T member) {
+    if (member == null) throw new IllegalStateException("a required member is missing");
+    return member;
+  }
+
+  private static Map<String, Object> unexpected(Integer status, Exception reason) {
+    return object("unexpected", object("status", status, "reason", reason.toString().replace('\n', ' ')));
+  }
+
+  private static Map<String, Object> object(Object... namesAndValues) {
+    var object = new LinkedHashMap<String, Object>();
+    for (int i = 0; i < namesAndValues.length; i += 2) {
+      object.put((String) namesAndValues[i], namesAndValues[i + 1]);
+    }
+    return object;
+  }
+}
