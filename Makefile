@@ -52,7 +52,7 @@ CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 	@touch $@
 
 .SECONDEXPANSION:
-tests/clients/%/.built: openapi.yaml tests/clients/package-lock.json tests/clients/requirements.txt \
-                        $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/src/* tests/clients/$$*/build tests/clients/$$*/generate)
+tests/clients/%/.built: openapi.yaml $(wildcard tests/clients/*.*) $$(wildcard tests/clients/$$*/*.*) \
+                        tests/clients/%/build tests/clients/%/generate
 	tests/clients/$*/build
 	@touch $@
