@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use shared::clock::Clock;
+use shared::clock::{Clock, Timestamp};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
 use shared::store::{Backlog, SqliteStore, Store};
@@ -200,6 +200,13 @@ impl Deployment {
         issue_session(&*self.store, account).await
     }
 
+    /// A session of a new account, which has ended.
+    pub async fn expired_session(&self) -> String {
+        let account = format!("auth0|{}", uuid::Uuid::new_v4().simple());
+        let begun = Clock::system().now() - Duration::from_hours(2);
+        put_session(&*self.store, &account, begun).await
+    }
+
     /// Sessions of so many new accounts.
     pub async fn sessions(&self, count: usize) -> Vec<String> {
         let mut sessions = Vec::with_capacity(count);
@@ -232,12 +239,15 @@ impl Deployment {
 
 /// A session of this account, an hour long, put into this store.
 pub async fn issue_session(store: &dyn Store, account: &str) -> String {
+    put_session(store, account, Clock::system().now()).await
+}
+
+async fn put_session(store: &dyn Store, account: &str, begins: Timestamp) -> String {
     let token = SessionToken::generate().unwrap();
     let account = AccountId::parse(account).unwrap();
-    let now = Clock::system().now();
-    let expires = now + Duration::from_hours(1);
+    let ends = begins + Duration::from_hours(1);
     let hash = token.hash();
-    let issued = store.insert_session(&hash, &account, now, expires);
+    let issued = store.insert_session(&hash, &account, begins, ends);
     issued.await.unwrap();
     token.expose().to_owned()
 }

@@ -2,30 +2,11 @@
 //! `tests/browser/cases`, by the same name.
 #![allow(missing_docs)]
 
-use std::time::Duration;
-
 use reqwest::header::{HOST, HeaderMap};
 use reqwest::{Client as Http, Response, redirect};
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use shared::ids::AccountId;
-use shared::session::SessionToken;
 use tests::browser::{drive, run};
 use tests::{Deployment, Kind, Process, in_both_deployments, scratch};
-
-/// A session that has ended.
-async fn expired(deployment: &Deployment) -> String {
-    let token = SessionToken::generate().unwrap();
-    let account = AccountId::parse("auth0|late").unwrap();
-    let now = Clock::system().now();
-    let (hash, begun) = (token.hash(), now - Duration::from_hours(1));
-    let ended = now - Duration::from_secs(1);
-    let issued = deployment
-        .store
-        .insert_session(&hash, &account, begun, ended);
-    issued.await.unwrap();
-    token.expose().to_owned()
-}
 
 /// Sessions of further accounts.
 async fn others(deployment: &Deployment) -> Value {
@@ -53,7 +34,7 @@ async fn provisioning_is_seen_live_through_an_outage(kind: Kind) {
 async fn an_ended_session_leads_to_the_login(kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let login = (kind == Kind::Embedded).then_some("/demo/sign-in");
-    let more = json!({ "expired": expired(&deployment).await, "login": login });
+    let more = json!({ "expired": deployment.expired_session().await, "login": login });
     drive("an_ended_session_leads_to_the_login", &deployment, more).await;
 }
 

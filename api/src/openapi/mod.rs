@@ -4,7 +4,7 @@ use poem::http::header;
 use poem::web::Html;
 use poem::{Endpoint, IntoEndpoint};
 use poem::{IntoResponse, Response, endpoint::make_sync};
-use poem_openapi::{ExtraHeader, OpenApiService, ServerObject};
+use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
 use serde_json::Value;
 
 mod examples;
@@ -44,7 +44,10 @@ fn describe() -> OpenApiService<Operations, ()> {
     let request_id = ExtraHeader::new("X-Request-Id");
     OpenApiService::new(Operations, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
-        .license(env!("CARGO_PKG_LICENSE"))
+        .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url(concat!(
+            "https://spdx.org/licenses/",
+            env!("CARGO_PKG_LICENSE")
+        )))
         .server(ServerObject::new("/").description("The server that serves this document"))
         .extra_response_header::<String, _>(
             request_id.description("Names this request. Worth quoting to support."),
