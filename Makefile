@@ -1,10 +1,10 @@
 # The words a newcomer types; `make` alone lists them. ARGS reaches the program behind a word:
 #     make run ARGS="--help"      make test ARGS="--test lifecycle"      make stack ARGS="-c worker=3"
 
-.PHONY: help run test stack lint openapi
+.PHONY: help run test stack lint openapi release-document
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 run: ## run everything in one process, with SQLite and a simulated Svix
 	cargo run --locked --bin standalone -- $(ARGS)
@@ -34,3 +34,6 @@ lint: ## check formatting and lints, as CI does
 openapi: ## write openapi.yaml from the code
 	cargo run --quiet --locked --bin api -- openapi > openapi.yaml.new || { rm -f openapi.yaml.new; exit 1; }
 	@mv openapi.yaml.new openapi.yaml
+
+release-document: ## keep openapi.yaml as the released document of its version, in docs/released
+	@scripts/release-document
