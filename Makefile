@@ -1,10 +1,10 @@
 # The words a newcomer types; `make` alone lists them. ARGS reaches the program behind a word:
 #     make run ARGS="--help"      make test ARGS="--test lifecycle"      make stack ARGS="-c worker=3"
 
-.PHONY: help run test clients stack lint openapi needed
+.PHONY: help run test clients stack lint openapi release-document needed
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 run: ## run everything in one process, with SQLite and a simulated Svix
 	cargo run --locked --bin standalone -- $(ARGS)
@@ -30,6 +30,9 @@ openapi: ## write openapi.yaml from the code
 	cargo run --quiet --locked --bin api -- openapi > openapi.yaml.new || { rm -f openapi.yaml.new; exit 1; }
 	@mv openapi.yaml.new openapi.yaml
 
+release-document: ## keep openapi.yaml as the released document of its version, in docs/released
+	@scripts/release-document
+
 # What the tests need. Each list below says what is made anew once what stands behind its colon changes.
 needed:
 	@scripts/install-deps redis postgresql node npm chromium venv java java-annotations go go-validator
@@ -52,7 +55,7 @@ CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 	@touch $@
 
 .SECONDEXPANSION:
-tests/clients/%/.built: openapi.yaml $(wildcard tests/clients/*.*) $$(wildcard tests/clients/$$*/*.*) \
-                        tests/clients/%/build tests/clients/%/generate
+tests/clients/%/.built: tests/clients/%/build openapi.yaml $(wildcard tests/clients/*.*) \
+                        $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/generate)
 	tests/clients/$*/build
 	@touch $@

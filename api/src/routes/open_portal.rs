@@ -27,7 +27,6 @@ pub struct OpenPortal;
 #[oai(example)]
 struct Portal {
     /// Signs whoever opens it into the account's Svix App Portal; works for an hour.
-    #[oai(validator(pattern = "^https?://"))]
     url: String,
 }
 

@@ -42,7 +42,6 @@ struct ActiveKey {
     /// Always true.
     has_key: ConstBool<true>,
     /// The first 24 characters of the key.
-    #[oai(validator(pattern = "^pk_live_[0-9a-f]{16}$"))]
     prefix: String,
     /// Whether the account's webhook application exists. Becomes true by itself.
     has_webhook: bool,
