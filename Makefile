@@ -10,11 +10,10 @@ run: ## run everything in one process, with SQLite and a simulated Svix
 	cargo run --locked --bin standalone -- $(ARGS)
 
 test: needed ## run all tests, with a private PostgreSQL and Redis, and in Chromium
-	cargo test --locked --workspace --exclude tests
-	scripts/with-services -- cargo test --locked --package tests $(or $(ARGS),--tests)
+	scripts/with-services -- cargo test --locked --workspace $(or $(ARGS),--tests)
 
 clients: needed ## generate clients in five languages, and test them and the document
-	scripts/with-services -- cargo test --locked --package tests --test clients --test document --test released
+	scripts/with-services -- cargo test --locked --workspace --test clients --test document --test released
 
 stack: ## run the production shape: Procfile, PostgreSQL, Redis, a simulated Svix
 	@scripts/install-deps

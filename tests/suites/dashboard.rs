@@ -6,6 +6,7 @@ use reqwest::header::{HOST, HeaderMap};
 use reqwest::{Client as Http, Response, redirect};
 use serde_json::{Value, json};
 use tests::browser::{drive, run};
+use tests::process::free_port;
 use tests::{Deployment, Kind, Process, in_both_deployments, scratch};
 
 /// Sessions of further accounts.
@@ -74,6 +75,16 @@ async fn a_pause_that_is_asked_for_is_told_and_kept() {
 async fn the_keyboard_alone_is_enough() {
     let deployment = Deployment::start(Kind::Embedded).await;
     drive("the_keyboard_alone_is_enough", &deployment, json!({})).await;
+}
+
+#[tokio::test]
+async fn a_frame_is_for_allowed_sites_alone() {
+    let port = free_port();
+    let [allowed, refused] =
+        ["platform", "elsewhere"].map(|n| format!("http://{n}.localhost:{port}"));
+    let deployment = Deployment::embedded(&[("ALLOWED_ORIGINS", allowed.clone())]).await;
+    let told = json!({ "port": port, "allowed": allowed, "refused": refused });
+    drive("a_frame_is_for_allowed_sites_alone", &deployment, told).await;
 }
 
 /// What a newcomer does: start it without any setting, click the first link.

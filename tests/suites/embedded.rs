@@ -166,27 +166,28 @@ async fn the_printed_lines_work_as_printed() {
     let [create, show, open, revoke] = commands(&banner)[..] else {
         panic!("not four lines:\n{banner}");
     };
-    // The function adds the status to what curl says, and is otherwise curl.
+    // The function keeps each status line, and is otherwise curl.
     let script = format!(
-        "curl() {{ command curl -w '%{{stderr}}status:%{{http_code}} ' \"$@\"; }}
+        "curl() {{ command curl --dump-header head \"$@\"; head -n 1 head >>statuses; }}
          {create}
-         until ( {show} ) 2>/dev/null | grep -q '\"has_webhook\":true'; do :; done
+         until ( unset -f curl; {show} ) 2>/dev/null | grep -q '\"has_webhook\":true'; do :; done
          {show}
          {open}
          {revoke}
          {open}",
     );
     let mut bash = Command::new("timeout");
-    bash.args(["60", "bash", "-c", &script]).kill_on_drop(true);
+    bash.args(["60", "bash", "-c", &script]);
+    bash.current_dir(dir.path()).kill_on_drop(true);
     let done = bash.output().await.unwrap();
     let (shown, said) = (
         String::from_utf8(done.stdout).unwrap(),
         String::from_utf8(done.stderr).unwrap(),
     );
-    let statuses: Vec<&str> = said
-        .split("status:")
-        .skip(1)
-        .map(|rest| &rest[..3])
+    let statuses = std::fs::read_to_string(dir.path().join("statuses")).unwrap();
+    let statuses: Vec<&str> = statuses
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
         .collect();
     assert_eq!(statuses, ["201", "200", "200", "200", "401"], "{said}");
     assert!(said.contains("pk_live_"), "the key is shown: {said}");

@@ -1,8 +1,10 @@
 //! `docs/CLIENTS.md` shows nothing that the other suites have not run: each of
 //! its blocks of code is taken from a file that is named before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::CLIENTS;
 
@@ -63,6 +65,46 @@ fn every_snippet_is_one_that_the_tests_ran() {
             shown.len() >= 2 && has_program,
             "the guide shows too little of {client}: {shown:?}"
         );
+    }
+}
+
+/// The versions that the tests ran with, wherever each language keeps them.
+#[test]
+fn the_guide_names_the_versions_that_are_pinned() {
+    let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
+    let npm: Value = serde_json::from_str(&read("tests/clients/package.json")).unwrap();
+    let npm = npm["devDependencies"].as_object().unwrap();
+    let npm = npm
+        .iter()
+        .map(|(name, version)| (name.clone(), version.as_str().unwrap().into()));
+    let pypi = read("tests/clients/requirements.txt");
+    let pypi = pypi.lines().filter_map(|line| {
+        let (name, version) = line.split_once("==")?;
+        let version = version.split_whitespace().next()?;
+        Some((name.to_owned(), version.to_owned()))
+    });
+    let cargo = read("Cargo.lock");
+    let (_, progenitor) = cargo
+        .split_once("name = \"progenitor\"\nversion = \"")
+        .unwrap();
+    let progenitor = progenitor.split('"').next().unwrap().to_owned();
+    let pinned: BTreeMap<String, String> = npm
+        .chain(pypi)
+        .chain([("progenitor".to_owned(), progenitor)])
+        .collect();
+
+    let guide = read("docs/CLIENTS.md");
+    for tool in [
+        "openapi-typescript",
+        "openapi-fetch",
+        "@hey-api/openapi-ts",
+        "typescript",
+        "openapi-python-client",
+        "progenitor",
+        "openapi-generator-cli",
+    ] {
+        let version = &pinned[tool];
+        assert!(guide.contains(version.as_str()), "{tool} is {version} now");
     }
 }
 

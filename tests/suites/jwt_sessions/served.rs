@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
+use tests::browser::drive;
 use tests::client::KEY_PATH;
 use tests::{Deployment, IdentityProvider, Kind, Plan, PrivateCa, SigningKey};
 
@@ -189,4 +190,14 @@ async fn a_provider_elsewhere_is_reached_through_the_proxy_and_one_on_this_machi
     let elsewhere = ("SESSION_JWKS_URL", "https://id.example.com/jwks".to_owned());
     let _deployment = deployed([env, vec![elsewhere]].concat(), 0).await;
     proxy.called(1).await;
+}
+
+/// The page knows nothing of what its cookie is.
+#[tokio::test]
+async fn the_dashboard_page_works_with_a_token_in_the_cookie() {
+    let key = SigningKey::es256("a");
+    let provider = IdentityProvider::start(&[&key]).await;
+    let deployment = started(Kind::Embedded, settings(&provider)).await;
+    let session = json!({ "session": key.token(&claims("jo")) });
+    drive("a_key_is_shown_once_and_then_gone", &deployment, session).await;
 }
