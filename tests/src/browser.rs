@@ -1,13 +1,13 @@
 //! A real Chromium, driven by `tests/browser`: one case, one browser.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
+use crate::tool::succeeds;
 use crate::{Deployment, variable};
 
 /// How long a case may take, on a machine that is busy.
@@ -41,21 +41,10 @@ pub async fn run(case: &str, mut told: Value) {
     );
     let artifacts: PathBuf = here.join("../artifacts/dashboard");
     told["artifacts"] = artifacts.to_str().unwrap().into();
-    let node = Command::new("node")
-        .args(["run.mjs", case])
+    let mut node = Command::new("node");
+    node.args(["run.mjs", case])
         .current_dir(here.join("browser"))
         .env("DASHBOARD_TEST", told.to_string())
-        .env("TMPDIR", variable("TEST_TMPDIR")) // profiles
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let ended = tokio::time::timeout(PATIENCE, node).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{case}: not done within {PATIENCE:?}"));
-    let ended = ended.unwrap_or_else(|error| panic!("node did not start: {error}"));
-    assert!(
-        ended.status.success(),
-        "{case}:\n{}{}",
-        String::from_utf8_lossy(&ended.stdout),
-        String::from_utf8_lossy(&ended.stderr),
-    );
+        .env("TMPDIR", variable("TEST_TMPDIR")); // profiles
+    succeeds(case, &mut node, PATIENCE).await;
 }

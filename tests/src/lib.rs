@@ -22,6 +22,7 @@ pub mod relay;
 pub mod rows;
 pub mod signing_key;
 pub mod stores;
+pub mod tool;
 pub mod wait;
 
 pub use certificates::PrivateCa;

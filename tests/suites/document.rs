@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tests::tool::succeeds;
 use tests::{Deployment, Kind};
 use tokio::process::Command;
 
@@ -15,40 +16,30 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("document")
 }
 
-/// Runs a tool that says by its status whether all is well, and by its output
-/// what is not. `installed` is there once the tool is.
-async fn run(tool: &mut Command, installed: &str) {
-    assert!(
-        folder().join(installed).exists(),
-        "the tools in tests/document are not installed: run `make test`"
-    );
-    let ended = tool.current_dir(folder()).kill_on_drop(true).output();
-    let ended = tokio::time::timeout(PATIENCE, ended).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{tool:?}: not done within {PATIENCE:?}"));
-    let ended = ended.unwrap_or_else(|error| panic!("{tool:?} did not start: {error}"));
-    assert!(
-        ended.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&ended.stdout),
-        String::from_utf8_lossy(&ended.stderr),
-    );
+/// A tool in that folder. `installed` is there once the tool is.
+fn tool(name: &str, installed: &str) -> Command {
+    let is_there = folder().join(installed).exists();
+    assert!(is_there, "{installed} is not there: run `make test`");
+    let mut tool = Command::new(name);
+    tool.current_dir(folder());
+    tool
 }
 
 #[tokio::test]
 async fn the_linter_has_nothing_to_say() {
-    let mut lint = Command::new("npm");
+    let mut lint = tool("npm", "node_modules/@redocly/cli");
     lint.args(["run", "--silent", "lint"]);
-    run(&mut lint, "node_modules/@redocly/cli").await;
+    succeeds("redocly", &mut lint, PATIENCE).await;
 }
 
 #[tokio::test]
 async fn thousands_of_requests_are_answered_as_the_document_says() {
     let deployment = Deployment::start(Kind::Production).await;
     let sessions = deployment.sessions(4).await;
-    let mut schemathesis = Command::new("./run");
+    let mut schemathesis = tool("./run", ".venv/.installed");
     schemathesis
         .env("BASE_URL", deployment.client.base())
         .env("SESSION_TOKENS", sessions.join(" "))
         .env("DEAD_SESSION_TOKENS", deployment.expired_session().await);
-    run(&mut schemathesis, ".venv/.installed").await;
+    succeeds("schemathesis", &mut schemathesis, PATIENCE).await;
 }

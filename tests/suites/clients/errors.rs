@@ -31,6 +31,12 @@ fn is_error(answer: &Value, status: u16, code: &str, retry_after: RetryAfter) {
     );
 }
 
+async fn mint(client: &mut GeneratedClient, session: &str) -> String {
+    let created = client.create(As::Bearer(session)).await;
+    let key = created["created"]["api_key"].as_str();
+    key.unwrap_or_else(|| panic!("{created}")).to_owned()
+}
+
 pub async fn each_error_is_typed(name: &'static str) {
     let deployment = Deployment::planned(Plan {
         workers: 1,
@@ -103,8 +109,7 @@ async fn the_webhooks_are_not_there(client: &mut GeneratedClient, deployment: &D
             .fault(Pattern::create(), fault)
             .until_cleared();
         let token = deployment.session().await;
-        let key = client.create(As::Bearer(&token)).await;
-        let key = key["created"]["api_key"].as_str().unwrap().to_owned();
+        let key = mint(client, &token).await;
         let wanted = if retry_after == Said {
             "setting_up"
         } else {
@@ -127,8 +132,7 @@ async fn the_webhooks_are_not_there(client: &mut GeneratedClient, deployment: &D
 /// 502 and 504.
 async fn svix_fails(client: &mut GeneratedClient, deployment: &Deployment) {
     let token = deployment.session().await;
-    let key = client.create(As::Bearer(&token)).await;
-    let key = key["created"]["api_key"].as_str().unwrap().to_owned();
+    let key = mint(client, &token).await;
     deployment.provisioned(&token, SOON).await;
     let (failing, silent) = ((502, "bad_gateway"), (504, "gateway_timeout"));
     for (fault, (status, code)) in [(Fault::Status(500), failing), (Fault::Hang, silent)] {
@@ -146,8 +150,7 @@ async fn svix_fails(client: &mut GeneratedClient, deployment: &Deployment) {
 async fn the_database_fails(client: &mut GeneratedClient, deployment: &Deployment) {
     let token = deployment.session().await;
     let session = As::Bearer(&token);
-    let key = client.create(session).await;
-    let key = key["created"]["api_key"].as_str().unwrap().to_owned();
+    let key = mint(client, &token).await;
 
     let database = &deployment.in_production().database;
     database.allow_connections(false).await;
