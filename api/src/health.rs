@@ -19,7 +19,8 @@ pub fn live() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// 200 `ready`; 200 `degraded` without the queue, which costs latency alone; 503
+/// 200 `ready`; 200 `degraded` without the queue, which costs latency alone, or
+/// without the identity provider's keys, for the portal needs none; 503
 /// `unavailable` without the database. `missing` names what is missing.
 #[handler]
 pub async fn ready(Data(app): Data<&App>) -> Response {
@@ -28,25 +29,22 @@ pub async fn ready(Data(app): Data<&App>) -> Response {
         tokio::time::timeout(DEADLINE, app.queue.depth()),
     );
     let mut missing = Vec::new();
-    match database {
+    match &database {
         Ok(Ok(())) => {}
         Ok(Err(StoreError::Internal(_))) => missing.push("schema"),
         Ok(Err(_)) | Err(_) => missing.push("database"),
     }
-    let (code, status) = if missing.is_empty() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    };
-    let queue_is_there = matches!(queue, Ok(Ok(_)));
-    let status = if status == "ready" && !queue_is_there {
-        "degraded"
-    } else {
-        status
-    };
-    if !queue_is_there {
+    if !matches!(queue, Ok(Ok(_))) {
         missing.push("queue");
     }
+    if !app.sessions.can_be_told() {
+        missing.push("identity_provider");
+    }
+    let (code, status) = match database {
+        Ok(Ok(())) if missing.is_empty() => (StatusCode::OK, "ready"),
+        Ok(Ok(())) => (StatusCode::OK, "degraded"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
     let body = Json(json!({"status": status, "missing": missing}));
     body.with_status(code).into_response()
 }

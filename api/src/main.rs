@@ -10,8 +10,8 @@ use api::auth::Sessions;
 use clap::{Args, Parser, Subcommand};
 use shared::clock::Clock;
 use shared::config::{
-    CERTIFICATES_HELP, Checker, DatabaseArgs, HttpArgs, LogArgs, RedisArgs, SessionArgs, SvixArgs,
-    check_certificates,
+    CERTIFICATES_HELP, Checker, DatabaseArgs, HttpArgs, LogArgs, RedisArgs, SessionArgs,
+    SessionConfig, SvixArgs, check_certificates,
 };
 use shared::ids::AccountId;
 use shared::queue::{RedisQueue, nudge};
@@ -51,6 +51,8 @@ enum SessionCommand {
         /// How long it lasts: 30m, 1h, 7d
         #[arg(long, default_value = "1h", value_parser = parse_ttl)]
         ttl: Duration,
+        #[command(flatten)]
+        sessions: SessionArgs,
         #[command(flatten)]
         store: StoreArgs,
     },
@@ -121,8 +123,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Session(SessionCommand::Issue {
             account,
             ttl,
+            sessions,
             store,
-        })) => issue_session(&account, ttl, &store).await,
+        })) => issue_session(&account, ttl, &sessions, &store).await,
     }
 }
 
@@ -157,9 +160,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks the settings of a command that needs the database alone.
-fn open_store(args: &StoreArgs) -> anyhow::Result<PostgresStore> {
-    let mut checker = Checker::default();
+/// The database of a command that has checked its other settings.
+fn open_store(args: &StoreArgs, mut checker: Checker) -> anyhow::Result<PostgresStore> {
     let log = args.log.check(&mut checker);
     let database = args.database.check(&mut checker);
     let (log, database) = checker.finish(log.zip(database))?;
@@ -168,13 +170,23 @@ fn open_store(args: &StoreArgs) -> anyhow::Result<PostgresStore> {
 }
 
 async fn migrate(args: &StoreArgs) -> anyhow::Result<()> {
-    open_store(args)?.migrate().await?;
+    open_store(args, Checker::default())?.migrate().await?;
     tracing::info!("the schema is up to date");
     Ok(())
 }
 
-async fn issue_session(account: &AccountId, ttl: Duration, args: &StoreArgs) -> anyhow::Result<()> {
-    let store = open_store(args)?;
+async fn issue_session(
+    account: &AccountId,
+    ttl: Duration,
+    sessions: &SessionArgs,
+    store: &StoreArgs,
+) -> anyhow::Result<()> {
+    let mut checker = Checker::default();
+    let sessions = sessions.check(&mut checker);
+    let store = open_store(store, checker)?;
+    if let Some(SessionConfig::Jwt(_)) = sessions {
+        anyhow::bail!("SESSION_MODE is jwt: the identity provider issues the sessions");
+    }
     let token = SessionToken::generate().context("the operating system gave no randomness")?;
     let now = Clock::system().now();
     store

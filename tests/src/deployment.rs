@@ -189,6 +189,14 @@ impl Deployment {
         self.dir.path()
     }
 
+    /// The status and body of a probe, `/healthz` or `/readyz`. Its 503 is no error
+    /// of the api's and so not in the shape of one.
+    pub async fn probe(&self, path: &str) -> (u16, Value) {
+        let url = format!("{}{path}", self.client.base());
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// A session of a new account.
     pub async fn session(&self) -> String {
         let account = format!("auth0|{}", uuid::Uuid::new_v4().simple());

@@ -32,6 +32,15 @@ impl Sessions {
         }
     }
 
+    /// Whether it can be told whom a token signs in to: not before an identity
+    /// provider has given its keys, which it is asked for again here.
+    pub fn can_be_told(&self) -> bool {
+        match self {
+            Self::Table => true,
+            Self::Jwt(sessions) => sessions.has_keys(),
+        }
+    }
+
     /// The account that this token signs in to.
     pub async fn account(
         &self,

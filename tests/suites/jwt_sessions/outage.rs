@@ -176,10 +176,15 @@ async fn an_api_that_never_reached_the_provider_is_unavailable_until_it_does() {
         .show("x")
         .await
         .is_error(401, "unauthorized");
-    let page = reqwest::get(format!("{}/healthz", deployment.client.base())).await;
-    assert_eq!(page.unwrap().status(), 200);
+    assert_eq!(deployment.probe("/healthz").await.0, 200);
+    let degraded = json!({"status": "degraded", "missing": ["identity_provider"]});
+    assert_eq!(deployment.probe("/readyz").await, (200, degraded));
 
+    // The probe alone has it fetch the keys, before anybody wants to sign in.
     let _provider = IdentityProvider::start_at(port, &[&key]).await;
+    let ready = (200, json!({"status": "ready", "missing": []}));
+    let probe = || deployment.probe("/readyz");
+    eventually("it is ready", 10 * SECOND, probe, |seen| *seen == ready).await;
     let created = || async { deployment.client.create(&token).await.status.as_u16() };
     eventually("it is reached", 10 * SECOND, created, |status| {
         *status == 201

@@ -9,30 +9,22 @@ const SOON: Duration = Duration::from_secs(15);
 
 tests::in_both_deployments! { a_deployment_that_has_all_it_needs_is_alive_and_ready }
 
-/// The status and body of a probe. Its 503 is no error of the api's and so not
-/// in the shape of one.
-async fn probe(deployment: &Deployment, path: &str) -> (u16, Value) {
-    let url = format!("{}{path}", deployment.client.base());
-    let answer = reqwest::get(url).await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
-}
-
 async fn becomes(deployment: &Deployment, status: u16, body: Value) {
     let expected = (status, body);
-    let look = || probe(deployment, "/readyz");
+    let look = || deployment.probe("/readyz");
     eventually(&format!("{expected:?}"), SOON, look, |seen| {
         *seen == expected
     })
     .await;
-    let alive = probe(deployment, "/healthz").await;
+    let alive = deployment.probe("/healthz").await;
     assert_eq!(alive, (200, json!({"status": "ok"})));
 }
 
 async fn a_deployment_that_has_all_it_needs_is_alive_and_ready(kind: Kind) {
     let deployment = Deployment::start(kind).await;
-    let ready = probe(&deployment, "/readyz").await;
+    let ready = deployment.probe("/readyz").await;
     assert_eq!(ready, (200, json!({"status": "ready", "missing": []})));
-    assert_eq!(probe(&deployment, "/healthz").await.0, 200);
+    assert_eq!(deployment.probe("/healthz").await.0, 200);
 }
 
 #[tokio::test]

@@ -51,6 +51,28 @@ async fn a_session_is_issued_its_hash_is_stored_and_it_authenticates() {
     assert_eq!(deployment.client.show(token).await.body["has_key"], true);
 }
 
+/// A row that nobody would read.
+#[tokio::test]
+async fn no_session_is_issued_where_an_identity_provider_issues_them() {
+    let database = TestDatabase::migrated().await;
+    let env = [
+        ("DATABASE_URL", database.url()),
+        ("SESSION_MODE", "jwt".to_owned()),
+        ("SESSION_JWKS_URL", "https://id.example.com/jwks".to_owned()),
+        ("SESSION_ISSUER", "https://id.example.com/".to_owned()),
+        ("SESSION_AUDIENCE", "partner-keys".to_owned()),
+    ];
+    let env: Vec<_> = env
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let refused = run("api", &["session", "issue", "--account", "jo"], &env).await;
+    assert_ne!(refused.code, 0, "{refused:?}");
+    let reason = "SESSION_MODE is jwt: the identity provider issues the sessions";
+    assert!(refused.stderr.contains(reason), "{refused:?}");
+    assert_eq!(sessions(&database.pool().await).await, 0);
+}
+
 #[tokio::test]
 async fn a_session_with_a_bad_account_or_time_is_refused_with_a_reason() {
     let database = TestDatabase::migrated().await;

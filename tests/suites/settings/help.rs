@@ -72,7 +72,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "api",
             &["session", "issue"],
-            [&store[..], &log].concat(),
+            [&store[..], &sessions, &log].concat(),
             &[],
         ),
         (

@@ -81,7 +81,12 @@ impl Keys {
         })))
     }
 
-    /// Fetches them in the background, if none are there.
+    /// Whether any have come yet, however old.
+    pub fn are_there(&self) -> bool {
+        self.state().good.is_some()
+    }
+
+    /// Fetches them in the background, if none are there or they are old.
     pub fn fetch(&self) {
         let (mut state, now) = (self.state(), self.0.clock.now());
         if state.are_old(now) && state.may_fetch(now) {

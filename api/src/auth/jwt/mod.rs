@@ -96,6 +96,13 @@ impl JwtSessions {
         self.keys.fetch();
     }
 
+    /// Whether there are keys. If not, they are fetched in the background, once the
+    /// pause after the last failure is over.
+    pub fn has_keys(&self) -> bool {
+        self.keys.fetch();
+        self.keys.are_there()
+    }
+
     /// The account that this token signs in to.
     pub async fn account(&self, token: &SessionToken) -> Result<AccountId, NoAccount> {
         let header = decode_header(token.expose()).map_err(|_| Refusal::Malformed)?;
