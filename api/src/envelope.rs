@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, messages};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -120,15 +120,11 @@ impl<E: Endpoint> Enveloped<E> {
         let body = discard_body(&mut request).await;
         let mut response = match body {
             Discarded::Whole | Discarded::Slow => self.inner_answer(request, request_id).await,
-            Discarded::TooLarge => {
-                let message = format!("The request body is larger than {MAX_BODY} bytes.");
-                ApiError::new(ErrorCode::PayloadTooLarge, message).into_response(request_id)
-            }
+            Discarded::TooLarge => ApiError::new(ErrorCode::PayloadTooLarge, messages::LARGE_BODY)
+                .into_response(request_id),
             // Half a request is none: its sender may be gone, and what it asked for with it.
-            Discarded::Broken => {
-                let message = "The request body is malformed or ended early.";
-                ApiError::new(ErrorCode::BadRequest, message).into_response(request_id)
-            }
+            Discarded::Broken => ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY)
+                .into_response(request_id),
         };
         if body != Discarded::Whole {
             let close = HeaderValue::from_static("close");

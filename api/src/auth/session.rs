@@ -6,7 +6,7 @@ use shared::ids::AccountId;
 use shared::session::SessionToken;
 
 use super::bearer;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, messages};
 use crate::{App, csrf};
 
 const COOKIE_SCHEME: &str = "SessionCookie";
@@ -39,11 +39,7 @@ impl SignedIn {
             && writes
             && !csrf::is_allowed(request.headers(), request.uri(), origins)
         {
-            return Err(ApiError::new(
-                ErrorCode::Forbidden,
-                "This request came from another site. Send it from the dashboard, or with the \
-                 session token as `Authorization: Bearer`.",
-            ));
+            return Err(ApiError::new(ErrorCode::Forbidden, messages::CROSS_SITE));
         }
         Ok(Self(account))
     }
@@ -100,7 +96,8 @@ impl<'a> ApiExtractor<'a> for SignedIn {
                 ty: "apiKey",
                 description: Some(
                     "The browser's session cookie. A POST or DELETE with it must come from the \
-                     same site: `Sec-Fetch-Site: same-origin`, or an allowed `Origin`.",
+                     same origin, `Sec-Fetch-Site: same-origin` or `none`, or from an allowed \
+                     `Origin`.",
                 ),
                 name: Some("session"), // `openapi` puts the configured name here
                 key_in: Some("cookie"),

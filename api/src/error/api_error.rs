@@ -6,7 +6,7 @@ use poem::http::{StatusCode, header};
 use poem_openapi::types::ToJSON;
 use shared::store::StoreError;
 
-use super::{ErrorBody, ErrorCode, ErrorDetail};
+use super::{ErrorBody, ErrorCode, ErrorDetail, messages};
 
 /// How long clients should wait before they try again while the database is
 /// unavailable.
@@ -46,23 +46,17 @@ impl ApiError {
 
     /// No valid session.
     pub fn no_session() -> Self {
-        Self::new(
-            ErrorCode::Unauthorized,
-            "Sign in first: this needs a valid session, in the session cookie or as a Bearer token.",
-        )
+        Self::new(ErrorCode::Unauthorized, messages::NO_SESSION)
     }
 
     /// No valid partner key.
     pub fn no_partner_key() -> Self {
-        Self::new(
-            ErrorCode::Unauthorized,
-            "This needs an active partner API key, sent as `Authorization: Bearer pk_live_…`.",
-        )
+        Self::new(ErrorCode::Unauthorized, messages::NO_PARTNER_KEY)
     }
 
     /// A defect. The cause is in the log, under the request id.
     pub fn internal() -> Self {
-        Self::new(ErrorCode::Internal, "Something went wrong on our side.")
+        Self::new(ErrorCode::Internal, messages::INTERNAL)
     }
 
     /// The response, in the one shape.
@@ -100,11 +94,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the database failed");
         if error.is_transient() {
-            Self::new(
-                ErrorCode::Unavailable,
-                "The service is briefly unavailable. Please try again in a moment.",
-            )
-            .retry_after(UNAVAILABLE_RETRY_AFTER)
+            Self::new(ErrorCode::Unavailable, messages::UNAVAILABLE)
+                .retry_after(UNAVAILABLE_RETRY_AFTER)
         } else {
             Self::internal()
         }

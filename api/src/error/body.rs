@@ -2,7 +2,8 @@ use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
 /// What went wrong, for programs. A status may in time have several codes; a
-/// code always has one status.
+/// code always has one status. Some are for addresses and methods that are not in
+/// this document, or reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum ErrorCode {

@@ -7,26 +7,69 @@ use poem_openapi::registry::{
 };
 use poem_openapi::types::Type;
 
-use super::{ApiError, ErrorBody, ErrorCode};
+use super::{ApiError, ErrorBody, ErrorCode, messages};
+
+/// One of the errors that an operation may answer with.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure {
+    /// Its code.
+    pub code: ErrorCode,
+    /// What it means for this operation: its description in the document.
+    pub means: &'static str,
+    /// What people are told, or one of such messages: its example there.
+    pub says: &'static str,
+}
+
+impl Failure {
+    /// One with this code, meaning and message.
+    pub const fn new(code: ErrorCode, means: &'static str, says: &'static str) -> Self {
+        Self { code, means, says }
+    }
+
+    /// 401 where a session is needed.
+    pub const NO_SESSION: Self = Self::new(
+        ErrorCode::Unauthorized,
+        "No valid session.",
+        messages::NO_SESSION,
+    );
+    /// 403 where the cookie counts only in requests of our own site.
+    pub const CROSS_SITE: Self = Self::new(
+        ErrorCode::Forbidden,
+        "A request with the session cookie that does not come from this origin, or an allowed one.",
+        messages::CROSS_SITE,
+    );
+    /// 503 where a session is needed.
+    pub const UNAVAILABLE: Self = Self::new(
+        ErrorCode::Unavailable,
+        "The database is unavailable, or the identity provider before it gave its keys.",
+        messages::UNAVAILABLE,
+    );
+}
 
 /// The errors that any operation may answer with, whatever it does.
-const OF_ANY: [(ErrorCode, &str); 3] = [
-    (
+pub const OF_ANY: [Failure; 3] = [
+    Failure::new(
         ErrorCode::BadRequest,
-        "The request body is malformed or ended early; none is needed.",
+        "The request body is cut off or wrongly framed; none is needed.",
+        messages::BROKEN_BODY,
     ),
-    (
+    Failure::new(
         ErrorCode::PayloadTooLarge,
         "The request body is too large; none is needed.",
+        messages::LARGE_BODY,
     ),
-    (ErrorCode::Internal, "A defect on our side."),
+    Failure::new(
+        ErrorCode::Internal,
+        "A defect on our side.",
+        messages::INTERNAL,
+    ),
 ];
 
 /// The errors that an operation may answer with besides those of any: what its
 /// document names.
 pub trait Failures {
-    /// Each code, and what it means for this operation.
-    const CODES: &'static [(ErrorCode, &'static str)];
+    /// Each of them.
+    const ALL: &'static [Failure];
 }
 
 /// An error of an operation: at run time an [`ApiError`], in the OpenAPI
@@ -47,19 +90,19 @@ impl<F> From<Failed<F>> for poem::Error {
 
 impl<F: Failures> ApiResponse for Failed<F> {
     fn meta() -> MetaResponses {
-        let mut codes: Vec<_> = F::CODES.iter().chain(&OF_ANY).collect();
-        codes.sort_by_key(|(code, _)| code.status());
-        let responses = codes
+        let mut failures: Vec<_> = F::ALL.iter().chain(&OF_ANY).collect();
+        failures.sort_by_key(|failure| failure.code.status());
+        let responses = failures
             .into_iter()
-            .map(|(code, description)| MetaResponse {
-                description,
-                status: Some(code.status().as_u16()),
+            .map(|failure| MetaResponse {
+                description: failure.means,
+                status: Some(failure.code.status().as_u16()),
                 status_range: None,
                 content: vec![MetaMediaType {
                     content_type: Json::<ErrorBody>::CONTENT_TYPE,
                     schema: ErrorBody::schema_ref(),
                 }],
-                headers: headers(*code),
+                headers: headers(failure.code),
             })
             .collect();
         MetaResponses { responses }

@@ -7,7 +7,8 @@
 mod api_error;
 mod body;
 mod failed;
+pub mod messages;
 
 pub use api_error::ApiError;
 pub use body::{ErrorBody, ErrorCode, ErrorDetail};
-pub use failed::{Failed, Failures};
+pub use failed::{Failed, Failure, Failures, OF_ANY};

@@ -59,19 +59,32 @@ pub fn service(
     session_cookie: &str,
 ) -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
     let service = describe();
-    let docs = service.scalar_html();
-    let mut document: Value = serde_json::from_str(&service.spec())
+    let raw = service.spec();
+    let mut document: Value = serde_json::from_str(&raw)
         .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
     document["components"]["securitySchemes"]["SessionCookie"]["name"] = session_cookie.into();
     tidy::tidy(&mut document);
     examples::add_to(&mut document);
+    let json = pretty_json(&document);
+    let docs = page(&service.scalar_html(), &raw, &json);
     Service {
         operations: service,
-        json: pretty_json(&document),
+        json,
         yaml: yaml(&document),
         docs,
         document,
     }
+}
+
+/// The page of poem-openapi, with our document in place of its own and our title.
+fn page(html: &str, raw: &str, json: &str) -> String {
+    // Within a script element, so that no text in it may end that.
+    let json = json.replace('<', "\\u003c");
+    html.replacen(raw, &json, 1).replacen(
+        "<title>Scalar</title>",
+        &format!("<title>{TITLE}</title>"),
+        1,
+    )
 }
 
 /// The document as it is committed: with the default cookie name, in YAML.

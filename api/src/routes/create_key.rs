@@ -10,7 +10,7 @@ use super::Tag;
 use super::types::EXAMPLE_PREFIX;
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{ApiError, ErrorCode, Failed, Failures};
+use crate::error::{ApiError, ErrorCode, Failed, Failure, Failures, messages};
 
 /// What `createPartnerApiKey` says about the key. A literal of the contract.
 const MESSAGE: &str = "Save this key — it will not be shown again.";
@@ -49,23 +49,18 @@ enum Created {
 }
 
 /// How it can fail.
-struct CreateFailures;
+pub struct CreateFailures;
 
 impl Failures for CreateFailures {
-    const CODES: &'static [(ErrorCode, &'static str)] = &[
-        (ErrorCode::Unauthorized, "No valid session."),
-        (
-            ErrorCode::Forbidden,
-            "A cross-site request with the session cookie.",
-        ),
-        (
+    const ALL: &'static [Failure] = &[
+        Failure::NO_SESSION,
+        Failure::CROSS_SITE,
+        Failure::new(
             ErrorCode::Conflict,
             "The account already has an active key, which keeps working.",
+            messages::KEY_EXISTS,
         ),
-        (
-            ErrorCode::Unavailable,
-            "The database is unavailable, or the identity provider before it gave its keys.",
-        ),
+        Failure::UNAVAILABLE,
     ];
 }
 
@@ -99,10 +94,7 @@ impl CreateKey {
             created_at: app.clock.now(),
         };
         if !app.store.insert_key(&new).await? {
-            return Err(ApiError::new(
-                ErrorCode::Conflict,
-                "This account already has an active API key. Revoke it first to create a new one.",
-            ))?;
+            return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS))?;
         }
         tracing::info!(partner_id = %new.id, prefix = %new.key_prefix, "key created");
 

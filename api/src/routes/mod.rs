@@ -13,6 +13,8 @@ pub use show_key::ShowKey;
 
 use poem_openapi::Tags;
 
+use crate::error::{Failure, Failures};
+
 /// How the document groups the operations.
 #[derive(Tags)]
 pub enum Tag {
@@ -22,3 +24,11 @@ pub enum Tag {
     /// The account's webhooks, at Svix.
     Webhooks,
 }
+
+/// How each operation can fail, by its id.
+pub const FAILURES: [(&str, &[Failure]); 4] = [
+    ("createPartnerApiKey", create_key::CreateFailures::ALL),
+    ("getPartnerApiKey", show_key::ShowFailures::ALL),
+    ("deletePartnerApiKey", revoke_key::RevokeFailures::ALL),
+    ("getPartnerPortal", open_portal::PortalFailures::ALL),
+];

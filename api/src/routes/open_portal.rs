@@ -5,12 +5,12 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use shared::store::{Partner, WebhookState};
-use shared::svix::{Failure, PortalLink, SvixError};
+use shared::svix::{Failure as SvixFailure, PortalLink, SvixError};
 
 use super::Tag;
 use crate::App;
 use crate::auth::KeyHolder;
-use crate::error::{ApiError, ErrorCode, Failed, Failures};
+use crate::error::{ApiError, ErrorCode, Failed, Failure, Failures, messages};
 
 /// `last_used_at` is kept to this precision, to spare the database a write at
 /// each use.
@@ -46,15 +46,31 @@ enum Opened {
 }
 
 /// How it can fail.
-struct PortalFailures;
+pub struct PortalFailures;
 
 impl Failures for PortalFailures {
-    const CODES: &'static [(ErrorCode, &'static str)] = &[
-        (ErrorCode::Unauthorized, "No active partner API key."),
-        (ErrorCode::NotFound, "The webhooks are not set up yet."),
-        (ErrorCode::BadGateway, "Svix failed."),
-        (ErrorCode::Unavailable, "The database is unavailable."),
-        (ErrorCode::GatewayTimeout, "Svix did not answer in time."),
+    const ALL: &'static [Failure] = &[
+        Failure::new(
+            ErrorCode::Unauthorized,
+            "No active partner API key.",
+            messages::NO_PARTNER_KEY,
+        ),
+        Failure::new(
+            ErrorCode::NotFound,
+            "The webhooks are not set up yet or, without `Retry-After`, could not be.",
+            messages::SETTING_UP,
+        ),
+        Failure::new(ErrorCode::BadGateway, "Svix failed.", messages::SVIX_FAILED),
+        Failure::new(
+            ErrorCode::Unavailable,
+            "The database is unavailable.",
+            messages::UNAVAILABLE,
+        ),
+        Failure::new(
+            ErrorCode::GatewayTimeout,
+            "Svix did not answer in time.",
+            messages::SVIX_SLOW,
+        ),
     ];
 }
 
@@ -63,8 +79,9 @@ impl OpenPortal {
     /// Open the webhook portal
     ///
     /// Exchanges the partner API key for a short-lived link to the account's Svix App
-    /// Portal. While the webhooks are still being set up the answer is 404, with
-    /// `Retry-After`.
+    /// Portal. While the webhooks are still being set up, for the first time or again,
+    /// the answer is 404 with `Retry-After`. Without it they were given up, as
+    /// `webhook.state` of the key says.
     #[oai(
         path = "/api/v1/partners/portal",
         method = "get",
@@ -134,10 +151,7 @@ fn not_set_up(app: &App, partner: &Partner) -> ApiError {
     let next = partner
         .next_attempt_due()
         .map(|at| at.since(app.clock.now()));
-    let error = ApiError::new(
-        ErrorCode::NotFound,
-        "Your webhooks are still being set up. This needs no action; please try again shortly.",
-    );
+    let error = ApiError::new(ErrorCode::NotFound, messages::SETTING_UP);
     error.retry_after(next.unwrap_or_default().max(SOON))
 }
 
@@ -151,20 +165,14 @@ async fn svix_failed(
     error.alarm_if_misconfigured();
     Ok(match error.failure {
         // Somebody deleted the application at Svix: have it made again.
-        Failure::NotFound => {
+        SvixFailure::NotFound => {
             if let Some(job) = app.store.reprovision(partner.id, app.clock.now()).await? {
                 app.nudge.send(job);
             }
             let message = "Your webhooks are being set up again. Please try again shortly.";
             ApiError::new(ErrorCode::NotFound, message).retry_after(SOON)
         }
-        Failure::TimedOut => ApiError::new(
-            ErrorCode::GatewayTimeout,
-            "The webhook provider did not answer in time. Please try again shortly.",
-        ),
-        _ => ApiError::new(
-            ErrorCode::BadGateway,
-            "The webhook provider failed. Please try again shortly.",
-        ),
+        SvixFailure::TimedOut => ApiError::new(ErrorCode::GatewayTimeout, messages::SVIX_SLOW),
+        _ => ApiError::new(ErrorCode::BadGateway, messages::SVIX_FAILED),
     })
 }

@@ -10,7 +10,7 @@ use super::Tag;
 use super::types::ConstBool;
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{ErrorCode, Failed, Failures};
+use crate::error::{Failed, Failure, Failures};
 
 /// `DELETE /api/v1/partners/api-key`
 pub struct RevokeKey;
@@ -37,19 +37,13 @@ enum Revoked {
 }
 
 /// How it can fail.
-struct RevokeFailures;
+pub struct RevokeFailures;
 
 impl Failures for RevokeFailures {
-    const CODES: &'static [(ErrorCode, &'static str)] = &[
-        (ErrorCode::Unauthorized, "No valid session."),
-        (
-            ErrorCode::Forbidden,
-            "A cross-site request with the session cookie.",
-        ),
-        (
-            ErrorCode::Unavailable,
-            "The database is unavailable, or the identity provider before it gave its keys.",
-        ),
+    const ALL: &'static [Failure] = &[
+        Failure::NO_SESSION,
+        Failure::CROSS_SITE,
+        Failure::UNAVAILABLE,
     ];
 }
 

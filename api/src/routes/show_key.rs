@@ -12,7 +12,7 @@ use super::Tag;
 use super::types::{ConstBool, EXAMPLE_PREFIX};
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{ErrorCode, Failed, Failures};
+use crate::error::{Failed, Failure, Failures};
 
 /// `GET /api/v1/partners/api-key`
 pub struct ShowKey;
@@ -43,7 +43,8 @@ struct ActiveKey {
     has_key: ConstBool<true>,
     /// The first 24 characters of the key.
     prefix: String,
-    /// Whether the account's webhook application exists. Becomes true by itself.
+    /// Whether the webhooks are set up. Becomes true by itself, unless `webhook.state`
+    /// is `needs_attention`.
     has_webhook: bool,
     /// When the key was created.
     created_at: OffsetDateTime,
@@ -70,9 +71,9 @@ struct Webhook {
 }
 
 /// The state of the webhooks. `setting_up`: attempts that fail are repeated by
-/// themselves. `ready`: the portal can be opened. `needs_attention`: given up after
-/// many attempts; support can start it again, and so does revoking the key and
-/// creating a new one.
+/// themselves. `ready`: the portal can be opened. `needs_attention`: given up, as
+/// Svix refused it or many attempts failed; support can start it again, and so does
+/// revoking the key and creating a new one.
 #[derive(Enum)]
 #[oai(rename = "WebhookState", rename_all = "snake_case")]
 enum State {
@@ -138,16 +139,10 @@ enum Shown {
 }
 
 /// How it can fail.
-struct ShowFailures;
+pub struct ShowFailures;
 
 impl Failures for ShowFailures {
-    const CODES: &'static [(ErrorCode, &'static str)] = &[
-        (ErrorCode::Unauthorized, "No valid session."),
-        (
-            ErrorCode::Unavailable,
-            "The database is unavailable, or the identity provider before it gave its keys.",
-        ),
-    ];
+    const ALL: &'static [Failure] = &[Failure::NO_SESSION, Failure::UNAVAILABLE];
 }
 
 #[OpenApi]
