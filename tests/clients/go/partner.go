@@ -60,8 +60,10 @@ func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, error) {
 	switch key := shown.GetActualInstance().(type) {
 	case *partnerkeys.ActiveKey:
 		return key, nil
-	default: // *partnerkeys.NoKey
+	case *partnerkeys.NoKey:
 		return nil, nil
+	default:
+		return nil, &Unexpected{Err: errors.New("neither a key nor none")}
 	}
 }
 

@@ -22,7 +22,7 @@ class PartnerError(Exception):
         self.code = detail.code
         self.message = detail.message
         self.request_id = detail.request_id
-        self.retry_after = int(retry_after) if retry_after else None  # seconds
+        self.retry_after = int(retry_after) if retry_after and retry_after.isdigit() else None  # seconds
 
 
 def connect(base_url: str, token: str) -> AuthenticatedClient:

@@ -17,7 +17,7 @@ export class PartnerError extends Error {
     this.status = status;
     this.code = code;
     this.requestId = request_id;
-    this.retryAfter = headers.has("Retry-After") ? Number(headers.get("Retry-After")) : undefined;
+    this.retryAfter = Number.parseInt(headers.get("Retry-After") ?? "", 10) || undefined;
   }
 }
 
@@ -35,8 +35,12 @@ export class UnexpectedAnswer extends Error {
 
 /** The token is a session, or the partner key for the portal. */
 export function connect(baseUrl: string, token: string): Client {
-  // A token on its own would be sent as the session cookie too.
-  return createClient({ baseUrl, parseAs: "json", auth: ({ scheme }) => (scheme === "bearer" ? token : undefined) });
+  return createClient({
+    baseUrl,
+    parseAs: "json",
+    auth: ({ scheme }) => (scheme === "bearer" ? token : undefined), // a token alone would be sent as the cookie too
+    fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(30_000) }), // or it waits for ever
+  });
 }
 
 export async function create(client: Client): Promise<CreatedKey> {
@@ -67,7 +71,7 @@ export async function openPortal(client: Client): Promise<string> {
 
 type Answer<T> = { data: T | undefined; error: ErrorBody | undefined; response?: Response };
 
-/** The types are what the document says; what really came is looked at here. */
+/** The types are what the document says. Of what really came, only this much is looked at. */
 function unwrap<T>({ data, error, response }: Answer<T>): T {
   if (data !== undefined) return data;
   const detail = error?.error;

@@ -16,11 +16,11 @@ export class PartnerError extends Error {
     this.status = status;
     this.code = code;
     this.requestId = request_id;
-    this.retryAfter = headers.has("Retry-After") ? Number(headers.get("Retry-After")) : undefined;
+    this.retryAfter = Number.parseInt(headers.get("Retry-After") ?? "", 10) || undefined;
   }
 }
 
-/** Any other answer, of a proxy for instance. */
+/** Any other answer, of a proxy for instance. None at all, or one that is no JSON, is an error of fetch's own. */
 export class UnexpectedAnswer extends Error {
   override readonly name = "UnexpectedAnswer";
 
@@ -31,7 +31,11 @@ export class UnexpectedAnswer extends Error {
 
 /** The token is a session, or the partner key for the portal. */
 export function connect(baseUrl: string, token: string): Client<paths> {
-  return createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${token}` } });
+  return createClient<paths>({
+    baseUrl,
+    headers: { Authorization: `Bearer ${token}` },
+    fetch: (request) => fetch(request, { signal: AbortSignal.timeout(30_000) }), // by default it waits for ever
+  });
 }
 
 export async function create(client: Client<paths>): Promise<CreatedKey> {
@@ -60,7 +64,7 @@ export async function openPortal(client: Client<paths>): Promise<string> {
   return unwrap(await client.GET("/api/v1/partners/portal")).url;
 }
 
-/** The types are what the document says; what really came is looked at here. */
+/** The types are what the document says. Of what really came, only this much is looked at. */
 function unwrap<T>({ data, error, response }: { data?: T; error?: ErrorBody; response: Response }): T {
   if (data !== undefined) return data;
   const detail = error?.error;
