@@ -44,7 +44,7 @@ PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,$(wildca
 CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 
 # npm writes this file last.
-%/node_modules/.package-lock.json: %/package-lock.json %/.npmrc
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
 	cd $* && npm ci --loglevel=error
 
 # --no-deps: the list names every package, so that a new version of one is taken by nobody unawares.
@@ -55,6 +55,7 @@ CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 
 .SECONDEXPANSION:
 tests/clients/%/.built: tests/clients/%/build openapi.yaml $(wildcard tests/clients/*.*) \
-                        $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/generate)
+                        $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/generate tests/clients/$$*/classpath)
+	@rm -f $@
 	tests/clients/$*/build
 	@touch $@

@@ -1,13 +1,15 @@
 //! A client that a generator made of `openapi.yaml`, in a language of its own:
 //! `tests/clients/NAME`, driven line by line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::process::binary;
 
 /// How long one answer may take, the start of a virtual machine on a busy
 /// computer included.
@@ -35,13 +37,21 @@ impl GeneratedClient {
     /// this URL. What it says on standard error is the test's.
     pub fn start(name: &'static str, base: &str) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-        let built = here.join(name).join(".built");
+        let folder = here.join(name);
+        let is_built = folder.join(".built").exists();
+        let of = |file: PathBuf| std::fs::read(file).ok();
+        let is_current = of(folder.join("openapi.yaml")) == of(here.join("../../openapi.yaml"));
         assert!(
-            built.exists(),
-            "the client {name} is not built: run `make test`"
+            is_built && is_current,
+            "the client {name} is not built of this openapi.yaml: run `make test`"
         );
-        let mut child = Command::new(here.join(name).join("run"))
+        let mut program = Command::new(folder.join("run"));
+        for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
+            program.env_remove(proxy).env_remove(proxy.to_uppercase());
+        }
+        let mut child = program
             .env("BASE_URL", base)
+            .env("CLIENT_RUST", binary("client-rust"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

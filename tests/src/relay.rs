@@ -2,7 +2,7 @@
 //! goes through, as it is told.
 
 use std::io::{Error, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,14 +26,28 @@ pub enum Passing {
     AddingMembers,
     /// The objects in the answer lack these members.
     Without(&'static [&'static str]),
+    /// The answer has another status.
+    As(u16),
     /// The server is not asked: a proxy's page, with this status.
     Page(u16),
+}
+
+/// What the client was answered last.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// The status.
+    pub status: u16,
+    /// Seconds, of the header `Retry-After`.
+    pub retry_after: Option<u64>,
+    /// The body.
+    pub body: Value,
 }
 
 /// A running relay. Dropping it ends it.
 pub struct Relay {
     url: String,
     passing: Arc<watch::Sender<Passing>>,
+    said: Arc<Mutex<Said>>,
     accepting: JoinHandle<()>,
 }
 
@@ -45,20 +59,29 @@ impl Relay {
         let server = server.strip_prefix("http://").unwrap().to_owned();
         let passing = Arc::new(watch::Sender::new(Passing::Unchanged));
         let now = Arc::clone(&passing);
+        let said = Arc::new(Mutex::default());
+        let last = Arc::clone(&said);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (server, passing) = (server.clone(), now.borrow().clone());
+                let last = Arc::clone(&last);
                 tokio::spawn(async move {
                     // A client that goes away is no failure of the relay's.
-                    let _ = relay(client, &server, &passing).await;
+                    let _ = relay(client, &server, &passing, &last).await;
                 });
             }
         });
         Self {
             url,
             passing,
+            said,
             accepting,
         }
+    }
+
+    /// What the server answered last.
+    pub fn said(&self) -> Said {
+        self.said.lock().unwrap().clone()
     }
 
     /// Where it listens.
@@ -79,7 +102,12 @@ impl Drop for Relay {
 }
 
 /// Relays one request. Each has a connection of its own, on both sides.
-async fn relay(mut client: TcpStream, server: &str, passing: &Passing) -> Result<()> {
+async fn relay(
+    mut client: TcpStream,
+    server: &str,
+    passing: &Passing,
+    last: &Mutex<Said>,
+) -> Result<()> {
     let request = head(&mut client).await?;
     let (line, headers) = request.split_once("\r\n").ok_or(Error::other("no line"))?;
     if let Passing::Page(status) = passing {
@@ -108,9 +136,18 @@ async fn relay(mut client: TcpStream, server: &str, passing: &Passing) -> Result
     // A server that refuses what it has not read may cut off after its answer.
     let _ = upstream.read_to_end(&mut body).await;
     let mut body: Value = serde_json::from_slice(&body)?;
+    *last.lock().unwrap() = Said {
+        status: status[9..12].parse().map_err(Error::other)?,
+        retry_after: value(headers, "retry-after").and_then(|text| text.parse().ok()),
+        body: body.clone(),
+    };
     each_object(&mut body, &|members| change(members, passing));
     let headers = without(headers, &["connection", "content-length"]);
-    answer(&mut client, status, &headers, &body.to_string()).await
+    let status = match passing {
+        Passing::As(other) => format!("HTTP/1.1 {other} Of the relay"),
+        _ => status.to_owned(),
+    };
+    answer(&mut client, &status, &headers, &body.to_string()).await
 }
 
 const PAGE: &str = "<html><body><h1>Of the proxy</h1></body></html>";
@@ -123,6 +160,15 @@ async fn head(stream: &mut TcpStream) -> Result<String> {
     }
     head.truncate(head.len() - 2);
     String::from_utf8(head).map_err(Error::other)
+}
+
+/// A header's value.
+fn value<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
+    let lines = headers.lines().filter_map(|line| line.split_once(": "));
+    lines
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .next()
 }
 
 /// The headers but for these.

@@ -55,15 +55,17 @@ fn may_break(version: &Version, old: &Version) -> bool {
 /// The released document of the highest version.
 fn last_released() -> Value {
     let directory = Path::new(ROOT).join("docs/released");
-    let files = std::fs::read_dir(directory).unwrap();
-    let documents = files.map(|file| {
-        let path = file.unwrap().path();
+    let files = std::fs::read_dir(directory).expect("docs/released");
+    let paths = files.map(|file| file.unwrap().path());
+    let documents = paths.filter(|path| path.extension().is_some_and(|it| it == "yaml"));
+    let documents = documents.map(|path| {
         let document = read(&path);
         let name = format!("openapi-{}.yaml", version(&document));
         assert_eq!(path.file_name().unwrap(), name.as_str());
         document
     });
-    documents.max_by_key(version).unwrap()
+    let last = documents.max_by_key(version);
+    last.expect("docs/released has no document: run `make release-document`")
 }
 
 #[test]

@@ -83,11 +83,12 @@ public final class Partner {
     try {
       ErrorBody body = client.getObjectMapper().readValue(failure.getResponseBody(), ErrorBody.class);
       ErrorDetail detail = body == null ? null : body.getError();
-      boolean isWhole = detail != null
-          && detail.getCode() != null && detail.getMessage() != null && detail.getRequestId() != null;
-      return isWhole ? new Refused(failure, detail) : failure;
+      boolean isWhole = detail != null && detail.getCode() != null && detail.getMessage() != null && detail.getRequestId() != null;
+      if (isWhole) return new Refused(failure, detail);
     } catch (JsonProcessingException undocumented) {
-      return failure;
+      // Told below.
     }
+    // Not the failure itself: its message is the body, in which there may be a key.
+    return new ApiException(failure.getCode(), "an undocumented answer with status " + failure.getCode());
   }
 }

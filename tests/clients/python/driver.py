@@ -5,9 +5,8 @@ import os
 import sys
 from datetime import datetime
 
-from partner import PartnerError, connect, create, open_portal, revoke, show
+from partner import PartnerError, UnexpectedAnswer, connect, create, open_portal, revoke, show
 from partner_api_keys import AuthenticatedClient
-from partner_api_keys.errors import UnexpectedStatus
 from partner_api_keys.models import ActiveKey, Webhook
 from partner_api_keys.types import Unset
 
@@ -26,8 +25,8 @@ def answer(line: str) -> dict[str, object]:
             return run(command, client)
     except PartnerError as error:
         return {"error": told(error)}
-    except UnexpectedStatus as error:
-        return {"unexpected": {"status": error.status_code, "reason": "an undocumented answer"}}
+    except UnexpectedAnswer as error:
+        return {"unexpected": {"status": error.status, "reason": str(error)}}
     except Exception as error:  # no answer, or one that the generated code cannot read
         return {"unexpected": {"status": None, "reason": repr(error)}}
 

@@ -6,7 +6,6 @@ import httpx
 from partner_api_keys import AuthenticatedClient
 from partner_api_keys.api.api_key import create_partner_api_key, delete_partner_api_key, get_partner_api_key
 from partner_api_keys.api.webhooks import get_partner_portal
-from partner_api_keys.errors import UnexpectedStatus
 from partner_api_keys.models import ActiveKey, CreatedKey, ErrorBody, ErrorDetail, NoKey, Portal, RevokedKey
 from partner_api_keys.types import Response
 
@@ -23,6 +22,14 @@ class PartnerError(Exception):
         self.message = detail.message
         self.request_id = detail.request_id
         self.retry_after = int(retry_after) if retry_after and retry_after.isdigit() else None  # seconds
+
+
+class UnexpectedAnswer(Exception):
+    """Any other answer, of a proxy for instance. Without its body, in which there may be a key."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"an undocumented answer with status {status}")
+        self.status = status
 
 
 def connect(base_url: str, token: str) -> AuthenticatedClient:
@@ -67,8 +74,8 @@ def open_portal(client: AuthenticatedClient) -> str:
     raise failure(response)
 
 
-def failure(response: Response[T]) -> PartnerError | UnexpectedStatus:
+def failure(response: Response[T]) -> PartnerError | UnexpectedAnswer:
     match response.parsed:
         case ErrorBody(error=detail):
             return PartnerError(response.status_code, detail, response.headers.get("Retry-After"))
-    return UnexpectedStatus(response.status_code, response.content)
+    return UnexpectedAnswer(response.status_code)

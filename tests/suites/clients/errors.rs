@@ -1,10 +1,12 @@
 //! Every error that the document names, as each client's types have it.
 
-use serde_json::Value;
+use std::time::Instant;
+
+use serde_json::{Value, json};
 use standalone::svix_simulator::{Fault, Pattern};
 use tests::{As, Deployment, GeneratedClient, Passing, Plan, Relay, eventually};
 
-use super::SOON;
+use super::{SOON, assert_same_key};
 
 /// What the api asks of those who come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,21 +16,30 @@ enum RetryAfter {
 }
 use RetryAfter::{Said, Unsaid};
 
-#[track_caller]
-fn is_error(answer: &Value, status: u16, code: &str, retry_after: RetryAfter) {
-    let error = &answer["error"];
-    assert_eq!(error["status"], status, "{answer}");
-    assert_eq!(error["code"], code, "{answer}");
-    for text in ["message", "request_id"] {
-        let text = error[text].as_str();
-        assert!(text.is_some_and(|text| !text.is_empty()), "{answer}");
+/// A client of the api, with a relay between that knows what was answered.
+struct Pair {
+    client: GeneratedClient,
+    relay: Relay,
+}
+
+impl Pair {
+    /// Checks that this is what the client makes of the error that it was answered.
+    #[track_caller]
+    fn is_error(&self, answer: &Value, status: u16, code: &str, retry_after: RetryAfter) {
+        let said = self.relay.said();
+        assert_eq!(said.status, status, "{said:?}");
+        assert_eq!(said.retry_after.is_some(), retry_after == Said, "{said:?}");
+        let detail = &said.body["error"];
+        assert_eq!(detail["code"], code, "{said:?}");
+        let expected = json!({"error": {
+            "status": status,
+            "code": code,
+            "message": detail["message"],
+            "request_id": detail["request_id"],
+            "retry_after": said.retry_after,
+        }});
+        assert_eq!(*answer, expected);
     }
-    let seconds = error["retry_after"].as_u64();
-    assert_eq!(
-        seconds.is_some_and(|s| s >= 1),
-        retry_after == Said,
-        "{answer}"
-    );
 }
 
 async fn mint(client: &mut GeneratedClient, session: &str) -> String {
@@ -44,38 +55,40 @@ pub async fn each_error_is_typed(name: &'static str) {
     })
     .await;
     let relay = Relay::start(deployment.client.base()).await;
-    let mut client = GeneratedClient::start(name, relay.url());
+    let client = GeneratedClient::start(name, relay.url());
+    let mut pair = Pair { client, relay };
 
-    nobody_is_let_in(&mut client, &deployment).await;
-    the_request_is_refused(&mut client, &deployment, &relay).await;
-    the_webhooks_are_not_there(&mut client, &deployment).await;
-    svix_fails(&mut client, &deployment).await;
-    the_database_fails(&mut client, &deployment).await;
-    client.finish().await;
+    nobody_is_let_in(&mut pair, &deployment).await;
+    the_request_is_refused(&mut pair, &deployment).await;
+    the_webhooks_are_not_there(&mut pair, &deployment).await;
+    svix_fails(&mut pair, &deployment).await;
+    the_database_fails(&mut pair, &deployment).await;
+    pair.client.finish().await;
 }
 
 /// 401 and 403.
-async fn nobody_is_let_in(client: &mut GeneratedClient, deployment: &Deployment) {
+async fn nobody_is_let_in(pair: &mut Pair, deployment: &Deployment) {
     let stranger = As::Bearer("of-nobody");
     let session = deployment.session().await;
-    is_error(&client.create(stranger).await, 401, "unauthorized", Unsaid);
-    is_error(&client.show(stranger).await, 401, "unauthorized", Unsaid);
-    is_error(&client.revoke(stranger).await, 401, "unauthorized", Unsaid);
-    let no_key = client.portal(As::Bearer(&session)).await;
-    is_error(&no_key, 401, "unauthorized", Unsaid);
+    let answer = pair.client.create(stranger).await;
+    pair.is_error(&answer, 401, "unauthorized", Unsaid);
+    let answer = pair.client.show(stranger).await;
+    pair.is_error(&answer, 401, "unauthorized", Unsaid);
+    let answer = pair.client.revoke(stranger).await;
+    pair.is_error(&answer, 401, "unauthorized", Unsaid);
+    let no_key = pair.client.portal(As::Bearer(&session)).await;
+    pair.is_error(&no_key, 401, "unauthorized", Unsaid);
 
     let cookie = As::Cookie(&session);
-    is_error(&client.create(cookie).await, 403, "forbidden", Unsaid);
-    is_error(&client.revoke(cookie).await, 403, "forbidden", Unsaid);
-    assert!(client.show(cookie).await["no_key"].is_object());
+    let answer = pair.client.create(cookie).await;
+    pair.is_error(&answer, 403, "forbidden", Unsaid);
+    let answer = pair.client.revoke(cookie).await;
+    pair.is_error(&answer, 403, "forbidden", Unsaid);
+    assert!(pair.client.show(cookie).await["no_key"].is_object());
 }
 
 /// 400, 409 and 413. No client sends a body, so something in between does.
-async fn the_request_is_refused(
-    client: &mut GeneratedClient,
-    deployment: &Deployment,
-    relay: &Relay,
-) {
+async fn the_request_is_refused(pair: &mut Pair, deployment: &Deployment) {
     let token = deployment.session().await;
     let session = As::Bearer(&token);
     let broken = Passing::With {
@@ -88,20 +101,25 @@ async fn the_request_is_refused(
     };
     let (malformed, too_large) = ((400, "bad_request"), (413, "payload_too_large"));
     for (passing, (status, code)) in [(broken, malformed), (large, too_large)] {
-        relay.passes(passing);
-        is_error(&client.create(session).await, status, code, Unsaid);
-        is_error(&client.show(session).await, status, code, Unsaid);
-        is_error(&client.revoke(session).await, status, code, Unsaid);
-        is_error(&client.portal(session).await, status, code, Unsaid);
+        pair.relay.passes(passing);
+        let answer = pair.client.create(session).await;
+        pair.is_error(&answer, status, code, Unsaid);
+        let answer = pair.client.show(session).await;
+        pair.is_error(&answer, status, code, Unsaid);
+        let answer = pair.client.revoke(session).await;
+        pair.is_error(&answer, status, code, Unsaid);
+        let answer = pair.client.portal(session).await;
+        pair.is_error(&answer, status, code, Unsaid);
     }
-    relay.passes(Passing::Unchanged);
+    pair.relay.passes(Passing::Unchanged);
 
-    assert!(client.create(session).await["created"].is_object());
-    is_error(&client.create(session).await, 409, "conflict", Unsaid);
+    assert!(pair.client.create(session).await["created"].is_object());
+    let answer = pair.client.create(session).await;
+    pair.is_error(&answer, 409, "conflict", Unsaid);
 }
 
 /// 404, before and after it is given up.
-async fn the_webhooks_are_not_there(client: &mut GeneratedClient, deployment: &Deployment) {
+async fn the_webhooks_are_not_there(pair: &mut Pair, deployment: &Deployment) {
     for (fault, retry_after) in [(503, Said), (422, Unsaid)] {
         let fault = Fault::Status(fault);
         deployment
@@ -109,7 +127,7 @@ async fn the_webhooks_are_not_there(client: &mut GeneratedClient, deployment: &D
             .fault(Pattern::create(), fault)
             .until_cleared();
         let token = deployment.session().await;
-        let key = mint(client, &token).await;
+        let key = mint(&mut pair.client, &token).await;
         let wanted = if retry_after == Said {
             "setting_up"
         } else {
@@ -121,18 +139,34 @@ async fn the_webhooks_are_not_there(client: &mut GeneratedClient, deployment: &D
             tried && shown["webhook"]["state"] == wanted
         })
         .await;
-        let shown = client.show(As::Bearer(&token)).await;
-        assert_eq!(shown["active_key"]["webhook"]["state"], wanted);
-        let early = client.portal(As::Bearer(&key)).await;
-        is_error(&early, 404, "not_found", retry_after);
+        the_key_is_understood(pair, &token, retry_after).await;
+        let early = pair.client.portal(As::Bearer(&key)).await;
+        pair.is_error(&early, 404, "not_found", retry_after);
         deployment.svix.clear_faults();
     }
 }
 
+/// Once with the time of the next attempt, if there will be one.
+async fn the_key_is_understood(pair: &mut Pair, token: &str, retry_after: RetryAfter) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let shown = pair.client.show(As::Bearer(token)).await;
+        let said = pair.relay.said().body;
+        assert_same_key(&shown, &said);
+        if retry_after == Unsaid || said["webhook"]["next_attempt_at"].is_string() {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "never between two attempts: {said}"
+        );
+    }
+}
+
 /// 502 and 504.
-async fn svix_fails(client: &mut GeneratedClient, deployment: &Deployment) {
+async fn svix_fails(pair: &mut Pair, deployment: &Deployment) {
     let token = deployment.session().await;
-    let key = mint(client, &token).await;
+    let key = mint(&mut pair.client, &token).await;
     deployment.provisioned(&token, SOON).await;
     let (failing, silent) = ((502, "bad_gateway"), (504, "gateway_timeout"));
     for (fault, (status, code)) in [(Fault::Status(500), failing), (Fault::Hang, silent)] {
@@ -140,29 +174,28 @@ async fn svix_fails(client: &mut GeneratedClient, deployment: &Deployment) {
             .svix
             .fault(Pattern::portal(), fault)
             .until_cleared();
-        let answer = client.portal(As::Bearer(&key)).await;
-        is_error(&answer, status, code, Unsaid);
+        let answer = pair.client.portal(As::Bearer(&key)).await;
+        pair.is_error(&answer, status, code, Unsaid);
         deployment.svix.clear_faults();
     }
 }
 
 /// 503, when it is down, and 500, when it is not ours any more.
-async fn the_database_fails(client: &mut GeneratedClient, deployment: &Deployment) {
+async fn the_database_fails(pair: &mut Pair, deployment: &Deployment) {
     let token = deployment.session().await;
     let session = As::Bearer(&token);
-    let key = mint(client, &token).await;
+    let key = mint(&mut pair.client, &token).await;
 
     let database = &deployment.in_production().database;
     database.allow_connections(false).await;
-    is_error(&client.create(session).await, 503, "unavailable", Said);
-    is_error(&client.show(session).await, 503, "unavailable", Said);
-    is_error(&client.revoke(session).await, 503, "unavailable", Said);
-    is_error(
-        &client.portal(As::Bearer(&key)).await,
-        503,
-        "unavailable",
-        Said,
-    );
+    let answer = pair.client.create(session).await;
+    pair.is_error(&answer, 503, "unavailable", Said);
+    let answer = pair.client.show(session).await;
+    pair.is_error(&answer, 503, "unavailable", Said);
+    let answer = pair.client.revoke(session).await;
+    pair.is_error(&answer, 503, "unavailable", Said);
+    let answer = pair.client.portal(As::Bearer(&key)).await;
+    pair.is_error(&answer, 503, "unavailable", Said);
     database.allow_connections(true).await;
 
     let pool = database.pool().await;
@@ -173,15 +206,14 @@ async fn the_database_fails(client: &mut GeneratedClient, deployment: &Deploymen
         answer.status != 503
     })
     .await;
-    is_error(&client.create(session).await, 500, "internal", Unsaid);
-    is_error(&client.show(session).await, 500, "internal", Unsaid);
-    is_error(
-        &client.portal(As::Bearer(&key)).await,
-        500,
-        "internal",
-        Unsaid,
-    );
+    let answer = pair.client.create(session).await;
+    pair.is_error(&answer, 500, "internal", Unsaid);
+    let answer = pair.client.show(session).await;
+    pair.is_error(&answer, 500, "internal", Unsaid);
+    let answer = pair.client.portal(As::Bearer(&key)).await;
+    pair.is_error(&answer, 500, "internal", Unsaid);
     let alter = "ALTER TABLE api_partners RENAME COLUMN is_active TO was_active";
     sqlx::query(alter).execute(&pool).await.unwrap();
-    is_error(&client.revoke(session).await, 500, "internal", Unsaid);
+    let answer = pair.client.revoke(session).await;
+    pair.is_error(&answer, 500, "internal", Unsaid);
 }

@@ -37,8 +37,26 @@ pub async fn an_odd_answer_is_read_or_told(name: &'static str) {
         "{shown}"
     );
 
+    // A key that cannot be read is not taken for none.
+    relay.passes(Passing::Without(&["prefix"]));
+    is_unexpected(&client.show(session).await);
+
     relay.passes(Passing::AddingMembers);
     assert_eq!(client.revoke(session).await, json!({"revoked": {}}));
+
+    // What the program says of an answer that it does not know must not hold the key.
+    relay.passes(Passing::As(202));
+    let told = client.create(session).await;
+    let key = relay.said().body["api_key"].as_str().unwrap().to_owned();
+    assert!(
+        !told
+            .get("unexpected")
+            .is_some_and(|told| told.to_string().contains(&key[24..]))
+    );
+    assert!(
+        told["created"]["api_key"] == key.as_str() || told["unexpected"].is_object(),
+        "{told}"
+    );
 
     for status in [429, 502] {
         relay.passes(Passing::Page(status));
