@@ -76,15 +76,16 @@ pub fn service(
     }
 }
 
-/// The page of poem-openapi, with our document in place of its own and our title.
+/// The page of poem-openapi, with our document in place of its own, our title, and
+/// no fonts of its makers', which [`DOCS_POLICY`] would refuse.
 fn page(html: &str, raw: &str, json: &str) -> String {
     // Within a script element, so that no text in it may end that.
     let json = json.replace('<', "\\u003c");
-    html.replacen(raw, &json, 1).replacen(
-        "<title>Scalar</title>",
-        &format!("<title>{TITLE}</title>"),
-        1,
-    )
+    let title = format!("<title>{TITLE}</title>");
+    let own_fonts = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
+    html.replacen(raw, &json, 1)
+        .replacen("<title>Scalar</title>", &title, 1)
+        .replacen(r#"id="api-reference""#, own_fonts, 1)
 }
 
 /// The document as it is committed: with the default cookie name, in YAML.
