@@ -199,8 +199,7 @@ impl Deployment {
 
     /// A session of a new account.
     pub async fn session(&self) -> String {
-        let account = format!("auth0|{}", uuid::Uuid::new_v4().simple());
-        self.session_of(&account).await
+        self.session_of(&new_account()).await
     }
 
     /// A session of this account.
@@ -210,9 +209,8 @@ impl Deployment {
 
     /// A session of a new account, which has ended.
     pub async fn expired_session(&self) -> String {
-        let account = format!("auth0|{}", uuid::Uuid::new_v4().simple());
         let begun = Clock::system().now() - Duration::from_hours(2);
-        put_session(&*self.store, &account, begun).await
+        put_session(&*self.store, &new_account(), begun).await
     }
 
     /// Sessions of so many new accounts.
@@ -243,6 +241,11 @@ impl Deployment {
         })
         .await
     }
+}
+
+/// An account that nobody has had yet.
+fn new_account() -> String {
+    format!("auth0|{}", uuid::Uuid::new_v4().simple())
 }
 
 /// A session of this account, an hour long, put into this store.

@@ -67,6 +67,14 @@ impl GeneratedClient {
         }
     }
 
+    /// A new key, by `createPartnerApiKey`; fails if there is none.
+    pub async fn mint(&mut self, session: As<'_>) -> String {
+        let created = self.create(session).await;
+        let key = created["created"]["api_key"].as_str();
+        key.unwrap_or_else(|| panic!("{}: {created}", self.name))
+            .to_owned()
+    }
+
     /// `createPartnerApiKey`
     pub async fn create(&mut self, session: As<'_>) -> Value {
         self.ask("create", session).await
@@ -87,8 +95,9 @@ impl GeneratedClient {
         self.ask("portal", key).await
     }
 
-    /// What the program made of the answer, in terms of the generated types.
-    async fn ask(&mut self, operation: &str, by: As<'_>) -> Value {
+    /// Any of the four, by the word for it. What the program made of the answer, in
+    /// terms of the generated types.
+    pub async fn ask(&mut self, operation: &str, by: As<'_>) -> Value {
         let by = match by {
             As::Bearer(token) => format!("bearer:{token}"),
             As::Cookie(token) => format!("cookie:{token}"),

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What it does with a request and its answer.
@@ -46,9 +45,15 @@ pub struct Said {
 /// A running relay. Dropping it ends it.
 pub struct Relay {
     url: String,
-    passing: Arc<watch::Sender<Passing>>,
-    said: Arc<Mutex<Said>>,
+    state: Arc<State>,
     accepting: JoinHandle<()>,
+}
+
+struct State {
+    /// The address of the server.
+    server: String,
+    passing: Mutex<Passing>,
+    said: Mutex<Said>,
 }
 
 impl Relay {
@@ -56,32 +61,31 @@ impl Relay {
     pub async fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = server.strip_prefix("http://").unwrap().to_owned();
-        let passing = Arc::new(watch::Sender::new(Passing::Unchanged));
-        let now = Arc::clone(&passing);
-        let said = Arc::new(Mutex::default());
-        let last = Arc::clone(&said);
+        let state = Arc::new(State {
+            server: server.strip_prefix("http://").unwrap().to_owned(),
+            passing: Mutex::new(Passing::Unchanged),
+            said: Mutex::default(),
+        });
+        let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, passing) = (server.clone(), now.borrow().clone());
-                let last = Arc::clone(&last);
+                let state = Arc::clone(&shared);
                 tokio::spawn(async move {
                     // A client that goes away is no failure of the relay's.
-                    let _ = relay(client, &server, &passing, &last).await;
+                    let _ = relay(client, &state).await;
                 });
             }
         });
         Self {
             url,
-            passing,
-            said,
+            state,
             accepting,
         }
     }
 
     /// What the server answered last.
     pub fn said(&self) -> Said {
-        self.said.lock().unwrap().clone()
+        self.state.said.lock().unwrap().clone()
     }
 
     /// Where it listens.
@@ -91,7 +95,7 @@ impl Relay {
 
     /// From now on it does this.
     pub fn passes(&self, passing: Passing) {
-        self.passing.send_replace(passing);
+        *self.state.passing.lock().unwrap() = passing;
     }
 }
 
@@ -102,12 +106,8 @@ impl Drop for Relay {
 }
 
 /// Relays one request. Each has a connection of its own, on both sides.
-async fn relay(
-    mut client: TcpStream,
-    server: &str,
-    passing: &Passing,
-    last: &Mutex<Said>,
-) -> Result<()> {
+async fn relay(mut client: TcpStream, state: &State) -> Result<()> {
+    let passing = &state.passing.lock().unwrap().clone();
     let request = head(&mut client).await?;
     let (line, headers) = request.split_once("\r\n").ok_or(Error::other("no line"))?;
     if let Passing::Page(status) = passing {
@@ -124,7 +124,7 @@ async fn relay(
         headers += more;
         body = new;
     }
-    let mut upstream = TcpStream::connect(server).await?;
+    let mut upstream = TcpStream::connect(&state.server).await?;
     let request = format!("{line}\r\n{headers}Connection: close\r\n\r\n");
     upstream.write_all(request.as_bytes()).await?;
     // The server may refuse it before it has read it.
@@ -136,7 +136,7 @@ async fn relay(
     // A server that refuses what it has not read may cut off after its answer.
     let _ = upstream.read_to_end(&mut body).await;
     let mut body: Value = serde_json::from_slice(&body)?;
-    *last.lock().unwrap() = Said {
+    *state.said.lock().unwrap() = Said {
         status: status[9..12].parse().map_err(Error::other)?,
         retry_after: value(headers, "retry-after").and_then(|text| text.parse().ok()),
         body: body.clone(),
@@ -164,11 +164,9 @@ async fn head(stream: &mut TcpStream) -> Result<String> {
 
 /// A header's value.
 fn value<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
-    let lines = headers.lines().filter_map(|line| line.split_once(": "));
-    lines
-        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
-        .next()
+    let mut lines = headers.lines().filter_map(|line| line.split_once(": "));
+    let found = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value)
 }
 
 /// The headers but for these.

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use standalone::svix_simulator::{Fault, Pattern};
-use tests::{As, Deployment, GeneratedClient, Passing, Plan, Relay, eventually};
+use tests::{As, Deployment, GeneratedClient, Passing, Relay, eventually};
 
 use super::{SOON, assert_same_key};
 
@@ -22,38 +22,41 @@ struct Pair {
     relay: Relay,
 }
 
+/// What takes a session.
+const WITH_SESSION: [&str; 3] = ["create", "show", "revoke"];
+
 impl Pair {
-    /// Checks that this is what the client makes of the error that it was answered.
-    #[track_caller]
-    fn is_error(&self, answer: &Value, status: u16, code: &str, retry_after: RetryAfter) {
-        let said = self.relay.said();
-        assert_eq!(said.status, status, "{said:?}");
-        assert_eq!(said.retry_after.is_some(), retry_after == Said, "{said:?}");
-        let detail = &said.body["error"];
-        assert_eq!(detail["code"], code, "{said:?}");
-        let expected = json!({"error": {
-            "status": status,
-            "code": code,
-            "message": detail["message"],
-            "request_id": detail["request_id"],
-            "retry_after": said.retry_after,
-        }});
-        assert_eq!(*answer, expected);
+    /// Checks that each of these operations is an error, and what the client makes
+    /// of it just what it was answered.
+    async fn refused(
+        &mut self,
+        operations: &[&str],
+        by: As<'_>,
+        (status, code): (u16, &str),
+        retry_after: RetryAfter,
+    ) {
+        for operation in operations {
+            let answer = self.client.ask(operation, by).await;
+            let said = self.relay.said();
+            assert_eq!(said.status, status, "{operation}: {said:?}");
+            let is_said = said.retry_after.is_some();
+            assert_eq!(is_said, retry_after == Said, "{operation}: {said:?}");
+            let detail = &said.body["error"];
+            assert_eq!(detail["code"], code, "{operation}: {said:?}");
+            let expected = json!({"error": {
+                "status": status,
+                "code": code,
+                "message": detail["message"],
+                "request_id": detail["request_id"],
+                "retry_after": said.retry_after,
+            }});
+            assert_eq!(answer, expected, "{operation}");
+        }
     }
 }
 
-async fn mint(client: &mut GeneratedClient, session: &str) -> String {
-    let created = client.create(As::Bearer(session)).await;
-    let key = created["created"]["api_key"].as_str();
-    key.unwrap_or_else(|| panic!("{created}")).to_owned()
-}
-
 pub async fn each_error_is_typed(name: &'static str) {
-    let deployment = Deployment::planned(Plan {
-        workers: 1,
-        ..Plan::default()
-    })
-    .await;
+    let deployment = Deployment::production(1).await;
     let relay = Relay::start(deployment.client.base()).await;
     let client = GeneratedClient::start(name, relay.url());
     let mut pair = Pair { client, relay };
@@ -70,20 +73,15 @@ pub async fn each_error_is_typed(name: &'static str) {
 async fn nobody_is_let_in(pair: &mut Pair, deployment: &Deployment) {
     let stranger = As::Bearer("of-nobody");
     let session = deployment.session().await;
-    let answer = pair.client.create(stranger).await;
-    pair.is_error(&answer, 401, "unauthorized", Unsaid);
-    let answer = pair.client.show(stranger).await;
-    pair.is_error(&answer, 401, "unauthorized", Unsaid);
-    let answer = pair.client.revoke(stranger).await;
-    pair.is_error(&answer, 401, "unauthorized", Unsaid);
-    let no_key = pair.client.portal(As::Bearer(&session)).await;
-    pair.is_error(&no_key, 401, "unauthorized", Unsaid);
+    let unauthorized = (401, "unauthorized");
+    pair.refused(&WITH_SESSION, stranger, unauthorized, Unsaid)
+        .await;
+    pair.refused(&["portal"], As::Bearer(&session), unauthorized, Unsaid)
+        .await;
 
     let cookie = As::Cookie(&session);
-    let answer = pair.client.create(cookie).await;
-    pair.is_error(&answer, 403, "forbidden", Unsaid);
-    let answer = pair.client.revoke(cookie).await;
-    pair.is_error(&answer, 403, "forbidden", Unsaid);
+    pair.refused(&["create", "revoke"], cookie, (403, "forbidden"), Unsaid)
+        .await;
     assert!(pair.client.show(cookie).await["no_key"].is_object());
 }
 
@@ -100,22 +98,16 @@ async fn the_request_is_refused(pair: &mut Pair, deployment: &Deployment) {
         body: vec![b'x'; 100_000],
     };
     let (malformed, too_large) = ((400, "bad_request"), (413, "payload_too_large"));
-    for (passing, (status, code)) in [(broken, malformed), (large, too_large)] {
+    for (passing, error) in [(broken, malformed), (large, too_large)] {
         pair.relay.passes(passing);
-        let answer = pair.client.create(session).await;
-        pair.is_error(&answer, status, code, Unsaid);
-        let answer = pair.client.show(session).await;
-        pair.is_error(&answer, status, code, Unsaid);
-        let answer = pair.client.revoke(session).await;
-        pair.is_error(&answer, status, code, Unsaid);
-        let answer = pair.client.portal(session).await;
-        pair.is_error(&answer, status, code, Unsaid);
+        pair.refused(&WITH_SESSION, session, error, Unsaid).await;
+        pair.refused(&["portal"], session, error, Unsaid).await;
     }
     pair.relay.passes(Passing::Unchanged);
 
-    assert!(pair.client.create(session).await["created"].is_object());
-    let answer = pair.client.create(session).await;
-    pair.is_error(&answer, 409, "conflict", Unsaid);
+    pair.client.mint(session).await;
+    pair.refused(&["create"], session, (409, "conflict"), Unsaid)
+        .await;
 }
 
 /// 404, before and after it is given up.
@@ -127,7 +119,7 @@ async fn the_webhooks_are_not_there(pair: &mut Pair, deployment: &Deployment) {
             .fault(Pattern::create(), fault)
             .until_cleared();
         let token = deployment.session().await;
-        let key = mint(&mut pair.client, &token).await;
+        let key = pair.client.mint(As::Bearer(&token)).await;
         let wanted = if retry_after == Said {
             "setting_up"
         } else {
@@ -140,8 +132,9 @@ async fn the_webhooks_are_not_there(pair: &mut Pair, deployment: &Deployment) {
         })
         .await;
         the_key_is_understood(pair, &token, retry_after).await;
-        let early = pair.client.portal(As::Bearer(&key)).await;
-        pair.is_error(&early, 404, "not_found", retry_after);
+        let not_found = (404, "not_found");
+        pair.refused(&["portal"], As::Bearer(&key), not_found, retry_after)
+            .await;
         deployment.svix.clear_faults();
     }
 }
@@ -166,16 +159,16 @@ async fn the_key_is_understood(pair: &mut Pair, token: &str, retry_after: RetryA
 /// 502 and 504.
 async fn svix_fails(pair: &mut Pair, deployment: &Deployment) {
     let token = deployment.session().await;
-    let key = mint(&mut pair.client, &token).await;
+    let key = pair.client.mint(As::Bearer(&token)).await;
     deployment.provisioned(&token, SOON).await;
     let (failing, silent) = ((502, "bad_gateway"), (504, "gateway_timeout"));
-    for (fault, (status, code)) in [(Fault::Status(500), failing), (Fault::Hang, silent)] {
+    for (fault, error) in [(Fault::Status(500), failing), (Fault::Hang, silent)] {
         deployment
             .svix
             .fault(Pattern::portal(), fault)
             .until_cleared();
-        let answer = pair.client.portal(As::Bearer(&key)).await;
-        pair.is_error(&answer, status, code, Unsaid);
+        pair.refused(&["portal"], As::Bearer(&key), error, Unsaid)
+            .await;
         deployment.svix.clear_faults();
     }
 }
@@ -184,18 +177,15 @@ async fn svix_fails(pair: &mut Pair, deployment: &Deployment) {
 async fn the_database_fails(pair: &mut Pair, deployment: &Deployment) {
     let token = deployment.session().await;
     let session = As::Bearer(&token);
-    let key = mint(&mut pair.client, &token).await;
+    let key = pair.client.mint(As::Bearer(&token)).await;
 
     let database = &deployment.in_production().database;
     database.allow_connections(false).await;
-    let answer = pair.client.create(session).await;
-    pair.is_error(&answer, 503, "unavailable", Said);
-    let answer = pair.client.show(session).await;
-    pair.is_error(&answer, 503, "unavailable", Said);
-    let answer = pair.client.revoke(session).await;
-    pair.is_error(&answer, 503, "unavailable", Said);
-    let answer = pair.client.portal(As::Bearer(&key)).await;
-    pair.is_error(&answer, 503, "unavailable", Said);
+    let unavailable = (503, "unavailable");
+    pair.refused(&WITH_SESSION, session, unavailable, Said)
+        .await;
+    pair.refused(&["portal"], As::Bearer(&key), unavailable, Said)
+        .await;
     database.allow_connections(true).await;
 
     let pool = database.pool().await;
@@ -206,14 +196,12 @@ async fn the_database_fails(pair: &mut Pair, deployment: &Deployment) {
         answer.status != 503
     })
     .await;
-    let answer = pair.client.create(session).await;
-    pair.is_error(&answer, 500, "internal", Unsaid);
-    let answer = pair.client.show(session).await;
-    pair.is_error(&answer, 500, "internal", Unsaid);
-    let answer = pair.client.portal(As::Bearer(&key)).await;
-    pair.is_error(&answer, 500, "internal", Unsaid);
+    let internal = (500, "internal");
+    pair.refused(&["create", "show"], session, internal, Unsaid)
+        .await;
+    pair.refused(&["portal"], As::Bearer(&key), internal, Unsaid)
+        .await;
     let alter = "ALTER TABLE api_partners RENAME COLUMN is_active TO was_active";
     sqlx::query(alter).execute(&pool).await.unwrap();
-    let answer = pair.client.revoke(session).await;
-    pair.is_error(&answer, 500, "internal", Unsaid);
+    pair.refused(&["revoke"], session, internal, Unsaid).await;
 }

@@ -17,8 +17,7 @@ pub async fn an_odd_answer_is_read_or_told(name: &'static str) {
 
     relay.passes(Passing::AddingMembers);
     assert_eq!(client.show(session).await, json!({"no_key": {}}));
-    let created = client.create(session).await;
-    let key = created["created"]["api_key"].as_str().unwrap().to_owned();
+    let key = client.mint(session).await;
     deployment.provisioned(&token, SOON).await;
     let said = deployment.client.show(&token).await.body;
     assert_same_key(&client.show(session).await, &said);
