@@ -14,9 +14,9 @@ use uuid::Uuid;
 )]
 #[serde(transparent)]
 #[sqlx(transparent)]
-pub struct PartnerId(pub Uuid);
+pub struct KeyId(pub Uuid);
 
-impl PartnerId {
+impl KeyId {
     /// A fresh id.
     #[must_use]
     pub fn generate() -> Self {
@@ -24,13 +24,13 @@ impl PartnerId {
     }
 }
 
-impl fmt::Display for PartnerId {
+impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl std::str::FromStr for PartnerId {
+impl std::str::FromStr for KeyId {
     type Err = uuid::Error;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {

@@ -11,6 +11,7 @@ pub mod key;
 pub mod queue;
 pub mod retry;
 pub mod runtime;
+pub mod secret_hash;
 pub mod session;
 pub mod store;
 pub mod svix;

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 
 use crate::clock::Timestamp;
 use crate::store::Outcome;
-use crate::svix::{Failure, SvixError};
+use crate::svix::{SvixError, SvixFailure};
 
 /// The longest that the first retry is delayed; doubled for each further one.
 const BASE: Duration = Duration::from_secs(1);
@@ -42,31 +42,32 @@ pub fn outcome_of(error: &SvixError, tries: i32, now: Timestamp, rng: &mut impl 
     let spent = tries >= MAX_TRIES;
     match error.failure {
         // Svix will never take it.
-        Failure::Rejected => Outcome::Failed {
+        SvixFailure::Rejected => Outcome::DeadLetter {
             at: now,
             error: text,
         },
         // Our token or server URL is wrong. Not the row's fault, so it never
         // becomes a dead letter; and as no retry can help before somebody
         // mends it, no hurry.
-        Failure::Misconfigured => Outcome::Retry {
+        SvixFailure::Misconfigured => Outcome::Retry {
             at: now + CAP,
             error: text,
         },
-        _ if spent => Outcome::Failed {
+        _ if spent => Outcome::DeadLetter {
             at: now,
             error: text,
         },
-        Failure::RateLimited => Outcome::Retry {
+        SvixFailure::RateLimited => Outcome::Retry {
             at: now + RATE_LIMITED_FLOOR + backoff(tries, rng),
             error: text,
         },
-        Failure::TimedOut | Failure::Transient | Failure::NotFound | Failure::Conflict => {
-            Outcome::Retry {
-                at: now + backoff(tries, rng),
-                error: text,
-            }
-        }
+        SvixFailure::TimedOut
+        | SvixFailure::Transient
+        | SvixFailure::NotFound
+        | SvixFailure::Conflict => Outcome::Retry {
+            at: now + backoff(tries, rng),
+            error: text,
+        },
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
 
-    fn outcome(failure: Failure, tries: i32) -> Outcome {
+    fn outcome(failure: SvixFailure, tries: i32) -> Outcome {
         let error = SvixError::new(failure, "test");
         outcome_of(&error, tries, NOW, &mut SmallRng::seed_from_u64(7))
     }
@@ -113,7 +114,11 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_retried_until_the_tries_are_spent() {
-        for failure in [Failure::Transient, Failure::TimedOut, Failure::NotFound] {
+        for failure in [
+            SvixFailure::Transient,
+            SvixFailure::TimedOut,
+            SvixFailure::NotFound,
+        ] {
             assert!(delay(&outcome(failure, 1)) <= BASE);
             assert!(matches!(
                 outcome(failure, MAX_TRIES - 1),
@@ -121,27 +126,27 @@ mod tests {
             ));
             assert!(matches!(
                 outcome(failure, MAX_TRIES),
-                Outcome::Failed { .. }
+                Outcome::DeadLetter { .. }
             ));
         }
     }
 
     #[test]
     fn a_429_waits_half_a_minute_at_least() {
-        assert!(delay(&outcome(Failure::RateLimited, 1)) >= RATE_LIMITED_FLOOR);
+        assert!(delay(&outcome(SvixFailure::RateLimited, 1)) >= RATE_LIMITED_FLOOR);
     }
 
     #[test]
     fn a_wrong_token_waits_at_the_cap_and_is_never_given_up() {
-        assert_eq!(delay(&outcome(Failure::Misconfigured, 1)), CAP);
-        assert_eq!(delay(&outcome(Failure::Misconfigured, 1000)), CAP);
+        assert_eq!(delay(&outcome(SvixFailure::Misconfigured, 1)), CAP);
+        assert_eq!(delay(&outcome(SvixFailure::Misconfigured, 1000)), CAP);
     }
 
     #[test]
     fn what_svix_rejects_fails_at_once() {
         assert!(matches!(
-            outcome(Failure::Rejected, 1),
-            Outcome::Failed { .. }
+            outcome(SvixFailure::Rejected, 1),
+            Outcome::DeadLetter { .. }
         ));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
-use crate::key::KeyHash;
+use crate::secret_hash::SecretHash;
 
 /// A session token, as presented in the cookie or as Bearer.
 ///
@@ -50,8 +50,8 @@ impl SessionToken {
     }
 
     /// What is stored and looked up.
-    pub fn hash(&self) -> KeyHash {
-        KeyHash::of(self.0.as_bytes())
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(self.0.as_bytes())
     }
 
     /// The token in the clear, for the one place that hands it out.

@@ -11,14 +11,14 @@ use svix::models::{AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn};
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
-use crate::ids::{AccountId, PartnerId};
+use crate::ids::{AccountId, KeyId};
 
 /// The shortest life that Svix gives a portal link, in seconds.
 const PORTAL_EXPIRY: u64 = 3600;
 
 /// What a failed call means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum SvixFailure {
     /// No answer in time. What was asked may have happened.
     TimedOut,
     /// Connection trouble, an unreadable answer, 408, 5xx: may pass by itself.
@@ -41,13 +41,13 @@ pub enum Failure {
 #[error("{detail}")]
 pub struct SvixError {
     /// What it means.
-    pub failure: Failure,
+    pub failure: SvixFailure,
     detail: String,
 }
 
 impl SvixError {
     /// An error of the given meaning.
-    pub fn new(failure: Failure, detail: impl Into<String>) -> Self {
+    pub fn new(failure: SvixFailure, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { failure, detail }
     }
@@ -55,7 +55,7 @@ impl SvixError {
     /// Raises the alarm where our settings are wrong: an error in the log, and a
     /// metric, by tracing-opentelemetry's convention of its name.
     pub fn alarm_if_misconfigured(&self) {
-        if self.failure == Failure::Misconfigured {
+        if self.failure == SvixFailure::Misconfigured {
             tracing::error!(
                 monotonic_counter.svix_misconfigured = 1_u64,
                 error = %self,
@@ -69,18 +69,18 @@ impl SvixError {
     fn from_sdk(error: svix::error::Error) -> Self {
         use svix::error::Error;
         match error {
-            Error::Timeout { .. } => Self::new(Failure::TimedOut, "no answer in time"),
-            Error::Validation(_) => Self::new(Failure::Rejected, "HTTP 422"),
+            Error::Timeout { .. } => Self::new(SvixFailure::TimedOut, "no answer in time"),
+            Error::Validation(_) => Self::new(SvixFailure::Rejected, "HTTP 422"),
             Error::Http(answer) => {
                 let code = answer.payload.map(|payload| payload.code);
                 let code = code.filter(|code| is_error_code(code));
                 let failure = match answer.status.as_u16() {
-                    400 | 422 => Failure::Rejected,
-                    404 if code.as_deref() == Some("not_found") => Failure::NotFound,
-                    401 | 403 | 404 => Failure::Misconfigured,
-                    409 => Failure::Conflict,
-                    429 => Failure::RateLimited,
-                    _ => Failure::Transient,
+                    400 | 422 => SvixFailure::Rejected,
+                    404 if code.as_deref() == Some("not_found") => SvixFailure::NotFound,
+                    401 | 403 | 404 => SvixFailure::Misconfigured,
+                    409 => SvixFailure::Conflict,
+                    429 => SvixFailure::RateLimited,
+                    _ => SvixFailure::Transient,
                 };
                 let detail = format!(
                     "HTTP {} {}",
@@ -100,7 +100,7 @@ impl SvixError {
                 } else {
                     "an unreadable answer"
                 };
-                Self::new(Failure::Transient, detail)
+                Self::new(SvixFailure::Transient, detail)
             }
         }
     }
@@ -165,14 +165,14 @@ impl SvixClient {
         match created.map_err(SvixError::from_sdk) {
             Ok(application) => Ok(application.id),
             // Two creations at once: the other one won, which is as good.
-            Err(error) if error.failure == Failure::Conflict => {
+            Err(error) if error.failure == SvixFailure::Conflict => {
                 let existing = self.0.application().get(uid).await;
                 Ok(existing.map_err(SvixError::from_sdk)?.id)
             }
             // There is no application to miss yet, so it is the server that is
             // not Svix's API.
-            Err(error) if error.failure == Failure::NotFound => {
-                Err(SvixError::new(Failure::Misconfigured, error.detail))
+            Err(error) if error.failure == SvixFailure::NotFound => {
+                Err(SvixError::new(SvixFailure::Misconfigured, error.detail))
             }
             Err(error) => Err(error),
         }
@@ -183,7 +183,7 @@ impl SvixClient {
     pub async fn portal_link(
         &self,
         svix_app_id: &str,
-        key: PartnerId,
+        key: KeyId,
     ) -> Result<PortalLink, SvixError> {
         let access = AppPortalAccessIn {
             expiry: Some(PORTAL_EXPIRY),
@@ -201,7 +201,7 @@ impl SvixClient {
     pub async fn end_portal_sessions(
         &self,
         svix_app_id: &str,
-        key: PartnerId,
+        key: KeyId,
     ) -> Result<(), SvixError> {
         let sessions = ApplicationTokenExpireIn {
             expiry: Some(0), // seconds until they end: now

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use shared::session::SessionToken;
-use standalone::svix_simulator::Simulator;
+use svix_simulator::Simulator;
 
 use crate::demo;
 

@@ -23,7 +23,7 @@ use shared::queue::{MemoryQueue, nudge};
 use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::{runtime, telemetry};
-use standalone::svix_simulator::{Options, Simulator};
+use svix_simulator::{Options, Simulator};
 use worker::liveness::Liveness;
 use worker::provision_webhook::Provisioner;
 use worker::runner::Runner;

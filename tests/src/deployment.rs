@@ -9,7 +9,7 @@ use shared::clock::{Clock, Timestamp};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
 use shared::store::{Backlog, SqliteStore, Store};
-use standalone::svix_simulator::{Options, Simulator};
+use svix_simulator::{Options, Simulator};
 use tempfile::TempDir;
 
 use crate::client::Client;

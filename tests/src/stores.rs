@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Timestamp;
-use shared::ids::{AccountId, PartnerId};
+use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
 use shared::store::{Job, NewKey, SqliteStore, Store};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -40,7 +40,7 @@ enum Tables {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 #[allow(missing_docs)] // the columns are explained in the migration
 pub struct Row {
-    pub id: PartnerId,
+    pub id: KeyId,
     pub account_id: AccountId,
     pub is_active: bool,
     pub has_webhook: bool,
@@ -119,7 +119,7 @@ impl StoreUnderTest {
     }
 
     /// The row of this id.
-    pub async fn row(&self, id: PartnerId) -> Row {
+    pub async fn row(&self, id: KeyId) -> Row {
         let rows = self.rows().await;
         rows.into_iter().find(|row| row.id == id).expect("the row")
     }
@@ -148,7 +148,7 @@ impl Tables {
 pub fn new_key(account: &str, created_at: Timestamp) -> NewKey {
     let key = PartnerKey::generate().unwrap();
     NewKey {
-        id: PartnerId::generate(),
+        id: KeyId::generate(),
         account_id: AccountId::parse(account).unwrap(),
         key_hash: key.hash(),
         key_prefix: key.prefix(),
@@ -177,11 +177,8 @@ pub fn minted(key: &NewKey) -> Row {
 }
 
 /// The job for an attempt, of which so many were made before.
-pub fn job(partner_id: PartnerId, attempt: i32) -> Job {
-    Job {
-        partner_id,
-        attempt,
-    }
+pub fn job(key_id: KeyId, attempt: i32) -> Job {
+    Job { key_id, attempt }
 }
 
 /// So many seconds after an instant that has microseconds.

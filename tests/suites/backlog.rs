@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::queue::{DEPTH_LIMIT, Queue, RedisQueue};
-use standalone::svix_simulator::Route;
+use svix_simulator::Route;
 use tests::Deployment;
 use tests::backlog::{insert_due_rows, provisioned};
 use tokio::time::Instant;

@@ -8,7 +8,7 @@ use shared::clock::Clock;
 use shared::config::Secret;
 use shared::queue::RedisQueue;
 use shared::svix::SvixConfig;
-use standalone::svix_simulator::{Fault, Pattern, Route};
+use svix_simulator::{Fault, Pattern, Route};
 use tests::Deployment;
 use tests::deployment::SVIX_TOKEN;
 use tokio::task::JoinHandle;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::ids::AccountId;
-use standalone::svix_simulator::{Fault, Pattern};
+use svix_simulator::{Fault, Pattern};
 use tests::{Deployment, Process, eventually};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ async fn an_operator_sees_a_dead_letter_and_re_arms_it() {
     assert!(letters[0]["last_error"].as_str().unwrap().contains("422"));
     assert_eq!(shown["redis"]["workers"].as_array().unwrap().len(), 1);
     let (ok, text, _) = worker(&deployment, &["status"]).await;
-    let id = letters[0]["partner_id"].as_str().unwrap();
+    let id = letters[0]["key_id"].as_str().unwrap();
     assert!(ok && text.contains(id) && text.contains("422"), "{text}");
 
     let (ok, output, log) = worker(&deployment, &["retry", id]).await;

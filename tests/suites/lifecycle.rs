@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use standalone::svix_simulator::Route;
+use svix_simulator::Route;
 use tests::{Deployment, Kind, eventually};
 
 const SOON: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use standalone::svix_simulator::{Fault, Pattern, Route};
+use svix_simulator::{Fault, Pattern, Route};
 use tests::{Deployment, Kind, eventually};
 
 async fn an_outage_heals_by_itself(kind: Kind) {

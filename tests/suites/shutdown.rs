@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use standalone::svix_simulator::{Fault, Pattern, Route};
+use svix_simulator::{Fault, Pattern, Route};
 use tests::client::KEY_PATH;
 use tests::load::all_created;
 use tests::{Deployment, Load};

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::config::Secret;
-use shared::ids::{AccountId, PartnerId};
+use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
 use shared::store::{Job, NewKey, Partner, Store, WebhookState};
 use shared::svix::SvixConfig;
-use standalone::svix_simulator::{Fault, Options, Pattern, Route, Simulator};
+use svix_simulator::{Fault, Options, Pattern, Route, Simulator};
 use tests::TestDatabase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use worker::provision_webhook::Provisioner;
@@ -24,7 +24,7 @@ struct Bench {
     provisioner: Provisioner,
     clock: Clock,
     account: AccountId,
-    id: PartnerId,
+    id: KeyId,
 }
 
 impl Bench {
@@ -45,7 +45,7 @@ impl Bench {
         };
         let provisioner = Provisioner::new(store.clone(), &config, clock.clone());
         let key = PartnerKey::generate().unwrap();
-        let (account, id) = (AccountId::parse("auth0|1").unwrap(), PartnerId::generate());
+        let (account, id) = (AccountId::parse("auth0|1").unwrap(), KeyId::generate());
         let new = NewKey {
             id,
             account_id: account.clone(),
@@ -288,7 +288,7 @@ async fn a_server_that_is_not_there_or_speaks_no_tls_is_retried() {
 async fn a_revoked_key_is_not_provisioned() {
     let bench = Bench::new().await;
     let job = Job {
-        partner_id: bench.id,
+        key_id: bench.id,
         attempt: 0,
     };
     bench
@@ -306,7 +306,7 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     let slow = Fault::Latency(Duration::from_secs(2));
     bench.svix.fault(Pattern::create(), slow).until_cleared();
     let job = Job {
-        partner_id: bench.id,
+        key_id: bench.id,
         attempt: 0,
     };
     let revoke = async {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use standalone::svix_simulator::{Options, Pattern, Route, Simulator};
+use svix_simulator::{Options, Pattern, Route, Simulator};
 use tests::{Deployment, Plan, PrivateCa, PrivatePostgres, RedisServer, TestDatabase};
 
 const SOON: Duration = Duration::from_secs(15);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use standalone::svix_simulator::{Fault, Pattern, Route};
+use svix_simulator::{Fault, Pattern, Route};
 use tests::process::free_port;
 use tests::{Deployment, Process, eventually};
 

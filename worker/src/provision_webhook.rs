@@ -43,7 +43,7 @@ impl Provisioner {
     /// any more. Never fails: what went wrong is in the row, or the row is as it
     /// was and the sweep sends it again.
     pub async fn run(&self, job: Job) {
-        let span = tracing::info_span!("provision", partner_id = %job.partner_id);
+        let span = tracing::info_span!("provision", key_id = %job.key_id);
         self.attempt(job).instrument(span).await;
     }
 
@@ -100,7 +100,7 @@ fn log(claim: &Claim, outcome: &Outcome) {
         Outcome::Retry { at, error } => {
             tracing::warn!(attempt, %error, next_attempt_at = %at, "failed; will be tried again");
         }
-        Outcome::Failed { error, .. } => {
+        Outcome::DeadLetter { error, .. } => {
             tracing::error!(attempt, %error, "failed for good: a dead letter");
         }
     }

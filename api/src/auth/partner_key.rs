@@ -2,7 +2,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::key::PartnerKey;
-use shared::store::Partner;
+use shared::store::StoredKey;
 
 use super::bearer;
 use crate::App;
@@ -14,7 +14,7 @@ const SCHEME: &str = "PartnerKey";
 ///
 /// Looked up at each request: a revoked key is refused from the moment its
 /// revocation is committed, by every process.
-pub struct KeyHolder(pub Partner);
+pub struct KeyHolder(pub StoredKey);
 
 impl KeyHolder {
     async fn of(request: &Request) -> Result<Self, ApiError> {
@@ -22,8 +22,8 @@ impl KeyHolder {
         let token = bearer::token(request.headers());
         let token = token.ok().flatten().ok_or_else(ApiError::no_partner_key)?;
         let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
-        let partner = app.store.key_by_hash(&key.hash()).await?;
-        partner.map(Self).ok_or_else(ApiError::no_partner_key)
+        let stored = app.store.key_by_hash(&key.hash()).await?;
+        stored.map(Self).ok_or_else(ApiError::no_partner_key)
     }
 }
 

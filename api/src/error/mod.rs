@@ -6,9 +6,9 @@
 
 mod api_error;
 mod body;
-mod failed;
+mod documented;
 pub mod messages;
 
 pub use api_error::ApiError;
 pub use body::{ErrorBody, ErrorCode, ErrorDetail};
-pub use failed::{Failed, Failure, Failures, OF_ANY};
+pub use documented::{COMMON_ERRORS, DocumentedError, DocumentedErrors, OperationError};

@@ -2,7 +2,7 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::ids::PartnerId;
+use shared::ids::KeyId;
 use shared::key::PartnerKey;
 use shared::store::{Job, NewKey};
 
@@ -10,7 +10,9 @@ use super::Tag;
 use super::types::EXAMPLE_PREFIX;
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{ApiError, ErrorCode, Failed, Failure, Failures, messages};
+use crate::error::{
+    ApiError, DocumentedError, DocumentedErrors, ErrorCode, OperationError, messages,
+};
 
 /// What `createPartnerApiKey` says about the key. A literal of the contract.
 const MESSAGE: &str = "Save this key — it will not be shown again.";
@@ -49,18 +51,18 @@ enum Created {
 }
 
 /// How it can fail.
-pub struct CreateFailures;
+pub struct CreateErrors;
 
-impl Failures for CreateFailures {
-    const ALL: &'static [Failure] = &[
-        Failure::NO_SESSION,
-        Failure::CROSS_SITE,
-        Failure::new(
+impl DocumentedErrors for CreateErrors {
+    const ALL: &'static [DocumentedError] = &[
+        DocumentedError::NO_SESSION,
+        DocumentedError::CROSS_SITE,
+        DocumentedError::new(
             ErrorCode::Conflict,
             "The account already has an active key, which keeps working.",
             messages::KEY_EXISTS,
         ),
-        Failure::UNAVAILABLE,
+        DocumentedError::UNAVAILABLE,
     ];
 }
 
@@ -81,13 +83,13 @@ impl CreateKey {
         &self,
         SignedIn(account_id): SignedIn,
         Data(app): Data<&App>,
-    ) -> Result<Created, Failed<CreateFailures>> {
+    ) -> Result<Created, OperationError<CreateErrors>> {
         let key = PartnerKey::generate().map_err(|error| {
             tracing::error!(%error, "the operating system gave no randomness");
             ApiError::internal()
         })?;
         let new = NewKey {
-            id: PartnerId::generate(),
+            id: KeyId::generate(),
             account_id,
             key_hash: key.hash(),
             key_prefix: key.prefix(),
@@ -96,11 +98,11 @@ impl CreateKey {
         if !app.store.insert_key(&new).await? {
             return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS))?;
         }
-        tracing::info!(partner_id = %new.id, prefix = %new.key_prefix, "key created");
+        tracing::info!(key_id = %new.id, prefix = %new.key_prefix, "key created");
 
         // The row already says that there is work; this only saves waiting for the sweep.
         app.nudge.send(Job {
-            partner_id: new.id,
+            key_id: new.id,
             attempt: 0,
         });
 

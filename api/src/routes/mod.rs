@@ -13,7 +13,7 @@ pub use show_key::ShowKey;
 
 use poem_openapi::Tags;
 
-use crate::error::{Failure, Failures};
+use crate::error::{DocumentedError, DocumentedErrors};
 
 /// How the document groups the operations.
 #[derive(Tags)]
@@ -26,9 +26,9 @@ pub enum Tag {
 }
 
 /// How each operation can fail, by its id.
-pub const FAILURES: [(&str, &[Failure]); 4] = [
-    ("createPartnerApiKey", create_key::CreateFailures::ALL),
-    ("getPartnerApiKey", show_key::ShowFailures::ALL),
-    ("deletePartnerApiKey", revoke_key::RevokeFailures::ALL),
-    ("getPartnerPortal", open_portal::PortalFailures::ALL),
+pub const ERRORS_BY_OPERATION: [(&str, &[DocumentedError]); 4] = [
+    ("createPartnerApiKey", create_key::CreateErrors::ALL),
+    ("getPartnerApiKey", show_key::ShowErrors::ALL),
+    ("deletePartnerApiKey", revoke_key::RevokeErrors::ALL),
+    ("getPartnerPortal", open_portal::PortalErrors::ALL),
 ];

@@ -4,13 +4,15 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::store::{Partner, WebhookState};
-use shared::svix::{Failure as SvixFailure, PortalLink, SvixError};
+use shared::store::{StoredKey, WebhookState};
+use shared::svix::{PortalLink, SvixError, SvixFailure};
 
 use super::Tag;
 use crate::App;
 use crate::auth::KeyHolder;
-use crate::error::{ApiError, ErrorCode, Failed, Failure, Failures, messages};
+use crate::error::{
+    ApiError, DocumentedError, DocumentedErrors, ErrorCode, OperationError, messages,
+};
 
 /// `last_used_at` is kept to this precision, to spare the database a write at
 /// each use.
@@ -46,27 +48,27 @@ enum Opened {
 }
 
 /// How it can fail.
-pub struct PortalFailures;
+pub struct PortalErrors;
 
-impl Failures for PortalFailures {
-    const ALL: &'static [Failure] = &[
-        Failure::new(
+impl DocumentedErrors for PortalErrors {
+    const ALL: &'static [DocumentedError] = &[
+        DocumentedError::new(
             ErrorCode::Unauthorized,
             "No active partner API key.",
             messages::NO_PARTNER_KEY,
         ),
-        Failure::new(
+        DocumentedError::new(
             ErrorCode::NotFound,
             "The webhooks are not set up yet or, without `Retry-After`, could not be.",
             messages::SETTING_UP,
         ),
-        Failure::new(ErrorCode::BadGateway, "Svix failed.", messages::SVIX_FAILED),
-        Failure::new(
+        DocumentedError::new(ErrorCode::BadGateway, "Svix failed.", messages::SVIX_FAILED),
+        DocumentedError::new(
             ErrorCode::Unavailable,
             "The database is unavailable.",
             messages::UNAVAILABLE,
         ),
-        Failure::new(
+        DocumentedError::new(
             ErrorCode::GatewayTimeout,
             "Svix did not answer in time.",
             messages::SVIX_SLOW,
@@ -90,23 +92,19 @@ impl OpenPortal {
     )]
     async fn open(
         &self,
-        KeyHolder(partner): KeyHolder,
+        KeyHolder(key): KeyHolder,
         Data(app): Data<&App>,
-    ) -> Result<Opened, Failed<PortalFailures>> {
-        note_use(app, &partner);
+    ) -> Result<Opened, OperationError<PortalErrors>> {
+        note_use(app, &key);
 
-        let Some(svix_app_id) = partner
-            .svix_app_id
-            .as_deref()
-            .filter(|_| partner.has_webhook)
-        else {
-            return Err(not_set_up(app, &partner))?;
+        let Some(svix_app_id) = key.svix_app_id.as_deref().filter(|_| key.has_webhook) else {
+            return Err(not_set_up(app, &key))?;
         };
-        let link = match app.svix.portal_link(svix_app_id, partner.id).await {
+        let link = match app.svix.portal_link(svix_app_id, key.id).await {
             Ok(link) => link,
-            Err(error) => return Err(svix_failed(app, &partner, &error).await?)?,
+            Err(error) => return Err(svix_failed(app, &key, &error).await?)?,
         };
-        still_active(app, &partner).await?;
+        still_active(app, &key).await?;
         Ok(Opened::Link(Json(Portal { url: expose(&link) })))
     }
 }
@@ -117,16 +115,16 @@ fn expose(link: &PortalLink) -> String {
 }
 
 /// Notes the use, in the background: nobody waits for it.
-fn note_use(app: &App, partner: &Partner) {
+fn note_use(app: &App, key: &StoredKey) {
     let now = app.clock.now();
-    let recent = partner
+    let recent = key
         .last_used_at
         .is_some_and(|at| now.since(at) < LAST_USED_PRECISION);
     if !recent {
-        let (store, id) = (app.store.clone(), partner.id);
+        let (store, id) = (app.store.clone(), key.id);
         app.background.spawn(async move {
             if let Err(error) = store.touch_key(id, now).await {
-                tracing::warn!(partner_id = %id, %error, "the use of a key was not noted");
+                tracing::warn!(key_id = %id, %error, "the use of a key was not noted");
             }
         });
     }
@@ -134,39 +132,33 @@ fn note_use(app: &App, partner: &Partner) {
 
 /// A key revoked while Svix was working gets no link. One revoked after this
 /// has its portal sessions ended by the revocation, which comes later.
-async fn still_active(app: &App, partner: &Partner) -> Result<(), ApiError> {
-    let active = app.store.active_key(&partner.account_id).await?;
-    let is_same = active.is_some_and(|active| active.id == partner.id);
+async fn still_active(app: &App, key: &StoredKey) -> Result<(), ApiError> {
+    let active = app.store.active_key(&key.account_id).await?;
+    let is_same = active.is_some_and(|active| active.id == key.id);
     is_same.then_some(()).ok_or_else(ApiError::no_partner_key)
 }
 
-fn not_set_up(app: &App, partner: &Partner) -> ApiError {
-    if partner.webhook_state() == WebhookState::NeedsAttention {
+fn not_set_up(app: &App, key: &StoredKey) -> ApiError {
+    if key.webhook_state() == WebhookState::NeedsAttention {
         return ApiError::new(
             ErrorCode::NotFound,
             "Your webhooks could not be set up. Contact support, or revoke the key and create a \
              new one.",
         );
     }
-    let next = partner
-        .next_attempt_due()
-        .map(|at| at.since(app.clock.now()));
+    let next = key.next_attempt_due().map(|at| at.since(app.clock.now()));
     let error = ApiError::new(ErrorCode::NotFound, messages::SETTING_UP);
     error.retry_after(next.unwrap_or_default().max(SOON))
 }
 
 /// What Svix's failure means for the client.
-async fn svix_failed(
-    app: &App,
-    partner: &Partner,
-    error: &SvixError,
-) -> Result<ApiError, ApiError> {
-    tracing::error!(partner_id = %partner.id, %error, "Svix gave no portal link");
+async fn svix_failed(app: &App, key: &StoredKey, error: &SvixError) -> Result<ApiError, ApiError> {
+    tracing::error!(key_id = %key.id, %error, "Svix gave no portal link");
     error.alarm_if_misconfigured();
     Ok(match error.failure {
         // Somebody deleted the application at Svix: have it made again.
         SvixFailure::NotFound => {
-            if let Some(job) = app.store.reprovision(partner.id, app.clock.now()).await? {
+            if let Some(job) = app.store.reprovision(key.id, app.clock.now()).await? {
                 app.nudge.send(job);
             }
             let message = "Your webhooks are being set up again. Please try again shortly.";

@@ -4,13 +4,13 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::ids::PartnerId;
+use shared::ids::KeyId;
 
 use super::Tag;
 use super::types::ConstBool;
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{Failed, Failure, Failures};
+use crate::error::{DocumentedError, DocumentedErrors, OperationError};
 
 /// `DELETE /api/v1/partners/api-key`
 pub struct RevokeKey;
@@ -37,13 +37,13 @@ enum Revoked {
 }
 
 /// How it can fail.
-pub struct RevokeFailures;
+pub struct RevokeErrors;
 
-impl Failures for RevokeFailures {
-    const ALL: &'static [Failure] = &[
-        Failure::NO_SESSION,
-        Failure::CROSS_SITE,
-        Failure::UNAVAILABLE,
+impl DocumentedErrors for RevokeErrors {
+    const ALL: &'static [DocumentedError] = &[
+        DocumentedError::NO_SESSION,
+        DocumentedError::CROSS_SITE,
+        DocumentedError::UNAVAILABLE,
     ];
 }
 
@@ -63,9 +63,9 @@ impl RevokeKey {
         &self,
         SignedIn(account): SignedIn,
         Data(app): Data<&App>,
-    ) -> Result<Revoked, Failed<RevokeFailures>> {
+    ) -> Result<Revoked, OperationError<RevokeErrors>> {
         if let Some(revoked) = app.store.revoke_key(&account, app.clock.now()).await? {
-            tracing::info!(partner_id = %revoked.id, "key revoked");
+            tracing::info!(key_id = %revoked.id, "key revoked");
             if let Some(svix_app_id) = revoked.svix_app_id {
                 let ending = end_portal_sessions(app.clone(), svix_app_id, revoked.id);
                 app.background.spawn(ending);
@@ -77,15 +77,15 @@ impl RevokeKey {
 
 /// Ends the portal sessions opened with the key. In the background: the key is
 /// revoked whether or not Svix can be reached, and links live an hour at most.
-async fn end_portal_sessions(app: App, svix_app_id: String, key: PartnerId) {
+async fn end_portal_sessions(app: App, svix_app_id: String, key: KeyId) {
     for pause in [1, 5, 25].map(Duration::from_secs) {
         let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await else {
             return;
         };
-        tracing::warn!(partner_id = %key, %error, "portal sessions not ended yet");
+        tracing::warn!(key_id = %key, %error, "portal sessions not ended yet");
         tokio::time::sleep(pause).await;
     }
     if let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await {
-        tracing::error!(partner_id = %key, %error, "portal sessions left to run out");
+        tracing::error!(key_id = %key, %error, "portal sessions left to run out");
     }
 }

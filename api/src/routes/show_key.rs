@@ -5,14 +5,14 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Union};
 use shared::clock::Timestamp;
-use shared::store::{Partner, WebhookState};
+use shared::store::{StoredKey, WebhookState};
 use time::OffsetDateTime;
 
 use super::Tag;
 use super::types::{ConstBool, EXAMPLE_PREFIX};
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{Failed, Failure, Failures};
+use crate::error::{DocumentedError, DocumentedErrors, OperationError};
 
 /// `GET /api/v1/partners/api-key`
 pub struct ShowKey;
@@ -107,25 +107,23 @@ impl Example for ActiveKey {
     }
 }
 
-impl From<Partner> for ActiveKey {
-    fn from(partner: Partner) -> Self {
-        let state = match partner.webhook_state() {
+impl From<StoredKey> for ActiveKey {
+    fn from(key: StoredKey) -> Self {
+        let state = match key.webhook_state() {
             WebhookState::SettingUp => State::SettingUp,
             WebhookState::Ready => State::Ready,
             WebhookState::NeedsAttention => State::NeedsAttention,
         };
         Self {
             has_key: ConstBool,
-            prefix: partner.key_prefix.to_string(),
-            has_webhook: partner.has_webhook,
-            created_at: partner.created_at.to_offset_date_time(),
-            last_used_at: partner.last_used_at.map(Timestamp::to_offset_date_time),
+            prefix: key.key_prefix.to_string(),
+            has_webhook: key.has_webhook,
+            created_at: key.created_at.to_offset_date_time(),
+            last_used_at: key.last_used_at.map(Timestamp::to_offset_date_time),
             webhook: Some(Webhook {
                 state,
-                attempts: partner.attempts,
-                next_attempt_at: partner
-                    .next_attempt_due()
-                    .map(Timestamp::to_offset_date_time),
+                attempts: key.attempts,
+                next_attempt_at: key.next_attempt_due().map(Timestamp::to_offset_date_time),
             }),
         }
     }
@@ -139,10 +137,11 @@ enum Shown {
 }
 
 /// How it can fail.
-pub struct ShowFailures;
+pub struct ShowErrors;
 
-impl Failures for ShowFailures {
-    const ALL: &'static [Failure] = &[Failure::NO_SESSION, Failure::UNAVAILABLE];
+impl DocumentedErrors for ShowErrors {
+    const ALL: &'static [DocumentedError] =
+        &[DocumentedError::NO_SESSION, DocumentedError::UNAVAILABLE];
 }
 
 #[OpenApi]
@@ -160,9 +159,9 @@ impl ShowKey {
         &self,
         SignedIn(account): SignedIn,
         Data(app): Data<&App>,
-    ) -> Result<Shown, Failed<ShowFailures>> {
+    ) -> Result<Shown, OperationError<ShowErrors>> {
         let key = match app.store.active_key(&account).await? {
-            Some(partner) => PartnerApiKey::Active(partner.into()),
+            Some(key) => PartnerApiKey::Active(key.into()),
             None => PartnerApiKey::None(NoKey { has_key: ConstBool }),
         };
         Ok(Shown::Key(Json(key)))

@@ -3,12 +3,13 @@ use std::fmt;
 use rand::{TryRng, rngs::SysRng};
 use zeroize::Zeroizing;
 
-use super::{KeyHash, KeyPrefix};
+use super::KeyPrefix;
+use crate::secret_hash::SecretHash;
 
 /// A partner's API key: `pk_live_` and 64 lowercase hex characters, 72 in all.
 ///
 /// It is a secret: wiped from memory when dropped, without `Clone`, `Display`
-/// or serialization, and `Debug` shows the prefix alone. Only its [`KeyHash`]
+/// or serialization, and `Debug` shows the prefix alone. Only its [`SecretHash`]
 /// is ever stored.
 pub struct PartnerKey(Zeroizing<String>);
 
@@ -54,8 +55,8 @@ impl PartnerKey {
     ///
     /// A fast hash is right here: 256 random bits cannot be guessed, so there
     /// is nothing for a slow one to slow down.
-    pub fn hash(&self) -> KeyHash {
-        KeyHash::of(self.0.as_bytes())
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(self.0.as_bytes())
     }
 
     /// The part that may be shown, stored and logged.

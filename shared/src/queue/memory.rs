@@ -62,7 +62,7 @@ impl Queue for MemoryQueue {
                 return Ok(sent);
             }
             if waiting.insert(*job) {
-                let id = TaskId::from_string(format!("{}:{}", job.partner_id, job.attempt));
+                let id = TaskId::from_string(format!("{}:{}", job.key_id, job.attempt));
                 self.sender
                     .send(TaskBuilder::new(*job).task_id(id).build())
                     .map_err(|_| QueueError::Unavailable("its worker has ended".into()))?;

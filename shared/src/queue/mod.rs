@@ -1,6 +1,6 @@
 //! The queue: a hint that there is work, never the truth.
 //!
-//! It holds [`Job`]s, that is `{partner_id, attempt}`, and nothing else. Losing
+//! It holds [`Job`]s, that is `{key_id, attempt}`, and nothing else. Losing
 //! all of it at any moment costs latency: the sweep reads the rows again.
 
 pub mod memory;

@@ -6,8 +6,8 @@
 //! from its [`Clock`](crate::clock::Clock).
 
 mod error;
-mod partner;
 mod postgres;
+mod records;
 mod sql;
 mod sqlite;
 mod timestamp;
@@ -15,15 +15,15 @@ mod timestamp;
 use async_trait::async_trait;
 
 pub use error::StoreError;
-pub use partner::{
-    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Retry, Revoked, WebhookState,
-};
 pub use postgres::PostgresStore;
+pub use records::{
+    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Rearm, Revoked, StoredKey, WebhookState,
+};
 pub use sqlite::SqliteStore;
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountId, PartnerId};
-use crate::key::KeyHash;
+use crate::ids::{AccountId, KeyId};
+use crate::secret_hash::SecretHash;
 
 /// How long the database may take for a statement before the call fails as
 /// [`StoreError::TimedOut`]. Two of them, as many as an operation makes, stay short
@@ -40,10 +40,10 @@ pub trait Store: Send + Sync + 'static {
     async fn insert_key(&self, key: &NewKey) -> Result<bool, StoreError>;
 
     /// The account's active key.
-    async fn active_key(&self, account: &AccountId) -> Result<Option<Partner>, StoreError>;
+    async fn active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError>;
 
     /// The active key with this hash.
-    async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<Partner>, StoreError>;
+    async fn key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError>;
 
     /// Makes the account's key inactive and drops its work. The row stays, for
     /// audit. `None` if there was no active key.
@@ -54,7 +54,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Revoked>, StoreError>;
 
     /// Notes that the key was used.
-    async fn touch_key(&self, id: PartnerId, now: Timestamp) -> Result<(), StoreError>;
+    async fn touch_key(&self, id: KeyId, now: Timestamp) -> Result<(), StoreError>;
 
     /// The oldest `limit` rows whose next attempt is due, expired leases among
     /// them, as jobs to send.
@@ -71,11 +71,11 @@ pub trait Store: Send + Sync + 'static {
     /// Makes the work of an active key due again with a fresh retry budget, whose
     /// application is gone from Svix. The job to send, or `None` if it was not
     /// provisioned.
-    async fn reprovision(&self, id: PartnerId, now: Timestamp) -> Result<Option<Job>, StoreError>;
+    async fn reprovision(&self, id: KeyId, now: Timestamp) -> Result<Option<Job>, StoreError>;
 
     /// Makes work of active keys due again with a fresh retry budget; the jobs to
     /// send, `limit` at most. Repeated until it gives none, it has done all.
-    async fn retry(&self, which: Retry, now: Timestamp, limit: i64)
+    async fn rearm(&self, which: Rearm, now: Timestamp, limit: i64)
     -> Result<Vec<Job>, StoreError>;
 
     /// How much work there is, by state.
@@ -87,7 +87,7 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a session.
     async fn insert_session(
         &self,
-        token: &KeyHash,
+        token: &SecretHash,
         account: &AccountId,
         now: Timestamp,
         expires: Timestamp,
@@ -96,7 +96,7 @@ pub trait Store: Send + Sync + 'static {
     /// The account of a session that is neither expired nor revoked.
     async fn session_account(
         &self,
-        token: &KeyHash,
+        token: &SecretHash,
         now: Timestamp,
     ) -> Result<Option<AccountId>, StoreError>;
 

@@ -5,11 +5,11 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use super::sql::{self, within_deadline};
 use super::{
-    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Partner, Retry, Revoked, StoreError,
+    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Rearm, Revoked, StoreError, StoredKey,
 };
 use crate::clock::Timestamp;
-use crate::ids::{AccountId, PartnerId};
-use crate::key::KeyHash;
+use crate::ids::{AccountId, KeyId};
+use crate::secret_hash::SecretHash;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 

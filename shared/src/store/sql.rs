@@ -4,7 +4,7 @@
 //! `ON CONFLICT`, `RETURNING`, partial indexes), so there is one text of each;
 //! the macro only names the sqlx types, which no generic bound can do legibly.
 
-/// The columns of a [`Partner`](super::Partner).
+/// The columns of a [`StoredKey`](super::StoredKey).
 macro_rules! partner_columns {
     () => {
         "id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at, \
@@ -40,7 +40,7 @@ pub(super) const REVOKE_KEY: &str = "
 pub(super) const TOUCH_KEY: &str = "UPDATE api_partners SET last_used_at = $2 WHERE id = $1";
 
 pub(super) const DUE: &str = "
-    SELECT id AS partner_id, attempts AS attempt FROM api_partners
+    SELECT id AS key_id, attempts AS attempt FROM api_partners
     WHERE next_attempt_at <= $1
     ORDER BY next_attempt_at
     LIMIT $2";
@@ -51,7 +51,7 @@ pub(super) const CLAIM: &str = "
     UPDATE api_partners
     SET attempts = attempts + 1, next_attempt_at = $3, leased_until = $3
     WHERE id = $1 AND attempts = $2 AND next_attempt_at IS NOT NULL
-    RETURNING id AS partner_id, account_id, attempts AS attempt,
+    RETURNING id AS key_id, account_id, attempts AS attempt,
               attempts - armed_at_attempt AS tries, created_at";
 
 /// What every completion is fenced by: it is the newest attempt, still open.
@@ -72,7 +72,7 @@ pub(super) const FINISH_RETRY: &str = concat!(
     owned_by_claim!()
 );
 
-pub(super) const FINISH_FAILED: &str = concat!(
+pub(super) const FINISH_DEAD_LETTER: &str = concat!(
     "UPDATE api_partners SET failed_at = $3, next_attempt_at = NULL, leased_until = NULL, \
      last_error = $4",
     owned_by_claim!()
@@ -87,23 +87,23 @@ macro_rules! rearm {
                  next_attempt_at = $1, armed_at_attempt = attempts
              WHERE is_active AND ",
             $rows,
-            " RETURNING id AS partner_id, attempts AS attempt"
+            " RETURNING id AS key_id, attempts AS attempt"
         )
     };
 }
 
 pub(super) const REPROVISION: &str = rearm!("id = $2 AND has_webhook");
 
-pub(super) const RETRY_ONE: &str =
+pub(super) const REARM_ONE: &str =
     rearm!("id = $2 AND leased_until IS NULL AND (failed_at IS NOT NULL OR next_attempt_at > $1)");
 
-pub(super) const RETRY_FAILED: &str = rearm!(
+pub(super) const REARM_DEAD_LETTERS: &str = rearm!(
     "failed_at <= $1 AND id IN (
          SELECT id FROM api_partners
          WHERE is_active AND failed_at <= $1 ORDER BY failed_at LIMIT $2)"
 );
 
-pub(super) const RETRY_WAITING: &str = rearm!(
+pub(super) const REARM_WAITING: &str = rearm!(
     "leased_until IS NULL AND next_attempt_at > $1 AND id IN (
          SELECT id FROM api_partners
          WHERE next_attempt_at > $1 AND leased_until IS NULL LIMIT $2)"
@@ -120,7 +120,7 @@ pub(super) const BACKLOG: &str = "
         (SELECT min(next_attempt_at) FROM api_partners WHERE next_attempt_at <= $1) AS oldest_due";
 
 pub(super) const DEAD_LETTERS: &str = "
-    SELECT id AS partner_id, account_id, attempts, failed_at, last_error FROM api_partners
+    SELECT id AS key_id, account_id, attempts, failed_at, last_error FROM api_partners
     WHERE failed_at IS NOT NULL AND is_active
     ORDER BY failed_at
     LIMIT $1";
@@ -165,12 +165,18 @@ macro_rules! impl_store {
                 Ok(done.rows_affected() == 1)
             }
 
-            async fn active_key(&self, account: &AccountId) -> Result<Option<Partner>, StoreError> {
+            async fn active_key(
+                &self,
+                account: &AccountId,
+            ) -> Result<Option<StoredKey>, StoreError> {
                 let query = sqlx::query_as(sql::ACTIVE_KEY).bind(account.as_str());
                 within_deadline(query.fetch_optional(&self.pool)).await
             }
 
-            async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<Partner>, StoreError> {
+            async fn key_by_hash(
+                &self,
+                hash: &SecretHash,
+            ) -> Result<Option<StoredKey>, StoreError> {
                 let query = sqlx::query_as(sql::KEY_BY_HASH).bind(hash.as_bytes());
                 within_deadline(query.fetch_optional(&self.pool)).await
             }
@@ -186,7 +192,7 @@ macro_rules! impl_store {
                 within_deadline(query.fetch_optional(&self.pool)).await
             }
 
-            async fn touch_key(&self, id: PartnerId, now: Timestamp) -> Result<(), StoreError> {
+            async fn touch_key(&self, id: KeyId, now: Timestamp) -> Result<(), StoreError> {
                 let statement = sqlx::query(sql::TOUCH_KEY).bind(id).bind(now);
                 within_deadline(statement.execute(&self.pool)).await?;
                 Ok(())
@@ -203,7 +209,7 @@ macro_rules! impl_store {
                 lease_end: Timestamp,
             ) -> Result<Option<Claim>, StoreError> {
                 let query = sqlx::query_as(sql::CLAIM)
-                    .bind(job.partner_id)
+                    .bind(job.key_id)
                     .bind(job.attempt)
                     .bind(lease_end);
                 within_deadline(query.fetch_optional(&self.pool)).await
@@ -213,13 +219,13 @@ macro_rules! impl_store {
                 let statement = match outcome {
                     Outcome::Provisioned { .. } => sqlx::query(sql::FINISH_PROVISIONED),
                     Outcome::Retry { .. } => sqlx::query(sql::FINISH_RETRY),
-                    Outcome::Failed { .. } => sqlx::query(sql::FINISH_FAILED),
+                    Outcome::DeadLetter { .. } => sqlx::query(sql::FINISH_DEAD_LETTER),
                 }
-                .bind(claim.partner_id)
+                .bind(claim.key_id)
                 .bind(claim.attempt);
                 let statement = match outcome {
                     Outcome::Provisioned { svix_app_id } => statement.bind(svix_app_id),
-                    Outcome::Retry { at, error } | Outcome::Failed { at, error } => {
+                    Outcome::Retry { at, error } | Outcome::DeadLetter { at, error } => {
                         statement.bind(*at).bind(error)
                     }
                 };
@@ -229,23 +235,25 @@ macro_rules! impl_store {
 
             async fn reprovision(
                 &self,
-                id: PartnerId,
+                id: KeyId,
                 now: Timestamp,
             ) -> Result<Option<Job>, StoreError> {
                 let query = sqlx::query_as(sql::REPROVISION).bind(now).bind(id);
                 within_deadline(query.fetch_optional(&self.pool)).await
             }
 
-            async fn retry(
+            async fn rearm(
                 &self,
-                which: Retry,
+                which: Rearm,
                 now: Timestamp,
                 limit: i64,
             ) -> Result<Vec<Job>, StoreError> {
                 let query = match which {
-                    Retry::One(id) => sqlx::query_as(sql::RETRY_ONE).bind(now).bind(id),
-                    Retry::Failed => sqlx::query_as(sql::RETRY_FAILED).bind(now).bind(limit),
-                    Retry::Waiting => sqlx::query_as(sql::RETRY_WAITING).bind(now).bind(limit),
+                    Rearm::One(id) => sqlx::query_as(sql::REARM_ONE).bind(now).bind(id),
+                    Rearm::DeadLetters => sqlx::query_as(sql::REARM_DEAD_LETTERS)
+                        .bind(now)
+                        .bind(limit),
+                    Rearm::Waiting => sqlx::query_as(sql::REARM_WAITING).bind(now).bind(limit),
                 };
                 within_deadline(query.fetch_all(&self.pool)).await
             }
@@ -262,7 +270,7 @@ macro_rules! impl_store {
 
             async fn insert_session(
                 &self,
-                token: &KeyHash,
+                token: &SecretHash,
                 account: &AccountId,
                 now: Timestamp,
                 expires: Timestamp,
@@ -278,7 +286,7 @@ macro_rules! impl_store {
 
             async fn session_account(
                 &self,
-                token: &KeyHash,
+                token: &SecretHash,
                 now: Timestamp,
             ) -> Result<Option<AccountId>, StoreError> {
                 let query = sqlx::query_scalar(sql::SESSION_ACCOUNT)

@@ -1,8 +1,8 @@
 //! The store, in a list.
 
 use shared::clock::Timestamp;
-use shared::ids::{AccountId, PartnerId};
-use shared::store::{Claim, Job, NewKey, Outcome, Retry};
+use shared::ids::{AccountId, KeyId};
+use shared::store::{Claim, Job, NewKey, Outcome, Rearm};
 use tests::stores::{Row, job, minted};
 
 /// What the rows should be. As the store, it takes the time from its caller.
@@ -18,7 +18,7 @@ impl Model {
         rows.find(|row| row.is_active && row.account_id == *account)
     }
 
-    fn row(&mut self, id: PartnerId) -> Option<&mut Row> {
+    fn row(&mut self, id: KeyId) -> Option<&mut Row> {
         self.rows.iter_mut().find(|row| row.id == id)
     }
 
@@ -30,7 +30,7 @@ impl Model {
         is_free
     }
 
-    pub fn revoke_key(&mut self, account: &AccountId, now: Timestamp) -> Option<PartnerId> {
+    pub fn revoke_key(&mut self, account: &AccountId, now: Timestamp) -> Option<KeyId> {
         let id = self.active(account)?.id;
         let row = self.row(id)?;
         row.is_active = false;
@@ -46,14 +46,14 @@ impl Model {
     }
 
     pub fn claim(&mut self, job: Job, lease_end: Timestamp) -> Option<Claim> {
-        let row = self.row(job.partner_id)?;
+        let row = self.row(job.key_id)?;
         if row.attempts != job.attempt || row.next_attempt_at.is_none() {
             return None;
         }
         row.attempts += 1;
         (row.next_attempt_at, row.leased_until) = (Some(lease_end), Some(lease_end));
         Some(Claim {
-            partner_id: row.id,
+            key_id: row.id,
             account_id: row.account_id.clone(),
             attempt: row.attempts,
             tries: row.attempts - row.armed_at_attempt,
@@ -62,7 +62,7 @@ impl Model {
     }
 
     pub fn finish(&mut self, claim: &Claim, outcome: &Outcome) -> bool {
-        let Some(row) = self.row(claim.partner_id) else {
+        let Some(row) = self.row(claim.key_id) else {
             return false;
         };
         if row.attempts != claim.attempt || row.leased_until.is_none() {
@@ -79,7 +79,7 @@ impl Model {
                 row.next_attempt_at = Some(at);
                 row.last_error = Some(error);
             }
-            Outcome::Failed { at, error } => {
+            Outcome::DeadLetter { at, error } => {
                 row.failed_at = Some(at);
                 row.last_error = Some(error);
             }
@@ -87,20 +87,20 @@ impl Model {
         true
     }
 
-    pub fn reprovision(&mut self, id: PartnerId, now: Timestamp) -> Vec<Job> {
+    pub fn reprovision(&mut self, id: KeyId, now: Timestamp) -> Vec<Job> {
         self.rearm(now, |row| row.id == id && row.has_webhook)
     }
 
-    pub fn retry(&mut self, which: Retry, now: Timestamp) -> Vec<Job> {
+    pub fn rearm(&mut self, which: Rearm, now: Timestamp) -> Vec<Job> {
         let waits = |row: &Row| {
             let is_later = row.next_attempt_at.is_some_and(|at| at > now);
             is_later && row.leased_until.is_none()
         };
         let is_dead = |row: &Row| row.failed_at.is_some();
         match which {
-            Retry::One(id) => self.rearm(now, |row| row.id == id && (is_dead(row) || waits(row))),
-            Retry::Failed => self.rearm(now, is_dead),
-            Retry::Waiting => self.rearm(now, waits),
+            Rearm::One(id) => self.rearm(now, |row| row.id == id && (is_dead(row) || waits(row))),
+            Rearm::DeadLetters => self.rearm(now, is_dead),
+            Rearm::Waiting => self.rearm(now, waits),
         }
     }
 

@@ -29,7 +29,7 @@ impl World<'_> {
         prop_assert_eq!(&rows, &self.model.rows);
         for row in &rows {
             let won = self.held.iter();
-            let won = won.filter(|held| held.claim.partner_id == row.id).count();
+            let won = won.filter(|held| held.claim.key_id == row.id).count();
             let attempts = usize::try_from(row.attempts).unwrap();
             prop_assert_eq!(attempts, won, "one attempt a claim: {:?}", row);
         }
@@ -38,7 +38,7 @@ impl World<'_> {
             let is_frozen = before.is_active || before == after;
             prop_assert!(is_frozen, "revoked, then changed: {before:?}, {after:?}");
             if after.has_webhook && !before.has_webhook {
-                let by = written.map(|claim| (claim.partner_id, claim.attempt));
+                let by = written.map(|claim| (claim.key_id, claim.attempt));
                 prop_assert_eq!(by, Some((after.id, after.attempts)), "by its owner alone");
             }
         }

@@ -7,7 +7,7 @@ use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use shared::clock::Timestamp;
 use shared::ids::AccountId;
-use shared::store::{Claim, Job, Outcome, Retry};
+use shared::store::{Claim, Job, Outcome, Rearm};
 use tests::stores::{Row, StoreUnderTest, at, job, new_key};
 use worker::provision_webhook::LEASE;
 
@@ -99,7 +99,8 @@ impl<'a> World<'a> {
             }
             Step::GiveUp { claim } => {
                 let (at, error) = (self.now, "HTTP 422".to_owned());
-                self.finish(*claim, Outcome::Failed { at, error }).await?
+                self.finish(*claim, Outcome::DeadLetter { at, error })
+                    .await?
             }
             Step::Crash { claim } => {
                 if let Some(i) = self.worker(*claim) {
@@ -130,16 +131,16 @@ impl<'a> World<'a> {
             }
             Step::RetryOne { account, nudged } => {
                 if let Some(id) = self.model.active(&account_id(*account)).map(|row| row.id) {
-                    self.retry(Retry::One(id), *nudged).await?;
+                    self.rearm(Rearm::One(id), *nudged).await?;
                 }
                 None
             }
             Step::RetryFailed { nudged } => {
-                self.retry(Retry::Failed, *nudged).await?;
+                self.rearm(Rearm::DeadLetters, *nudged).await?;
                 None
             }
             Step::RetryWaiting { nudged } => {
-                self.retry(Retry::Waiting, *nudged).await?;
+                self.rearm(Rearm::Waiting, *nudged).await?;
                 None
             }
         };
@@ -165,7 +166,7 @@ impl<'a> World<'a> {
         };
         self.seen.insert("a claim was won");
         for other in &self.held {
-            if other.claim.partner_id == claim.partner_id {
+            if other.claim.key_id == claim.key_id {
                 prop_assert!(
                     other.claim.attempt < claim.attempt,
                     "an attempt was repeated"
@@ -195,7 +196,7 @@ impl<'a> World<'a> {
         };
         let claim = self.held[i].claim.clone();
         let written = self.db.store.finish(&claim, &outcome).await.unwrap();
-        let row = self.rows.iter().find(|row| row.id == claim.partner_id);
+        let row = self.rows.iter().find(|row| row.id == claim.key_id);
         let row = row.expect("rows are never deleted");
         let is_owner = row.is_active && row.attempts == claim.attempt && !self.held[i].finished;
         prop_assert_eq!(written, is_owner, "only the owner finishes: {:?}", &claim);
@@ -206,15 +207,15 @@ impl<'a> World<'a> {
             _ if !written => "an older claim was refused",
             Outcome::Provisioned { .. } => "a success was written",
             Outcome::Retry { .. } => "a failure was written",
-            Outcome::Failed { .. } => "a dead letter was written",
+            Outcome::DeadLetter { .. } => "a dead letter was written",
         });
         self.held[i].finished |= written;
         Ok(written.then_some(claim))
     }
 
-    async fn retry(&mut self, which: Retry, nudged: bool) -> Checked {
-        let sent = self.db.store.retry(which, self.now, ALL).await.unwrap();
-        let expected = self.model.retry(which, self.now);
+    async fn rearm(&mut self, which: Rearm, nudged: bool) -> Checked {
+        let sent = self.db.store.rearm(which, self.now, ALL).await.unwrap();
+        let expected = self.model.rearm(which, self.now);
         self.armed(sent, expected, nudged)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
-use standalone::svix_simulator::{Fault, Pattern};
+use svix_simulator::{Fault, Pattern};
 use tests::{As, Deployment, GeneratedClient, Passing, Relay, eventually};
 
 use super::{SOON, assert_same_key};

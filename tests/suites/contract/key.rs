@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use shared::clock::{Clock, Timestamp};
-use shared::key::KeyHash;
-use standalone::svix_simulator::{Fault, Pattern};
+use shared::secret_hash::SecretHash;
+use svix_simulator::{Fault, Pattern};
 use tests::{Answer, Deployment, Kind};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -110,7 +110,7 @@ async fn a_revoked_key_stays_in_the_table_and_never_works_again(kind: Kind) {
     let mut hashes = Vec::new();
     for _ in 0..2 {
         let key = client.create(&session).await.text("api_key");
-        hashes.push((key.clone(), KeyHash::of(key.as_bytes())));
+        hashes.push((key.clone(), SecretHash::of(key.as_bytes())));
         assert_ne!(client.portal(&key).await.status, 401);
         revoke().await;
         revoke().await;

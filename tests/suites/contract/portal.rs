@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use standalone::svix_simulator::{Fault, Pattern, Route};
+use svix_simulator::{Fault, Pattern, Route};
 use tests::{Deployment, Kind, eventually};
 
 use crate::{SOON, members, ready_key, retry_after};

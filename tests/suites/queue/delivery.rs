@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::queue::Queue;
-use standalone::svix_simulator::{Fault, Pattern};
+use svix_simulator::{Fault, Pattern};
 use tests::eventually;
 
 use crate::rig::{ACTIVE, DATA, META, PATIENCE, Rig};
@@ -51,7 +51,7 @@ async fn a_failed_attempt_is_never_repeated_by_apalis_but_when_its_row_is_due() 
     let rig = Rig::start().await;
     let failing = Fault::Status(500);
     rig.svix.fault(Pattern::create(), failing).until_cleared();
-    let id = rig.due_rows(1).await[0].partner_id;
+    let id = rig.due_rows(1).await[0].key_id;
     let _worker = rig.work();
     rig.workers(1).await;
 

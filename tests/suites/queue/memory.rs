@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::queue::{DEPTH_LIMIT, MemoryQueue, Queue};
-use standalone::svix_simulator::Pattern;
+use svix_simulator::Pattern;
 use tokio_util::sync::CancellationToken;
 use worker::liveness::Pulse;
 use worker::sweep::Sweep;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use standalone::svix_simulator::{Fault, Pattern};
+use svix_simulator::{Fault, Pattern};
 use tests::eventually;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;

@@ -9,11 +9,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, FromRedisValue};
 use shared::clock::Clock;
 use shared::config::Secret;
-use shared::ids::PartnerId;
+use shared::ids::KeyId;
 use shared::queue::{Queue, RedisQueue};
 use shared::store::{Backlog, Job, Store};
 use shared::svix::SvixConfig;
-use standalone::svix_simulator::{Options, Simulator};
+use svix_simulator::{Options, Simulator};
 use tests::stores::{Database, StoreUnderTest, job};
 use tests::{RedisServer, eventually};
 use tokio::task::JoinHandle;
@@ -201,6 +201,6 @@ pub fn queue(redis: &RedisServer, clock: Clock) -> RedisQueue {
 
 /// Jobs of rows that are not there.
 pub fn jobs_of_nobody(count: usize) -> Vec<Job> {
-    let jobs = std::iter::repeat_with(|| job(PartnerId::generate(), 0));
+    let jobs = std::iter::repeat_with(|| job(KeyId::generate(), 0));
     jobs.take(count).collect()
 }

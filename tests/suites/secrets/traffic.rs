@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Url};
 use shared::key::PartnerKey;
-use standalone::svix_simulator::{Fault, Pattern};
+use svix_simulator::{Fault, Pattern};
 use tests::Deployment;
 use tests::client::{KEY_PATH, OPERATIONS, PORTAL_PATH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

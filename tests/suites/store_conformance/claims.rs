@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::clock::Timestamp;
-use shared::ids::PartnerId;
+use shared::ids::KeyId;
 use shared::store::{Claim, Job, NewKey, Outcome};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ pub fn retry(at: Timestamp) -> Outcome {
 
 pub fn failed(at: Timestamp) -> Outcome {
     let error = "HTTP 422".into();
-    Outcome::Failed { at, error }
+    Outcome::DeadLetter { at, error }
 }
 
 pub async fn due_rows_come_oldest_first_and_within_the_limit(db: &StoreUnderTest) {
@@ -81,7 +81,7 @@ pub async fn of_50_copies_of_a_job_one_gets_the_claim(db: &StoreUnderTest) {
 pub async fn a_claim_raises_attempts_and_takes_the_lease(db: &StoreUnderTest) {
     let key = db.mint("acct", at(0)).await;
     let expected = Claim {
-        partner_id: key.id,
+        key_id: key.id,
         account_id: key.account_id.clone(),
         attempt: 1,
         tries: 1,
@@ -106,7 +106,7 @@ pub async fn a_job_with_another_attempt_does_nothing(db: &StoreUnderTest) {
         job(key.id, 0),
         job(key.id, 2),
         job(key.id, i32::MAX),
-        job(PartnerId::generate(), 1),
+        job(KeyId::generate(), 1),
     ];
     for other in others {
         assert_eq!(db.store.claim(other, at(99)).await.unwrap(), None);

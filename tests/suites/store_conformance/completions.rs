@@ -137,7 +137,7 @@ pub async fn of_50_completions_at_once_one_is_written(db: &StoreUnderTest) {
 pub async fn a_claim_nobody_gave_writes_nothing(db: &StoreUnderTest) {
     let key = db.mint("acct", at(0)).await;
     let invented = Claim {
-        partner_id: key.id,
+        key_id: key.id,
         account_id: key.account_id.clone(),
         attempt: 0,
         tries: 1,

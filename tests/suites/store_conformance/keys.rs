@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use shared::clock::Timestamp;
-use shared::ids::{AccountId, PartnerId};
-use shared::key::KeyHash;
+use shared::ids::{AccountId, KeyId};
+use shared::secret_hash::SecretHash;
 use shared::store::{NewKey, Outcome, Revoked};
 use tests::stores::{Row, StoreUnderTest, at, job, minted, new_key};
 use tokio::task::JoinSet;
@@ -93,7 +93,7 @@ pub async fn a_key_is_found_by_its_hash_only_while_active(db: &StoreUnderTest) {
     };
     let expected = (key.id, key.key_prefix.clone());
     assert_eq!(find(key.key_hash).await, Some(expected));
-    assert_eq!(find(KeyHash::of(b"another key")).await, None);
+    assert_eq!(find(SecretHash::of(b"another key")).await, None);
 
     db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
     assert_eq!(find(key.key_hash).await, None);
@@ -160,7 +160,7 @@ pub async fn touching_notes_the_use_and_nothing_else(db: &StoreUnderTest) {
         ..minted(&key)
     };
     assert_eq!(db.rows().await, [touched, minted(&other)]);
-    let unknown = PartnerId::generate();
+    let unknown = KeyId::generate();
     db.store.touch_key(unknown, at(8)).await.unwrap();
     assert_eq!(db.rows().await.len(), 2);
 }
@@ -184,7 +184,7 @@ pub async fn times_read_back_equal_those_written(db: &StoreUnderTest) {
     assert_eq!(claim.created_at, at(0));
     assert_eq!(db.row(key.id).await.leased_until, Some(odd));
     let error = String::new();
-    let outcome = Outcome::Failed { at: odd, error };
+    let outcome = Outcome::DeadLetter { at: odd, error };
     db.store.finish(&claim, &outcome).await.unwrap();
     let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
     assert_eq!(read.failed_at, Some(odd));

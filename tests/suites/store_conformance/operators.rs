@@ -65,7 +65,7 @@ pub async fn dead_letters_are_listed_oldest_first_within_the_limit(db: &StoreUnd
     for (i, seconds) in [30, 10, 20].into_iter().enumerate() {
         let key = minted_with(db, &format!("acct-{i}"), &failed(at(seconds))).await;
         letters.push(DeadLetter {
-            partner_id: key.id,
+            key_id: key.id,
             account_id: key.account_id,
             attempts: 1,
             failed_at: at(seconds),

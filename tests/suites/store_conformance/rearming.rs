@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use shared::ids::PartnerId;
-use shared::store::{Job, NewKey, Retry};
+use shared::ids::KeyId;
+use shared::store::{Job, NewKey, Rearm};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 
 use crate::claims::{claim, failed, minted_with, provisioned, retry};
 
 /// One row in each state; its id by the name of the state, as of `at(100)`.
-async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, PartnerId)> {
+async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, KeyId)> {
     let due = db.mint("due", at(0)).await;
     let leased = db.mint("leased", at(0)).await;
     claim(db, job(leased.id, 0), at(160)).await;
@@ -34,7 +34,7 @@ async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, PartnerId)> {
         ("failed", minted_with(db, "failed", &failed(at(1))).await.id),
         ("revoked dead letter", revoked.id),
         ("revoked provisioned", gone.id),
-        ("unknown", PartnerId::generate()),
+        ("unknown", KeyId::generate()),
     ]
 }
 
@@ -92,7 +92,7 @@ pub async fn one_dead_letter_is_retried_with_fresh_tries(db: &StoreUnderTest) {
     let key = minted_with(db, "acct", &failed(at(1))).await;
     let sent = db
         .store
-        .retry(Retry::One(key.id), at(100), 1)
+        .rearm(Rearm::One(key.id), at(100), 1)
         .await
         .unwrap();
     is_armed(db, &key, sent[0], 1).await;
@@ -102,7 +102,7 @@ pub async fn one_waiting_row_is_retried_at_once(db: &StoreUnderTest) {
     let key = minted_with(db, "acct", &retry(at(5000))).await;
     let sent = db
         .store
-        .retry(Retry::One(key.id), at(100), 1)
+        .rearm(Rearm::One(key.id), at(100), 1)
         .await
         .unwrap();
     is_armed(db, &key, sent[0], 1).await;
@@ -113,7 +113,7 @@ pub async fn one_row_that_is_no_dead_letter_and_does_not_wait_is_left_alone(db: 
     let before = db.rows().await;
     for (state, id) in rows {
         if !["failed", "waiting"].contains(&state) {
-            let sent = db.store.retry(Retry::One(id), at(100), 1).await.unwrap();
+            let sent = db.store.rearm(Rearm::One(id), at(100), 1).await.unwrap();
             assert_eq!(sent, [], "{state}");
         }
     }
@@ -132,12 +132,20 @@ pub async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_i
     letters.sort_unstable();
 
     for oldest in letters.chunks(2) {
-        let sent = db.store.retry(Retry::Failed, at(100), 2).await.unwrap();
+        let sent = db
+            .store
+            .rearm(Rearm::DeadLetters, at(100), 2)
+            .await
+            .unwrap();
         let sent: HashSet<Job> = sent.into_iter().collect();
         let oldest = oldest.iter().map(|(_, id)| job(*id, 1));
         assert_eq!(sent, oldest.collect());
     }
-    let sent = db.store.retry(Retry::Failed, at(100), 2).await.unwrap();
+    let sent = db
+        .store
+        .rearm(Rearm::DeadLetters, at(100), 2)
+        .await
+        .unwrap();
     assert_eq!(sent, [], "none is left");
     let armed = db.rows().await.into_iter();
     let armed = armed.filter(|row| row.next_attempt_at == Some(at(100)));
@@ -153,7 +161,7 @@ pub async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(db: &S
     }
     let mut sent = HashSet::new();
     for expected in [2, 2, 1, 0] {
-        let jobs = db.store.retry(Retry::Waiting, at(100), 2).await.unwrap();
+        let jobs = db.store.rearm(Rearm::Waiting, at(100), 2).await.unwrap();
         assert_eq!(jobs.len(), expected);
         sent.extend(jobs);
     }

@@ -2,8 +2,8 @@ use anyhow::bail;
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{Checker, DatabaseArgs, LogArgs};
-use shared::ids::PartnerId;
-use shared::store::{PostgresStore, Retry, Store};
+use shared::ids::KeyId;
+use shared::store::{PostgresStore, Rearm, Store};
 use shared::telemetry;
 
 /// Rows re-armed by one statement, so that a million dead letters do not hold
@@ -26,7 +26,7 @@ pub struct RetryArgs {
 struct Which {
     /// The dead letter, or the row that waits for a later attempt
     #[arg(value_name = "ID")]
-    id: Option<PartnerId>,
+    id: Option<KeyId>,
     /// All dead letters
     #[arg(long)]
     all: bool,
@@ -47,22 +47,22 @@ pub async fn retry(args: &RetryArgs) -> anyhow::Result<()> {
     let now = Clock::system().now();
 
     let which = match (args.which.id, args.which.waiting) {
-        (Some(id), _) => Retry::One(id),
-        (None, true) => Retry::Waiting,
-        (None, false) => Retry::Failed,
+        (Some(id), _) => Rearm::One(id),
+        (None, true) => Rearm::Waiting,
+        (None, false) => Rearm::DeadLetters,
     };
     // No more than there are: what fails again meanwhile is not re-armed again.
     let waiting = store.backlog(now).await?.waiting;
     let mut rearmed = 0;
     loop {
-        let jobs = store.retry(which, now, BATCH).await?;
+        let jobs = store.rearm(which, now, BATCH).await?;
         rearmed += jobs.len();
-        let all_waiting = which == Retry::Waiting && i64::try_from(rearmed)? >= waiting;
+        let all_waiting = which == Rearm::Waiting && i64::try_from(rearmed)? >= waiting;
         if jobs.is_empty() || all_waiting {
             break;
         }
     }
-    if let (Retry::One(id), 0) = (which, rearmed) {
+    if let (Rearm::One(id), 0) = (which, rearmed) {
         bail!("{id} is neither a dead letter nor waiting for a later attempt: nothing was changed");
     }
     println!("{rearmed} re-armed");

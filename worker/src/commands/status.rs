@@ -99,7 +99,7 @@ fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>
             }
             for letter in dead_letters {
                 let DeadLetter {
-                    partner_id,
+                    key_id,
                     account_id,
                     attempts,
                     failed_at,
@@ -107,7 +107,7 @@ fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>
                 } = letter;
                 let error = letter.last_error.as_deref().unwrap_or("unknown");
                 println!(
-                    "  failed {failed_at} after {attempts} attempts: {partner_id} of account \
+                    "  failed {failed_at} after {attempts} attempts: {key_id} of account \
                      {account_id:?}: {error}",
                     account_id = account_id.as_str(),
                 );
@@ -141,7 +141,7 @@ fn to_json(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>) -
             "failed": backlog.failed,
             "oldest_due": backlog.oldest_due.map(Timestamp::to_rfc3339),
             "dead_letters": dead_letters.iter().map(|letter| json!({
-                "partner_id": letter.partner_id.to_string(),
+                "key_id": letter.key_id.to_string(),
                 "account_id": letter.account_id.as_str(),
                 "attempts": letter.attempts,
                 "failed_at": letter.failed_at.to_rfc3339(),

@@ -182,7 +182,7 @@ impl RedisQueue {
     fn task_id(&self, job: Job) -> TaskId {
         let period = REDELIVER_AFTER.as_micros();
         let epoch = i128::from(self.clock.now().as_micros()) / i128::try_from(period).unwrap_or(1);
-        TaskId::from_string(format!("{}:{}:{epoch}", job.partner_id, job.attempt))
+        TaskId::from_string(format!("{}:{}:{epoch}", job.key_id, job.attempt))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use svix::error::Error;
 use tokio::task::JoinSet;
 
-use super::super::{Fault, Pattern, Route};
+use crate::{Fault, Pattern, Route};
 use super::{client, get_or_create, invalid, refusal, sdk, start};
 
 #[tokio::test]

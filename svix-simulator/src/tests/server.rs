@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use svix::error::Error;
 use tokio::time::timeout;
 
-use super::super::{Fault, Options, Pattern, Route, Simulator, SimulatorError};
+use crate::{Fault, Options, Pattern, Route, Simulator, SimulatorError};
 use super::{DEADLINE, client, get_or_create, refusal, start};
 
 #[tokio::test]

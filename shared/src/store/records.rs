@@ -3,18 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{AccountId, PartnerId};
-use crate::key::{KeyHash, KeyPrefix};
+use crate::ids::{AccountId, KeyId};
+use crate::key::KeyPrefix;
+use crate::secret_hash::SecretHash;
 
 /// A key to store.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     /// Its id.
-    pub id: PartnerId,
+    pub id: KeyId,
     /// Whose it is.
     pub account_id: AccountId,
     /// SHA-256 of it.
-    pub key_hash: KeyHash,
+    pub key_hash: SecretHash,
     /// Its first 24 characters.
     pub key_prefix: KeyPrefix,
     /// When it was minted; its provisioning is due from then on.
@@ -23,9 +24,9 @@ pub struct NewKey {
 
 /// An active key, as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Partner {
+pub struct StoredKey {
     /// Its id.
-    pub id: PartnerId,
+    pub id: KeyId,
     /// Whose it is.
     pub account_id: AccountId,
     /// Its first 24 characters.
@@ -60,7 +61,7 @@ pub enum WebhookState {
     NeedsAttention,
 }
 
-impl Partner {
+impl StoredKey {
     /// When the next attempt is due; none while one is being made.
     pub fn next_attempt_due(&self) -> Option<Timestamp> {
         self.next_attempt_at.filter(|_| self.leased_until.is_none())
@@ -82,7 +83,7 @@ impl Partner {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Revoked {
     /// Its id.
-    pub id: PartnerId,
+    pub id: KeyId,
     /// The account's application at Svix, if it exists.
     pub svix_app_id: Option<String>,
 }
@@ -91,7 +92,7 @@ pub struct Revoked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Job {
     /// The row.
-    pub partner_id: PartnerId,
+    pub key_id: KeyId,
     /// The row's `attempts` when the job was made. The claim needs them equal,
     /// so a job that comes late or twice does nothing.
     pub attempt: i32,
@@ -101,7 +102,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Claim {
     /// The row.
-    pub partner_id: PartnerId,
+    pub key_id: KeyId,
     /// Whose it is.
     pub account_id: AccountId,
     /// The row's `attempts` with this one: the fencing token.
@@ -129,7 +130,7 @@ pub enum Outcome {
         error: String,
     },
     /// It failed for good: a dead letter.
-    Failed {
+    DeadLetter {
         /// When.
         at: Timestamp,
         /// Why, for operators, scrubbed.
@@ -139,11 +140,11 @@ pub enum Outcome {
 
 /// Which work an operator makes due again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
+pub enum Rearm {
     /// This row's: a dead letter, or waiting for a later attempt.
-    One(PartnerId),
+    One(KeyId),
     /// All dead letters'.
-    Failed,
+    DeadLetters,
     /// All that waits for a later attempt.
     Waiting,
 }
@@ -167,7 +168,7 @@ pub struct Backlog {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct DeadLetter {
     /// The row.
-    pub partner_id: PartnerId,
+    pub key_id: KeyId,
     /// Whose it is.
     pub account_id: AccountId,
     /// Attempts ever made.

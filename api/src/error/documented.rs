@@ -11,7 +11,7 @@ use super::{ApiError, ErrorBody, ErrorCode, messages};
 
 /// One of the errors that an operation may answer with.
 #[derive(Debug, Clone, Copy)]
-pub struct Failure {
+pub struct DocumentedError {
     /// Its code.
     pub code: ErrorCode,
     /// What it means for this operation: its description in the document.
@@ -20,7 +20,7 @@ pub struct Failure {
     pub says: &'static str,
 }
 
-impl Failure {
+impl DocumentedError {
     /// One with this code, meaning and message.
     pub const fn new(code: ErrorCode, means: &'static str, says: &'static str) -> Self {
         Self { code, means, says }
@@ -47,18 +47,18 @@ impl Failure {
 }
 
 /// The errors that any operation may answer with, whatever it does.
-pub const OF_ANY: [Failure; 3] = [
-    Failure::new(
+pub const COMMON_ERRORS: [DocumentedError; 3] = [
+    DocumentedError::new(
         ErrorCode::BadRequest,
         "The request body is cut off or wrongly framed; none is needed.",
         messages::BROKEN_BODY,
     ),
-    Failure::new(
+    DocumentedError::new(
         ErrorCode::PayloadTooLarge,
         "The request body is too large; none is needed.",
         messages::LARGE_BODY,
     ),
-    Failure::new(
+    DocumentedError::new(
         ErrorCode::Internal,
         "A defect on our side.",
         messages::INTERNAL,
@@ -67,30 +67,30 @@ pub const OF_ANY: [Failure; 3] = [
 
 /// The errors that an operation may answer with besides those of any: what its
 /// document names.
-pub trait Failures {
+pub trait DocumentedErrors {
     /// Each of them.
-    const ALL: &'static [Failure];
+    const ALL: &'static [DocumentedError];
 }
 
 /// An error of an operation: at run time an [`ApiError`], in the OpenAPI
-/// document one response for each of the operation's [`Failures`].
-pub struct Failed<F>(ApiError, PhantomData<fn() -> F>);
+/// document one response for each of the operation's [`DocumentedErrors`].
+pub struct OperationError<F>(ApiError, PhantomData<fn() -> F>);
 
-impl<F, E: Into<ApiError>> From<E> for Failed<F> {
+impl<F, E: Into<ApiError>> From<E> for OperationError<F> {
     fn from(error: E) -> Self {
         Self(error.into(), PhantomData)
     }
 }
 
-impl<F> From<Failed<F>> for poem::Error {
-    fn from(failed: Failed<F>) -> Self {
+impl<F> From<OperationError<F>> for poem::Error {
+    fn from(failed: OperationError<F>) -> Self {
         failed.0.into()
     }
 }
 
-impl<F: Failures> ApiResponse for Failed<F> {
+impl<F: DocumentedErrors> ApiResponse for OperationError<F> {
     fn meta() -> MetaResponses {
-        let mut failures: Vec<_> = F::ALL.iter().chain(&OF_ANY).collect();
+        let mut failures: Vec<_> = F::ALL.iter().chain(&COMMON_ERRORS).collect();
         failures.sort_by_key(|failure| failure.code.status());
         let responses = failures
             .into_iter()

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Parser;
-use standalone::svix_simulator::{Options, Simulator};
+use svix_simulator::{Options, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Answers the Svix SDK as the Svix server does, and fails as told over HTTP.

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
-use shared::clock::Clock;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::lock;
@@ -145,7 +146,7 @@ impl Applications {
         if let Some(existing) = input.uid.as_deref().and_then(|uid| kept.find(uid)) {
             return Ok(Created::Existing(existing.clone()));
         }
-        let now = Clock::system().now().to_string();
+        let now = now_rfc3339();
         let application = Application {
             id: format!("app_{}", alphanumeric::<27>()),
             uid: input.uid,
@@ -190,4 +191,14 @@ pub(super) fn alphanumeric<const N: usize>() -> String {
     bytes
         .map(|&byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
         .collect()
+}
+/// Returns the time now as RFC 3339, as the Svix server writes it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulator stands outside the service and has no clock to inject"
+)]
+fn now_rfc3339() -> String {
+    OffsetDateTime::now_utc()
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use svix::models::{AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn};
 use tokio::task::JoinSet;
 
-use super::super::{Pattern, Route};
+use crate::{Pattern, Route};
 use super::{client, get_or_create, invalid, refusal, start};
 
 #[tokio::test]
