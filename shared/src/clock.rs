@@ -1,4 +1,4 @@
-//! The time, as something a test can set.
+//! The time, from a clock that tests can set.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -11,34 +11,34 @@ use time::format_description::well_known::Rfc3339;
 
 /// An instant in UTC, in whole microseconds since 1970.
 ///
-/// Microseconds are what both databases keep, so a time read back equals the
-/// time written.
+/// Both databases keep microseconds, so a time that is read back equals the time
+/// that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From microseconds since 1970.
+    /// Creates a timestamp from microseconds since 1970.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// Returns the time from `earlier` to this timestamp, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The same instant, as the `time` crate has it.
+    /// Converts the timestamp to the type of the `time` crate.
     pub fn to_offset_date_time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
-    /// As RFC 3339, for instance `2026-11-22T09:30:00.123456Z`.
+    /// Formats the timestamp as RFC 3339, for instance `2026-11-22T09:30:00.123456Z`.
     pub fn to_rfc3339(self) -> String {
         self.to_offset_date_time()
             .format(&Rfc3339)
@@ -78,16 +78,16 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// Tells the time. Everything that compares or stores times takes it from here,
-/// so that a test can run two workers whose clocks differ.
+/// A clock. All code that compares or stores times takes them from a clock that it is
+/// given, so that a test can run two workers whose clocks differ.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    /// Microseconds this clock is ahead of the machine's; shared by its clones.
+    /// Microseconds that this clock is ahead of the machine's. Its clones share it.
     ahead: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the machine's clock.
     #[must_use]
     pub fn system() -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Clock {
         }
     }
 
-    /// A clock that is so much behind the machine's. For tests.
+    /// Returns a clock that is behind the machine's by this much. For tests.
     #[must_use]
     pub fn behind(by: Duration) -> Self {
         let clock = Self::system();
@@ -103,14 +103,17 @@ impl Clock {
         clock
     }
 
-    /// Moves this clock, and all its clones, forward. For tests.
+    /// Moves this clock and all its clones forward. For tests.
     pub fn advance(&self, by: Duration) {
         self.ahead.fetch_add(micros(by), Ordering::SeqCst);
     }
 
-    /// The time now.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
-        #[allow(clippy::disallowed_methods)] // the one place that asks the machine
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that reads the machine's clock"
+        )]
         let machine = Timestamp::from(OffsetDateTime::now_utc());
         Timestamp(machine.0 + self.ahead.load(Ordering::SeqCst))
     }
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_is_written_as_rfc_3339_utc() {
+    fn a_timestamp_is_formatted_as_rfc_3339_in_utc() {
         let at = Timestamp::from_micros(1_795_338_600_123_456);
         assert_eq!(at.to_rfc3339(), "2026-11-22T09:10:00.123456Z");
     }

@@ -1,8 +1,8 @@
-//! What the api and the worker share: key types, storage, queue, Svix client,
-//! retry policy, configuration and telemetry.
+//! The parts that the api and the worker share: key types, storage, queue, Svix
+//! client, retry policy, configuration and telemetry.
 //!
-//! Start with [`key`] (what a partner holds), then [`store`] (the row that is
-//! the truth), then [`queue`] (the hint that there is work).
+//! Start with [`key`], which is what a partner holds. Then read [`store`], which holds
+//! the truth, and [`queue`], which holds hints that there is work.
 
 pub mod clock;
 pub mod config;

@@ -1,5 +1,5 @@
-//! When a failed attempt is made again: exponential backoff with full jitter,
-//! kept in the row (`next_attempt_at`), so that it survives every process.
+//! The retry policy: exponential backoff with full jitter. The time of the next
+//! attempt is kept in the row (`next_attempt_at`), so it survives every process.
 
 use std::time::Duration;
 
@@ -9,51 +9,51 @@ use crate::clock::Timestamp;
 use crate::store::Outcome;
 use crate::svix::{SvixError, SvixFailure};
 
-/// The longest that the first retry is delayed; doubled for each further one.
+/// The longest delay of the first retry. It doubles with each further one.
 const BASE: Duration = Duration::from_secs(1);
-/// The longest that any retry is delayed.
+/// The longest delay of any retry.
 const CAP: Duration = Duration::from_hours(1);
-/// The least delay after a 429. The SDK hides `Retry-After`; 30 s is long for
-/// Svix's per-second limits, and short for a partner.
+/// The shortest delay after a 429. The SDK hides `Retry-After`. 30 s is long for
+/// Svix's per-second limits and short for a partner.
 const RATE_LIMITED_FLOOR: Duration = Duration::from_secs(30);
-/// Attempts before the work is a dead letter: after some 9 hours on average and 18
-/// at most, 12 delays below the cap and 17 at it.
+/// The number of attempts after which the work is a dead letter. That is after some
+/// 9 hours on average and 18 at most: 12 delays are below the cap and 17 are at it.
 pub const MAX_TRIES: i32 = 30;
 
-/// The longest delay after the `tries`th attempt (from 1): `base × 2^(tries-1)`,
-/// capped.
+/// Returns the longest delay after attempt number `tries`, counted from 1: the base
+/// times 2^(tries-1), capped.
 fn ceiling(tries: i32) -> Duration {
     let doublings = u32::try_from(tries - 1).unwrap_or(0).min(31);
     BASE.saturating_mul(1 << doublings).min(CAP)
 }
 
-/// A delay between nothing and the ceiling, all equally likely: "full jitter",
-/// which spreads a crowd of retries best
-/// (Brooker, "Exponential Backoff And Jitter", 2015).
+/// Returns a random delay between zero and the longest one, all equally likely. This
+/// is "full jitter", which spreads many retries best (Brooker, "Exponential Backoff
+/// And Jitter", 2015).
 pub fn backoff(tries: i32, rng: &mut impl Rng) -> Duration {
     rng.random_range(Duration::ZERO..=ceiling(tries))
 }
 
-/// What a failed attempt comes to.
+/// Returns the outcome of a failed attempt: a retry, or a dead letter.
 ///
-/// `tries` counts the attempts since the work was armed, this one included.
+/// `tries` counts the attempts since the work was armed, including this one.
 pub fn outcome_of(error: &SvixError, tries: i32, now: Timestamp, rng: &mut impl Rng) -> Outcome {
     let text = error.to_string();
-    let spent = tries >= MAX_TRIES;
+    let is_spent = tries >= MAX_TRIES;
     match error.failure {
-        // Svix will never take it.
+        // Svix will never accept it.
         SvixFailure::Rejected => Outcome::DeadLetter {
             at: now,
             error: text,
         },
-        // Our token or server URL is wrong. Not the row's fault, so it never
-        // becomes a dead letter; and as no retry can help before somebody
-        // mends it, no hurry.
-        SvixFailure::Misconfigured => Outcome::Retry {
+        // Our token or server URL is invalid. That is not the row's fault, so the row
+        // never becomes a dead letter. No retry can help before an operator fixes the
+        // setting, so the delay is long.
+        SvixFailure::Unauthorized | SvixFailure::NoSuchRoute => Outcome::Retry {
             at: now + CAP,
             error: text,
         },
-        _ if spent => Outcome::DeadLetter {
+        _ if is_spent => Outcome::DeadLetter {
             at: now,
             error: text,
         },
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_retried_until_the_tries_are_spent() {
+    fn a_failure_that_may_pass_is_retried_until_the_tries_are_spent() {
         for failure in [
             SvixFailure::Transient,
             SvixFailure::TimedOut,
@@ -132,18 +132,20 @@ mod tests {
     }
 
     #[test]
-    fn a_429_waits_half_a_minute_at_least() {
+    fn a_429_waits_at_least_30_seconds() {
         assert!(delay(&outcome(SvixFailure::RateLimited, 1)) >= RATE_LIMITED_FLOOR);
     }
 
     #[test]
-    fn a_wrong_token_waits_at_the_cap_and_is_never_given_up() {
-        assert_eq!(delay(&outcome(SvixFailure::Misconfigured, 1)), CAP);
-        assert_eq!(delay(&outcome(SvixFailure::Misconfigured, 1000)), CAP);
+    fn a_misconfiguration_waits_for_the_cap_and_is_never_a_dead_letter() {
+        for failure in [SvixFailure::Unauthorized, SvixFailure::NoSuchRoute] {
+            assert_eq!(delay(&outcome(failure, 1)), CAP);
+            assert_eq!(delay(&outcome(failure, 1000)), CAP);
+        }
     }
 
     #[test]
-    fn what_svix_rejects_fails_at_once() {
+    fn a_call_that_svix_rejects_is_a_dead_letter_at_once() {
         assert!(matches!(
             outcome(SvixFailure::Rejected, 1),
             Outcome::DeadLetter { .. }

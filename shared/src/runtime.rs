@@ -1,13 +1,13 @@
-//! What every binary does first and last.
+//! The first and the last steps of every binary.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Prepares the process: one TLS provider for every link, and no core dumps,
-/// which would hold secrets.
+/// Prepares the process: selects one TLS provider for all connections, and disables
+/// core dumps, which would contain secrets.
 pub fn init() {
-    // Without a default, the first TLS connection of some library panics.
+    // Without a default provider, the first TLS connection of some libraries panics.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 
     let none = Rlimit {
@@ -19,8 +19,8 @@ pub fn init() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// A name for a worker of this process: host, process and a random part, which
-/// makes it a new one at each call.
+/// Returns a name for a worker of this process: host, process id and a random part,
+/// so that each call returns a new name.
 pub fn process_name() -> String {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy();
@@ -28,25 +28,26 @@ pub fn process_name() -> String {
     format!("{host}:{}:{random:08x}", std::process::id())
 }
 
-/// A token that is cancelled by the first SIGTERM or SIGINT: finish what was
-/// begun, then stop. A second one ends the process at once, with status 1.
+/// Returns a token that the first SIGTERM or SIGINT cancels. The process should then
+/// finish what it has begun and stop. A second signal ends the process at once, with
+/// status 1.
 pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let token = CancellationToken::new();
     let shutdown = token.clone();
     tokio::spawn(async move {
-        next(&mut terminate, &mut interrupt).await;
-        tracing::info!("shutting down; a second signal ends at once");
+        next_signal(&mut terminate, &mut interrupt).await;
+        tracing::info!("shutting down; a second signal ends the process at once");
         shutdown.cancel();
-        next(&mut terminate, &mut interrupt).await;
-        tracing::warn!("ended at once by a second signal");
+        next_signal(&mut terminate, &mut interrupt).await;
+        tracing::warn!("a second signal ended the process at once");
         std::process::exit(1);
     });
     Ok(token)
 }
 
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
+async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -1,71 +1,80 @@
-//! The Svix client: the official SDK, with its outcomes sorted into what they
-//! mean for us.
+//! The Svix client: the official SDK, with its errors sorted by what they mean for
+//! the service.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use svix::api::{Svix, SvixOptions};
 use svix::models::{AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn};
-use zeroize::Zeroizing;
 
-use crate::config::Secret;
 use crate::ids::{AccountId, KeyId};
 
-/// The shortest life that Svix gives a portal link, in seconds.
+/// The shortest lifetime that Svix allows for a portal link, in seconds.
 const PORTAL_EXPIRY: u64 = 3600;
 
-/// What a failed call means.
+/// The meaning of a failed call to Svix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SvixFailure {
-    /// No answer in time. What was asked may have happened.
+    /// There was no answer in time. Svix may have done what was asked.
     TimedOut,
-    /// Connection trouble, an unreadable answer, 408, 5xx: may pass by itself.
+    /// The connection failed, the answer was unreadable, or its status was 408 or 5xx.
+    /// A retry may succeed.
     Transient,
-    /// 429.
+    /// Svix answered 429.
     RateLimited,
-    /// 401 or 403, or a bare 404, as of a server that is not Svix: our settings
-    /// are wrong.
-    Misconfigured,
-    /// 404, and Svix says so: the application is not there.
+    /// Svix answered 401 or 403: our token is invalid.
+    Unauthorized,
+    /// The server answered 404 without Svix's error code: it does not have this
+    /// route. A server that has none of the routes is not a Svix server.
+    NoSuchRoute,
+    /// Svix answered 404 with its own error code: the application does not exist.
     NotFound,
-    /// 409: another call made it first.
+    /// Svix answered 409: another call created the application first.
     Conflict,
-    /// 400 or 422: will never work.
+    /// Svix answered 400 or 422: the same call can never succeed.
     Rejected,
 }
 
-/// A call to Svix that failed. The text is for operators and holds no secret.
+/// An error of a call to Svix. The text is for operators and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct SvixError {
-    /// What it means.
+    /// The meaning of the error.
     pub failure: SvixFailure,
     detail: String,
 }
 
 impl SvixError {
-    /// An error of the given meaning.
+    /// Creates an error with this meaning and this text.
     pub fn new(failure: SvixFailure, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { failure, detail }
     }
 
-    /// Raises the alarm where our settings are wrong: an error in the log, and a
-    /// metric, by tracing-opentelemetry's convention of its name.
+    /// Returns whether our settings are the cause, so that only an operator can fix it.
+    pub fn is_misconfiguration(&self) -> bool {
+        matches!(
+            self.failure,
+            SvixFailure::Unauthorized | SvixFailure::NoSuchRoute
+        )
+    }
+
+    /// Logs an error and counts a metric if our settings are the cause. The name of
+    /// the field follows tracing-opentelemetry's convention for counters.
     pub fn alarm_if_misconfigured(&self) {
-        if self.failure == SvixFailure::Misconfigured {
+        if self.is_misconfiguration() {
             tracing::error!(
                 monotonic_counter.svix_misconfigured = 1_u64,
                 error = %self,
-                "Svix refuses us: check SVIX_TOKEN and SVIX_SERVER_URL"
+                "Svix refuses our calls; check SVIX_TOKEN and SVIX_SERVER_URL"
             );
         }
     }
 
-    /// Sorts what the SDK reports. Bodies are left out but for Svix's own error
-    /// code: they may repeat what we sent.
+    /// Sorts an error of the SDK. Of the answer's body only Svix's own error code is
+    /// kept, because the rest may repeat what we sent.
     fn from_sdk(error: svix::error::Error) -> Self {
         use svix::error::Error;
         match error {
@@ -77,7 +86,8 @@ impl SvixError {
                 let failure = match answer.status.as_u16() {
                     400 | 422 => SvixFailure::Rejected,
                     404 if code.as_deref() == Some("not_found") => SvixFailure::NotFound,
-                    401 | 403 | 404 => SvixFailure::Misconfigured,
+                    401 | 403 => SvixFailure::Unauthorized,
+                    404 => SvixFailure::NoSuchRoute,
                     409 => SvixFailure::Conflict,
                     429 => SvixFailure::RateLimited,
                     _ => SvixFailure::Transient,
@@ -89,7 +99,8 @@ impl SvixError {
                 );
                 Self::new(failure, detail.trim_end())
             }
-            // The SDK's text may quote an answer, so it is sorted, not passed on.
+            // The SDK gives only a text here, which may quote an answer. So it is not
+            // passed on, and chooses nothing but our own text.
             Error::Generic(text) => {
                 let detail = if text.contains("InvalidCertificate") {
                     "the certificate is not trusted"
@@ -106,54 +117,54 @@ impl SvixError {
     }
 }
 
-/// Whether this looks like one of Svix's codes, `not_found` for instance.
+/// Returns whether this looks like one of Svix's error codes, for instance
+/// `not_found`.
 fn is_error_code(code: &str) -> bool {
     (1..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// A Svix App Portal link. Whoever has it is signed in, so it is a secret.
-pub struct PortalLink(Zeroizing<String>);
+/// A link to the Svix App Portal. It signs in whoever has it, so it is a secret.
+#[derive(Debug)]
+pub struct PortalLink(SecretString);
 
 impl PortalLink {
-    /// The link in the clear, for the one answer that shows it.
+    /// Returns the link in the clear, for the one answer that shows it.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
 
-impl fmt::Debug for PortalLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PortalLink(…)")
-    }
-}
-
-/// Where Svix is and who we are there.
+/// The address of Svix and our credentials there.
 #[derive(Debug, Clone)]
 pub struct SvixConfig {
     /// The API token.
-    pub token: Secret,
-    /// The server; without it, the cloud region that the token names.
+    pub token: SecretString,
+    /// The URL of the server. Without it, the token names the cloud region.
     pub server_url: Option<String>,
 }
 
-/// Talks to Svix.
+/// A client of Svix.
 #[derive(Clone)]
 pub struct SvixClient(Svix);
 
 impl SvixClient {
-    /// A client that gives a call `timeout` from connecting to the end of the answer.
+    /// Creates a client whose calls may take `timeout`, from connecting to the end of
+    /// the answer.
     pub fn new(config: &SvixConfig, timeout: Duration) -> Self {
         let options = SvixOptions {
             server_url: config.server_url.clone(),
             timeout: Some(timeout),
-            num_retries: Some(0), // the row is the retry
+            num_retries: Some(0), // the row decides about retries
             ..SvixOptions::default()
         };
-        Self(Svix::new(config.token.expose().to_owned(), Some(options)))
+        Self(Svix::new(
+            config.token.expose_secret().to_owned(),
+            Some(options),
+        ))
     }
 
-    /// Gets the account's application, or creates it. Its id at Svix.
-    /// Idempotent: the uid is derived from the account.
+    /// Gets the account's application, or creates it. Returns its id at Svix.
+    /// Idempotent, because the uid is derived from the account.
     pub async fn ensure_application(&self, account: &AccountId) -> Result<String, SvixError> {
         let uid = application_uid(account);
         let application = ApplicationIn {
@@ -164,22 +175,21 @@ impl SvixClient {
         let created = self.0.application().get_or_create(application, None).await;
         match created.map_err(SvixError::from_sdk) {
             Ok(application) => Ok(application.id),
-            // Two creations at once: the other one won, which is as good.
+            // Another call created it at the same moment.
             Err(error) if error.failure == SvixFailure::Conflict => {
                 let existing = self.0.application().get(uid).await;
                 Ok(existing.map_err(SvixError::from_sdk)?.id)
             }
-            // There is no application to miss yet, so it is the server that is
-            // not Svix's API.
+            // A creation needs no existing application, so this cannot be Svix's API.
             Err(error) if error.failure == SvixFailure::NotFound => {
-                Err(SvixError::new(SvixFailure::Misconfigured, error.detail))
+                Err(SvixError::new(SvixFailure::NoSuchRoute, error.detail))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Asks for a portal link for the application, tied to the key, so that
-    /// [`Self::end_portal_sessions`] ends it.
+    /// Asks Svix for a portal link to the application. Its sessions are tied to the
+    /// key, so that [`Self::end_portal_sessions`] can end them.
     pub async fn portal_link(
         &self,
         svix_app_id: &str,
@@ -194,35 +204,43 @@ impl SvixClient {
         let authentication = self.0.authentication();
         let answer = authentication.app_portal_access(app, access, None).await;
         let answer = answer.map_err(SvixError::from_sdk)?;
-        Ok(PortalLink(Zeroizing::new(answer.url)))
+        Ok(PortalLink(SecretString::from(answer.url)))
     }
 
-    /// Ends the portal sessions that were opened with the key.
+    /// Ends the portal sessions that were opened with the key. A server without this
+    /// route, such as the open-source one, has no sessions to end.
     pub async fn end_portal_sessions(
         &self,
         svix_app_id: &str,
         key: KeyId,
     ) -> Result<(), SvixError> {
         let sessions = ApplicationTokenExpireIn {
-            expiry: Some(0), // seconds until they end: now
+            expiry: Some(0), // seconds until they end
             session_ids: Some(vec![key.to_string()]),
         };
         let app = svix_app_id.to_owned();
         let authentication = self.0.authentication();
         let answer = authentication.expire_all(app, sessions, None).await;
         match answer.map_err(SvixError::from_sdk) {
-            // The open-source server has no such route.
-            Err(error) if error.detail.starts_with("HTTP 404") => Ok(()),
+            Err(error)
+                if matches!(
+                    error.failure,
+                    SvixFailure::NoSuchRoute | SvixFailure::NotFound
+                ) =>
+            {
+                Ok(())
+            }
             answer => answer,
         }
     }
 }
 
-/// The uid of an account's application: `account-` and SHA-256 of the account
-/// id in hex.
+/// Returns the uid of an account's application: `account-` and the SHA-256 of the
+/// account id in hex.
 ///
-/// Any account id gives a valid one (Svix allows `[a-zA-Z0-9\-_.]`, 256 of them,
-/// not beginning with `app_`), the same one always, and two never share one.
+/// Any account id gives a valid uid (Svix allows up to 256 of `[a-zA-Z0-9\-_.]`, not
+/// beginning with `app_`). An account always has the same uid, and no two accounts
+/// share one.
 pub fn application_uid(account: &AccountId) -> String {
     let digest = Sha256::digest(account.as_str().as_bytes());
     format!("account-{}", hex::encode(digest))
@@ -233,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_uid_of_any_account_is_valid_stable_and_its_own() {
+    fn the_uid_of_any_account_is_valid_stable_and_unique() {
         let uid = |account: &str| application_uid(&AccountId::parse(account).unwrap());
         let accounts = [
             "auth0|123",

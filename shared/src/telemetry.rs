@@ -1,5 +1,5 @@
-//! Logs, by `tracing`, to standard error: standard output is for what a command
-//! was asked to print.
+//! Logs, written by `tracing` to standard error. Standard output is for the results
+//! of commands.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -7,41 +7,41 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Human,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Debug)]
 pub struct LogConfig {
-    /// The look of a line.
+    /// The format of a line.
     pub format: LogFormat,
-    /// What is let through.
+    /// The filter that decides which events are logged.
     pub filter: EnvFilter,
 }
 
-/// What libraries may say, whatever `RUST_LOG` asks for: nothing at `trace`. That
-/// is where HTTP, TLS and Redis clients write what goes over the wire, and
-/// credentials are on it. Our own crates are heard at any level.
+/// Returns a filter that drops the `trace` events of libraries, whatever `RUST_LOG`
+/// says. HTTP, TLS and Redis clients log there what goes over the wire, including
+/// credentials. Events of our own crates pass at any level.
 fn libraries_capped() -> Targets {
-    let ours = ["api", "shared", "standalone", "worker"];
+    let ours = ["api", "shared", "standalone", "svix_simulator", "worker"];
     Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_targets(ours.map(|name| (name, LevelFilter::TRACE)))
 }
 
-/// Starts logging, panics included.
+/// Starts the log. Panics are logged too.
 pub fn init(config: LogConfig) {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match config.format {
         LogFormat::Human => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            Box::new(lines.with_ansi(colours))
+            let has_colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            Box::new(lines.with_ansi(has_colors))
                 as Box<dyn tracing_subscriber::Layer<_> + Send + Sync>
         }
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),
@@ -53,6 +53,6 @@ pub fn init(config: LogConfig) {
         .init();
 
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(panic = %panic, "a defect: something panicked");
+        tracing::error!(panic = %panic, "the process panicked; this is a defect");
     }));
 }

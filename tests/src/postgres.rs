@@ -1,5 +1,6 @@
 //! A database of a test's own, in the PostgreSQL that `make test` starts.
 
+use shared::config::DatabaseConfig;
 use shared::store::{PostgresStore, Store};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -56,7 +57,10 @@ impl TestDatabase {
 
     /// A store on it.
     pub fn store(&self) -> PostgresStore {
-        PostgresStore::new(self.url.parse().unwrap(), 5)
+        PostgresStore::new(DatabaseConfig {
+            options: self.url.parse().unwrap(),
+            max_connections: 5,
+        })
     }
 
     /// A pool, to look at it with.

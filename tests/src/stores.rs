@@ -96,18 +96,19 @@ impl StoreUnderTest {
         self.tables.open().await
     }
 
-    /// Runs a statement past the store. How many rows it changed.
+    /// Runs a statement without the store. Returns the number of changed rows.
     pub async fn execute(&self, statement: impl SqlSafeStr) -> u64 {
-        match &self.tables {
+        self.try_execute(statement).await.unwrap()
+    }
+
+    /// Runs a statement without the store, which the database may refuse.
+    pub async fn try_execute(&self, statement: impl SqlSafeStr) -> sqlx::Result<u64> {
+        Ok(match &self.tables {
             Tables::Postgres(_, pool) => {
-                let done = sqlx::query(statement).execute(pool).await.unwrap();
-                done.rows_affected()
+                sqlx::query(statement).execute(pool).await?.rows_affected()
             }
-            Tables::Sqlite(_, pool) => {
-                let done = sqlx::query(statement).execute(pool).await.unwrap();
-                done.rows_affected()
-            }
-        }
+            Tables::Sqlite(_, pool) => sqlx::query(statement).execute(pool).await?.rows_affected(),
+        })
     }
 
     /// All rows, by id.

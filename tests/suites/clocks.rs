@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Clock;
-use shared::config::Secret;
 use shared::queue::RedisQueue;
 use shared::svix::SvixConfig;
 use svix_simulator::{Fault, Pattern, Route};
@@ -13,32 +12,20 @@ use tests::Deployment;
 use tests::deployment::SVIX_TOKEN;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use worker::liveness::Liveness;
-use worker::provision_webhook::Provisioner;
-use worker::runner::Runner;
-use worker::sweep::Sweep;
+use worker::Worker;
 
 /// Runs a worker in this process, its clock set.
 fn start_worker(deployment: &Deployment, clock: Clock, stop: &CancellationToken) -> JoinHandle<()> {
     let store = Arc::new(deployment.in_production().database.store());
     let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
     let queue = RedisQueue::new(client, clock.clone()).unwrap();
-    let liveness = Liveness::watch();
-    let sweep = Sweep {
-        store: store.clone(),
-        queue: Arc::new(queue.clone()),
-        redis: Some(queue.clone()),
-        clock: clock.clone(),
-        pulse: liveness.sweep.clone(),
-    };
-    tokio::spawn(sweep.run(stop.clone()));
     let svix = SvixConfig {
-        token: Secret::from(SVIX_TOKEN.to_owned()),
+        token: SVIX_TOKEN.into(),
         server_url: Some(deployment.svix.url()),
     };
-    let runner = Runner::new(Provisioner::new(store, &svix, clock), 16, liveness);
+    let worker = Worker::new(store, Arc::new(queue), &svix, clock, 16);
     let stop = stop.clone();
-    tokio::spawn(async move { runner.run_redis(&queue, stop).await.unwrap() })
+    tokio::spawn(async move { worker.run(stop).await.unwrap() })
 }
 
 /// The api's clock is the machine's; one worker's is ahead of it, one's behind.

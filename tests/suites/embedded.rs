@@ -240,7 +240,7 @@ async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
         (
             &*data,
             Some(("SVIX_SERVER_URL", "svix.example")),
-            "SVIX_SERVER_URL has a value that does not fit (not shown)",
+            "SVIX_SERVER_URL is invalid (the value is not shown)",
         ),
         (
             &*data,

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use shared::config::Secret;
+use shared::config::{DatabaseConfig, SecretString};
 use shared::key::PartnerKey;
 use shared::session::SessionToken;
 use shared::svix::SvixConfig;
@@ -187,7 +187,7 @@ async fn save(url: &str, dir: &Path) -> Vec<u8> {
 
 #[test]
 fn types_that_hold_a_secret_do_not_print_it() {
-    let secret = || Secret::from("hunter2".to_owned());
+    let secret = || SecretString::from("hunter2");
     let config = SvixConfig {
         token: secret(),
         server_url: Some("https://svix.example".to_owned()),
@@ -198,7 +198,10 @@ fn types_that_hold_a_secret_do_not_print_it() {
     let url = "postgres://user:hunter2@127.0.0.1:1/db";
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
-    let store = shared::store::PostgresStore::new(url.parse().unwrap(), 1);
+    let store = shared::store::PostgresStore::new(DatabaseConfig {
+        options: url.parse().unwrap(),
+        max_connections: 1,
+    });
     let shown = format!("{:?} {config:?} {key:?} {session:?} {store:?}", secret());
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(!shown.contains(&key.expose()[24..40]), "{shown}");

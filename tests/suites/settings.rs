@@ -71,7 +71,7 @@ impl Ended {
         assert_eq!(self.code, 1, "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         let mut lines = self.stderr.lines();
-        let head = format!("{name}: the settings are wrong:");
+        let head = format!("{name}: invalid settings:");
         assert_eq!(lines.next(), Some(&*head), "{self:?}");
         let lines: Vec<&str> = lines.collect();
         assert_eq!(lines.len(), problems.len(), "{self:?}");
@@ -167,9 +167,7 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
             // A password may stand in a URL where none belongs.
             let problem = if variable == "SVIX_SERVER_URL" {
                 assert!(!ended.stderr.contains(given), "{ended:?}");
-                format!(
-                    "  {variable} has a value that does not fit (not shown); expected {expected}"
-                )
+                format!("  {variable} is invalid (the value is not shown); expected {expected}")
             } else {
                 format!("  {variable} is {given:?}; expected {expected}")
             };
@@ -197,14 +195,17 @@ async fn a_wrong_secret_is_named_and_not_shown() {
     for (variable, given) in wrong {
         for name in ["api", "worker"] {
             let ended = run(name, &[], &with(variable, given)).await;
-            let problem = format!("  {variable} has a value that does not fit (not shown)");
+            let problem = format!("  {variable} is invalid (the value is not shown)");
             ended.refused(name, &[&problem]);
         }
     }
     // The same by flag, beside a flag that does not exist.
     let flags = ["--database-url", wrong[0].1, "--redis-url", wrong[4].1];
     let ended = run("api", &flags, &with("DATABASE_URL", "")).await;
-    ended.refused("api", &["  DATABASE_URL has", "  REDIS_URL has"]);
+    ended.refused(
+        "api",
+        &["  DATABASE_URL is invalid", "  REDIS_URL is invalid"],
+    );
     let ended = run("api", &[&flags[..], &["--nonsense"]].concat(), &GOOD).await;
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("--nonsense"), "{ended:?}");
@@ -222,7 +223,7 @@ async fn several_problems_are_reported_together() {
     let problems = [
         "  RUST_LOG is \"==\"",
         "  LOG_FORMAT is \"xml\"",
-        "  DATABASE_URL has a value that does not fit (not shown)",
+        "  DATABASE_URL is invalid (the value is not shown)",
         "  REDIS_URL is not set",
         "  PORT is \"http\"",
     ];

@@ -16,6 +16,8 @@ mod rearming;
 mod schema;
 #[path = "store_conformance/sessions.rs"]
 mod sessions;
+#[path = "store_conformance/states.rs"]
+mod states;
 
 use std::process::Command;
 
@@ -26,6 +28,7 @@ use operators::*;
 use rearming::*;
 use schema::*;
 use sessions::*;
+use states::*;
 
 /// Makes each row a test of each store. A row that is not in the list is dead
 /// code, which does not pass the lints.
@@ -98,6 +101,7 @@ conformance! {
     a_revoked_session_names_nobody
     an_unknown_session_names_nobody
     a_session_token_is_stored_once
+    a_row_takes_only_the_states_that_exist
     migrating_again_keeps_what_is_there
     several_processes_may_migrate_at_once
     a_database_without_our_schema_does_not_answer_the_ping

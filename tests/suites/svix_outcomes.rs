@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Clock;
-use shared::config::Secret;
 use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
-use shared::store::{Job, NewKey, Partner, Store, WebhookState};
+use shared::queue::JobHandler;
+use shared::store::{Job, NewKey, Store, StoredKey, WebhookState};
 use shared::svix::SvixConfig;
 use svix_simulator::{Fault, Options, Pattern, Route, Simulator};
 use tests::TestDatabase;
@@ -40,7 +40,7 @@ impl Bench {
         let store: Arc<dyn Store> = Arc::new(TestDatabase::migrated().await.store());
         let clock = Clock::system();
         let config = SvixConfig {
-            token: Secret::from("testsk_right".to_owned()),
+            token: "testsk_right".into(),
             server_url: Some(url),
         };
         let provisioner = Provisioner::new(store.clone(), &config, clock.clone());
@@ -64,14 +64,14 @@ impl Bench {
         }
     }
 
-    async fn row(&self) -> Partner {
+    async fn row(&self) -> StoredKey {
         self.store.active_key(&self.account).await.unwrap().unwrap()
     }
 
     /// Makes the attempt that is due, if one is.
-    async fn attempt(&self) -> Partner {
+    async fn attempt(&self) -> StoredKey {
         for job in self.store.due(self.clock.now(), 10).await.unwrap() {
-            self.provisioner.run(job).await;
+            self.provisioner.handle(job).await;
         }
         self.row().await
     }
@@ -296,7 +296,7 @@ async fn a_revoked_key_is_not_provisioned() {
         .revoke_key(&bench.account, bench.clock.now())
         .await
         .unwrap();
-    bench.provisioner.run(job).await;
+    bench.provisioner.handle(job).await;
     assert_eq!(bench.svix.calls(Route::Create), 0);
 }
 
@@ -317,7 +317,7 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
             .await
             .unwrap()
     };
-    let ((), revoked) = tokio::join!(bench.provisioner.run(job), revoke);
+    let ((), revoked) = tokio::join!(bench.provisioner.handle(job), revoke);
     assert_eq!(
         revoked.expect("it was active").svix_app_id,
         None,

@@ -1,4 +1,4 @@
-//! `/healthz` of a worker, where `HEALTH_ADDR` asks for it.
+//! `/healthz` of a worker, served at `HEALTH_ADDR`.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::liveness::Liveness;
 
-/// 200 while work is being done; 503, naming what is missing, when it is not.
+/// Answers 200 while the worker works, or 503 with the parts that show no sign of
+/// life.
 #[handler]
 fn live(Data(liveness): Data<&Liveness>) -> Response {
     let missing = liveness.missing();
@@ -24,12 +25,12 @@ fn live(Data(liveness): Data<&Liveness>) -> Response {
     body.with_status(code).into_response()
 }
 
-/// Binds the address that `/healthz` is served on.
+/// Binds the address for `/healthz`.
 pub async fn bind(address: SocketAddr) -> std::io::Result<TcpAcceptor> {
     TcpListener::bind(address).into_acceptor().await
 }
 
-/// Serves until `shutdown`.
+/// Serves `/healthz` until `shutdown` is cancelled.
 pub async fn serve(
     bound: TcpAcceptor,
     liveness: Liveness,

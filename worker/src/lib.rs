@@ -1,11 +1,14 @@
-//! The worker: takes jobs from the queue and sets up each account's webhooks.
+//! The worker: sets up each account's webhooks at Svix.
 //!
-//! [`runner`] feeds jobs to [`provision_webhook`]; [`sweep`] sends the queue
-//! whatever is due. The path of a job is in `provision_webhook.rs`, top to bottom.
+//! A [`Worker`] owns two loops. The [`sweep`] sends due rows to the queue as jobs.
+//! The [`queue_loop`] takes jobs from the queue and runs [`provision_webhook`] for
+//! each, whose file shows the path of a job from top to bottom.
 
 pub mod health;
 pub mod liveness;
 pub mod provision_webhook;
-pub mod runner;
+pub mod queue_loop;
 pub mod sweep;
-mod tick;
+mod worker;
+
+pub use worker::{Worker, WorkerError};

@@ -1,4 +1,4 @@
-//! Whether work is being done, for supervisors to see.
+//! The signs of life of a worker, for health checks and supervisors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How long there may be no sign of life: more than any job takes (two calls to
-/// Svix of 10 s, and some 20 s of a database that does not answer), as a queue loop
-/// whose places are all taken gives none meanwhile.
+/// The time without a sign of life after which a part counts as dead. It is longer
+/// than any job takes (two calls to Svix of 10 s each, and some 20 s of a database
+/// that does not answer), because a queue loop that runs as many jobs as it may gives
+/// no sign of life until one of them ends.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The signs of life of a worker process. Cheap to clone.
+/// The signs of life of a worker. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Liveness {
-    /// The queue loop is registered and fetches.
+    /// Beats while the queue loop can fetch jobs.
     pub queue_loop: Pulse,
-    /// The sweep reaches the database and the queue.
+    /// Beats while the sweep reaches the database and the queue.
     pub sweep: Pulse,
 }
 
 impl Liveness {
-    /// Counts the seconds since each sign of life, from now on, for as long as
-    /// the process runs: a process that was frozen meanwhile was not silent.
+    /// Starts to count the seconds since each sign of life, until the process ends.
+    /// Time in which the whole process was frozen does not count.
     pub fn watch() -> Self {
         let liveness = Self::default();
         let watched = liveness.clone();
@@ -38,7 +39,7 @@ impl Liveness {
         liveness
     }
 
-    /// What has given no sign of life for too long.
+    /// Returns the parts that have given no sign of life for too long.
     pub fn missing(&self) -> Vec<&'static str> {
         let pulses = [("queue loop", &self.queue_loop), ("sweep", &self.sweep)];
         let dead = pulses.into_iter().filter(|(_, pulse)| !pulse.is_alive());
@@ -46,17 +47,17 @@ impl Liveness {
     }
 }
 
-/// For how many seconds something has given no sign of life.
+/// The seconds since the last sign of life of one part of the worker.
 #[derive(Debug, Clone, Default)]
 pub struct Pulse(Arc<AtomicU64>);
 
 impl Pulse {
-    /// A sign of life.
+    /// Records a sign of life.
     pub fn beat(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Whether there was one lately.
+    /// Returns whether the last sign of life is recent enough.
     pub fn is_alive(&self) -> bool {
         self.0.load(Ordering::Relaxed) < PATIENCE.as_secs()
     }
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_not_beaten_for_a_minute_is_missing() {
+    async fn a_part_without_a_beat_for_a_minute_is_missing() {
         let liveness = Liveness::watch();
         tokio::time::sleep(PATIENCE / 2).await;
         liveness.sweep.beat();
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_that_was_frozen_was_not_silent() {
+    async fn the_time_in_which_the_process_was_frozen_does_not_count() {
         let liveness = Liveness::watch();
         tokio::time::sleep(Duration::from_secs(1)).await;
         tokio::time::advance(PATIENCE * 10).await; // no tick in between

@@ -9,7 +9,7 @@ use commands::{RetryArgs, StatusArgs, WorkArgs};
 use shared::config::CERTIFICATES_HELP;
 use shared::runtime;
 
-/// Sets up webhooks behind the scenes. Without a command: works.
+/// Sets up webhooks in the background. Without a command, it starts to work.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version, args_conflicts_with_subcommands = true)]
 #[command(after_help = CERTIFICATES_HELP)]
@@ -22,9 +22,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows how much work there is, by state, and who is at it
+    /// Shows the amount of work, by state, and the workers
     Status(StatusArgs),
-    /// Makes work due again that was given up or waits for later
+    /// Makes work due again that was given up or that waits for a later attempt
     Retry(RetryArgs),
 }
 

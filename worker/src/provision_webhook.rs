@@ -1,59 +1,65 @@
-//! The one job: make sure that the account's Svix application exists, and say
-//! so in the row.
+//! The job: makes sure that the account's Svix application exists, and records the
+//! result in the row.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use shared::clock::Clock;
+use shared::queue::JobHandler;
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store};
 use shared::svix::{SvixClient, SvixConfig};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-/// How long one call to Svix may take.
+/// The time limit for one call to Svix.
 const SVIX_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a claim lasts: two calls to Svix (create, and get after a 409), and
-/// clocks that are up to 30 s apart, so that no worker takes a claim for expired
-/// while its owner may still be at it.
+/// The duration of a claim. It covers two calls to Svix (create, and get after a 409)
+/// and clocks that are up to 30 s apart, so that no worker takes a lease for expired
+/// while its owner may still be working.
 pub const LEASE: Duration = Duration::from_mins(1);
 
-/// For how long writing an outcome is tried again, a second apart, while the
-/// database is unavailable. After that the lease runs out, and the next attempt
-/// finds the application made.
+/// The time for which a worker retries to write an outcome, once a second, while the
+/// database is unavailable. After that the lease runs out, and the next attempt finds
+/// the existing application.
 const FINISH_WITHIN: Duration = Duration::from_secs(15);
 
-/// Provisions webhooks. Cheap to clone.
-#[derive(Clone)]
+/// Provisions webhooks.
 pub struct Provisioner {
     store: Arc<dyn Store>,
     svix: SvixClient,
     clock: Clock,
 }
 
+#[async_trait]
+impl JobHandler for Provisioner {
+    /// Makes the attempt that the job names. Does nothing if another worker has
+    /// claimed it, or if the key was revoked meanwhile.
+    async fn handle(&self, job: Job) {
+        let span = tracing::info_span!("provision", key_id = %job.key_id);
+        self.attempt(job).instrument(span).await;
+    }
+}
+
 impl Provisioner {
-    /// A provisioner that reads its time from `clock`.
+    /// Creates a provisioner that takes the time from `clock`.
     pub fn new(store: Arc<dyn Store>, svix: &SvixConfig, clock: Clock) -> Self {
         let svix = SvixClient::new(svix, SVIX_TIMEOUT);
         Self { store, svix, clock }
-    }
-
-    /// Makes the attempt that the job names, unless it is another's or nobody's
-    /// any more. Never fails: what went wrong is in the row, or the row is as it
-    /// was and the sweep sends it again.
-    pub async fn run(&self, job: Job) {
-        let span = tracing::info_span!("provision", key_id = %job.key_id);
-        self.attempt(job).instrument(span).await;
     }
 
     async fn attempt(&self, job: Job) {
         let now = self.clock.now();
         let claim = match self.store.claim(job, now + LEASE).await {
             Ok(Some(claim)) => claim,
-            Ok(None) => return tracing::debug!(attempt = job.attempt, "nothing to do"),
+            Ok(None) => {
+                // Revoked, done, or claimed by another worker.
+                return tracing::debug!(attempt = job.attempt, "nothing to do");
+            }
             Err(error) => {
-                return tracing::warn!(%error, "not claimed; the sweep will send it again");
+                return tracing::warn!(%error, "the claim failed; the sweep will send the job again");
             }
         };
         let age_ms = u64::try_from(now.since(claim.created_at).as_millis()).unwrap_or(u64::MAX);
@@ -69,21 +75,25 @@ impl Provisioner {
         self.finish(&claim, &outcome).await;
     }
 
+    /// Writes the outcome, and retries while the database is unavailable.
     async fn finish(&self, claim: &Claim, outcome: &Outcome) {
         let began = Instant::now();
         while began.elapsed() < FINISH_WITHIN {
             match self.store.finish(claim, outcome).await {
-                Ok(true) => return log(claim, outcome),
+                Ok(true) => return log_outcome(claim, outcome),
                 Ok(false) => {
-                    tracing::info!(attempt = claim.attempt, "no longer ours; nothing written");
+                    tracing::info!(
+                        attempt = claim.attempt,
+                        "the claim is no longer ours; nothing was written"
+                    );
                     return;
                 }
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(attempt = claim.attempt, %error, "outcome not written yet");
+                    tracing::warn!(attempt = claim.attempt, %error, "the outcome is not written yet; retrying");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 Err(error) => {
-                    tracing::error!(attempt = claim.attempt, %error, "outcome not written");
+                    tracing::error!(attempt = claim.attempt, %error, "the outcome could not be written");
                     return;
                 }
             }
@@ -91,17 +101,17 @@ impl Provisioner {
     }
 }
 
-fn log(claim: &Claim, outcome: &Outcome) {
+fn log_outcome(claim: &Claim, outcome: &Outcome) {
     let attempt = claim.attempt;
     match outcome {
         Outcome::Provisioned { svix_app_id } => {
             tracing::info!(attempt, svix_app_id, "provisioned");
         }
         Outcome::Retry { at, error } => {
-            tracing::warn!(attempt, %error, next_attempt_at = %at, "failed; will be tried again");
+            tracing::warn!(attempt, %error, next_attempt_at = %at, "the attempt failed and will be retried");
         }
         Outcome::DeadLetter { error, .. } => {
-            tracing::error!(attempt, %error, "failed for good: a dead letter");
+            tracing::error!(attempt, %error, "the attempt failed and is a dead letter now");
         }
     }
 }

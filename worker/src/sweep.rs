@@ -1,67 +1,52 @@
-//! The sweep: whatever is due goes to the queue. It is what makes the queue a
-//! hint: a nudge that was dropped, a Redis that lost everything, a worker that
-//! died with a claim, all are found here, in the rows.
+//! The sweep: sends every due row to the queue. It is the reason why the queue may
+//! lose anything. A nudge that was dropped, a Redis that lost its data, and a
+//! worker that died during an attempt all leave a row that is due.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 use shared::clock::Clock;
-use shared::queue::{DEPTH_LIMIT, Queue, QueueError, RedisQueue};
+use shared::queue::{DEPTH_LIMIT, Queue, QueueError};
 use shared::store::{Store, StoreError};
-use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::liveness::Pulse;
 
-/// How often each worker sweeps. Jittered, so that many do not sweep in step.
+/// The time between two sweeps of a worker. It is jittered, so that the workers do
+/// not all sweep at the same moment.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How soon again after a sweep that found more than the queue had room for.
+/// The time to the next sweep after one that sent many jobs.
 const BUSY_INTERVAL: Duration = Duration::from_millis(100);
-/// The queue is topped up once it is this empty. Not sooner: each top-up reads
-/// the oldest due rows, of which those already queued are read in vain.
+/// The depth at which the queue is filled up again. A higher one would cost more:
+/// each sweep reads the oldest due rows, also those that are already in the queue.
 const LOW_WATER: usize = DEPTH_LIMIT / 2;
 
-/// Why a sweep did not run to its end.
+/// The reason why a sweep was not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The queue.
+    /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
 }
 
 /// Sends due rows to the queue.
 pub struct Sweep {
-    /// Where the rows are.
+    /// The rows.
     pub store: Arc<dyn Store>,
-    /// Where they go.
+    /// The queue that the jobs go to.
     pub queue: Arc<dyn Queue>,
-    /// Redis, whose dead workers are retired along the way; none for the
-    /// in-memory queue.
-    pub redis: Option<RedisQueue>,
-    /// The time.
+    /// The clock that decides what is due.
     pub clock: Clock,
-    /// Beats at each sweep that reached both.
+    /// Beats at each sweep that reached both the database and the queue.
     pub pulse: Pulse,
 }
 
 impl Sweep {
-    /// Sweeps in the background until `shutdown`. The future ends only if the
-    /// sweep dies, of a defect.
-    pub fn spawn(self, shutdown: CancellationToken) -> impl Future<Output = JoinError> {
-        let sweeping = tokio::spawn(self.run(shutdown));
-        async {
-            match sweeping.await {
-                Ok(()) => std::future::pending().await,
-                Err(died) => died,
-            }
-        }
-    }
-
-    /// Sweeps until `shutdown`.
+    /// Sweeps until `shutdown` is cancelled.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failing = false;
         loop {
@@ -76,9 +61,9 @@ impl Sweep {
                     }
                 }
                 Err(error) => {
-                    // Once an outage, not once a second.
+                    // Log once for each outage, not once a second.
                     if !failing {
-                        tracing::warn!(%error, "the sweep failed; it will try again");
+                        tracing::warn!(%error, "the sweep failed and will be repeated");
                     }
                     failing = true;
                     INTERVAL
@@ -92,15 +77,9 @@ impl Sweep {
         }
     }
 
-    /// One sweep. How many jobs were sent.
+    /// Sweeps once. Returns how many jobs were sent.
     pub async fn once(&self) -> Result<usize, SweepError> {
-        if let Some(redis) = &self.redis {
-            let dead = redis.retire_dead().await?;
-            let shed = redis.shed().await?;
-            if dead + shed > 0 {
-                tracing::warn!(dead, shed, "retired dead workers, shed foreign jobs");
-            }
-        }
+        self.queue.maintain().await?;
         let depth = self.queue.depth().await?;
         if depth > LOW_WATER {
             return Ok(0);

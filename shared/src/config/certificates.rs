@@ -1,21 +1,20 @@
-use super::Checker;
+use super::{Checker, Invalid};
 
-/// What `--help` says of [`check_certificates`]'s variable, which is no flag: the
-/// TLS libraries read it from the environment.
+/// The part of `--help` about `SSL_CERT_FILE`. It is a variable without a flag,
+/// because the TLS libraries read it from the environment.
 pub const CERTIFICATES_HELP: &str = "\
 Environment:
-  SSL_CERT_FILE  CA certificates, PEM, to trust at Redis, Svix and the identity provider [default: the system's]";
+  SSL_CERT_FILE  CA certificates to trust at Redis, Svix and the identity provider, as PEM [default: the system's]";
 
-/// Checks that there are CA certificates to trust: without any, the Svix SDK
-/// panics when its client is made, even for a server without TLS.
-pub fn check_certificates(checker: &mut Checker) {
-    if rustls_native_certs::load_native_certs().certs.is_empty() {
-        let given = std::env::var("SSL_CERT_FILE").ok();
-        checker.required(
-            "SSL_CERT_FILE",
-            given.as_deref(),
-            "a PEM file of CA certificates, as the system has none",
-            |_| None::<()>,
-        );
+/// Checks that there are CA certificates to trust. Without any, the Svix SDK panics
+/// when its client is created, even for a server without TLS.
+pub fn check_certificates(checker: &mut Checker) -> Result<(), Invalid> {
+    if !rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Ok(());
     }
+    let given = std::env::var("SSL_CERT_FILE").ok();
+    let expected = "a PEM file of CA certificates, because the system has none";
+    Err(checker
+        .setting("SSL_CERT_FILE", given.as_deref(), expected)
+        .report())
 }

@@ -1,32 +1,29 @@
 use std::fmt;
 
-use super::Secret;
+use secrecy::{ExposeSecret, SecretString};
 
-/// Said of a value that may be a secret, or hold one.
-const NOT_SHOWN: &str = "has a value that does not fit (not shown)";
-
-/// What is wrong with one setting.
+/// One invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
     variable: &'static str,
-    what: String,
+    given: String,
     expected: &'static str,
 }
 
-/// The settings are wrong; one line for each problem.
+/// The error for invalid settings. It lists every problem on a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<Problem>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings are wrong:")?;
+        f.write_str("invalid settings:")?;
         for Problem {
             variable,
-            what,
+            given,
             expected,
         } in &self.0
         {
-            write!(f, "\n  {variable} {what}; expected {expected}")?;
+            write!(f, "\n  {variable} {given}; expected {expected}")?;
         }
         Ok(())
     }
@@ -34,106 +31,120 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Collects the problems of all settings.
-///
-/// Each check gives `None` where there was a problem. An empty value counts as
-/// not set: `FOO=` in a file means that.
+/// Stands for a setting that is invalid. The problem itself is in the [`Checker`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invalid;
+
+/// Collects the problems of all settings, so that one start reports them all.
 #[derive(Debug, Default)]
 pub struct Checker(Vec<Problem>);
 
 impl Checker {
-    /// A setting that must be there.
-    pub fn required<T>(
-        &mut self,
+    /// Begins the check of a setting. An empty value counts as not set, because
+    /// `FOO=` in a file means that.
+    pub fn setting<'a>(
+        &'a mut self,
         variable: &'static str,
-        given: Option<&str>,
+        given: Option<&'a str>,
         expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        let value = self.optional(variable, given, expected, parse)?;
-        if value.is_none() {
-            self.report(variable, "is not set".into(), expected);
+    ) -> Setting<'a> {
+        Setting {
+            problems: &mut self.0,
+            variable,
+            given: given.filter(|given| !given.is_empty()),
+            expected,
+            is_shown: true,
         }
-        value
     }
 
-    /// A setting that may be missing: `Some(None)` then.
-    #[allow(clippy::option_option)] // a problem, or a setting that may be missing
-    pub fn optional<T>(
-        &mut self,
+    /// Begins the check of a secret setting, whose value is never shown.
+    pub fn secret<'a>(
+        &'a mut self,
         variable: &'static str,
-        given: Option<&str>,
+        given: Option<&'a SecretString>,
         expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        let what = || format!("is {:?}", given.unwrap_or_default());
-        self.maybe(variable, given, expected, parse, what)
+    ) -> Setting<'a> {
+        let given = given.map(ExposeSecret::expose_secret);
+        self.setting(variable, given, expected).hidden()
     }
 
-    /// The same, never shown: a URL in which a password may stand by mistake.
-    #[allow(clippy::option_option)] // as above
-    pub fn optional_hidden<T>(
-        &mut self,
-        variable: &'static str,
-        given: Option<&str>,
-        expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        self.maybe(variable, given, expected, parse, || NOT_SHOWN.into())
-    }
-
-    #[allow(clippy::option_option)] // as above
-    fn maybe<T>(
-        &mut self,
-        variable: &'static str,
-        given: Option<&str>,
-        expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-        what: impl FnOnce() -> String,
-    ) -> Option<Option<T>> {
-        let Some(given) = given.filter(|given| !given.is_empty()) else {
-            return Some(None);
-        };
-        let parsed = parse(given);
-        if parsed.is_none() {
-            self.report(variable, what(), expected);
-        }
-        parsed.map(Some)
-    }
-
-    /// A setting that must be there and is never shown.
-    pub fn secret<T>(
-        &mut self,
-        variable: &'static str,
-        given: Option<&Secret>,
-        expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        let Some(given) = given.map(Secret::expose).filter(|given| !given.is_empty()) else {
-            self.report(variable, "is not set".into(), expected);
-            return None;
-        };
-        let parsed = parse(given);
-        if parsed.is_none() {
-            self.report(variable, NOT_SHOWN.into(), expected);
-        }
-        parsed
-    }
-
-    /// The configuration, if nothing was wrong.
-    pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigError> {
-        match config {
-            Some(config) if self.0.is_empty() => Ok(config),
+    /// Builds the settings from the results of their checks. Returns every problem
+    /// if there was one.
+    pub fn finish<T>(self, build: impl FnOnce() -> Result<T, Invalid>) -> Result<T, ConfigError> {
+        match build() {
+            Ok(settings) if self.0.is_empty() => Ok(settings),
             _ => Err(ConfigError(self.0)),
         }
     }
+}
 
-    fn report(&mut self, variable: &'static str, what: String, expected: &'static str) {
-        self.0.push(Problem {
-            variable,
-            what,
-            expected,
+/// One setting that is being checked.
+pub struct Setting<'a> {
+    problems: &'a mut Vec<Problem>,
+    variable: &'static str,
+    given: Option<&'a str>,
+    expected: &'static str,
+    is_shown: bool,
+}
+
+impl Setting<'_> {
+    /// Keeps the value out of the error, for instance because it is a URL that may
+    /// contain a password.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        Self {
+            is_shown: false,
+            ..self
+        }
+    }
+
+    /// Returns the parsed value. `parse` returns `None` for an invalid one. A
+    /// setting that is not set is a problem.
+    pub fn required<T>(self, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Invalid> {
+        match self.given {
+            Some(given) => parse(given).ok_or_else(|| self.report()),
+            None => Err(self.report()),
+        }
+    }
+
+    /// Returns the parsed value, or `None` if the setting is not set.
+    pub fn optional<T>(self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Invalid> {
+        match self.given {
+            Some(_) => self.required(parse).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the parsed value, or `default` if the setting is not set.
+    pub fn or_default<T>(
+        self,
+        default: T,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Invalid> {
+        Ok(self.optional(parse)?.unwrap_or(default))
+    }
+
+    /// Checks that the setting is not set.
+    pub fn must_not_be_set(self) -> Result<(), Invalid> {
+        match self.given {
+            Some(_) => Err(self.report()),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the setting to the problems, whatever its value is.
+    pub fn report(self) -> Invalid {
+        let given = match self.given {
+            None => "is not set".to_owned(),
+            Some(given) if self.is_shown => format!("is {given:?}"),
+            Some(_) => "is invalid (the value is not shown)".to_owned(),
+        };
+        self.problems.push(Problem {
+            variable: self.variable,
+            given,
+            expected: self.expected,
         });
+        Invalid
     }
 }
 
@@ -142,22 +153,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_is_reported_and_no_secret_shown() {
-        let mut checker = Checker::default();
-        let number = checker.required("A", Some("x"), "a number", |v| v.parse::<u8>().ok());
-        let missing = checker.required("B", Some(""), "a number", |v| v.parse::<u8>().ok());
-        let hidden = Secret::from("hunter2".to_owned());
-        let secret = checker.secret("C", Some(&hidden), "a URL", |_| None::<()>);
+    fn every_problem_is_reported_and_no_secret_is_shown() {
+        let byte = |text: &str| text.parse::<u8>().ok();
+        let secret = SecretString::from("hunter2");
         let url = Some("https://user:hunter2@svix.example");
-        let url = checker.optional_hidden("D", url, "a URL without user", |_| None::<()>);
-        let config = number.zip(missing).zip(secret).zip(url);
-        let error = checker.finish(config).unwrap_err();
+        let mut checker = Checker::default();
+        let results = [
+            checker.setting("A", Some("x"), "a number").required(byte),
+            checker.setting("B", Some(""), "a number").required(byte),
+            checker.secret("C", Some(&secret), "a URL").required(byte),
+            checker
+                .setting("D", url, "a URL without user")
+                .hidden()
+                .or_default(0, byte),
+            checker.setting("E", Some("7"), "a number").required(byte),
+            checker.setting("F", None, "a number").or_default(8, byte),
+        ];
+        assert_eq!(&results[4..], [Ok(7), Ok(8)]);
+        let error = checker.finish(|| Ok(())).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the settings are wrong:\n  A is \"x\"; expected a number\
+            "invalid settings:\n  A is \"x\"; expected a number\
              \n  B is not set; expected a number\
-             \n  C has a value that does not fit (not shown); expected a URL\
-             \n  D has a value that does not fit (not shown); expected a URL without user"
+             \n  C is invalid (the value is not shown); expected a URL\
+             \n  D is invalid (the value is not shown); expected a URL without user"
         );
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use apalis::prelude::{WorkerBuilder, WorkerBuilderExt, WorkerContext};
 use apalis_core::backend::memory::{MemorySink, MemoryStorage, MemoryStorageError};
 use apalis_core::task::Task;
 use apalis_core::task::builder::TaskBuilder;
@@ -12,45 +14,59 @@ use async_trait::async_trait;
 use futures_util::{Sink, SinkExt, sink, stream};
 use tokio::sync::mpsc;
 
-use super::{DEPTH_LIMIT, Queue, QueueError};
+use super::consumer::RunningLoop;
+use super::{Consumer, DEPTH_LIMIT, LoopError, Queue, QueueError};
 use crate::store::Job;
 
-/// Jobs in this process's memory.
-#[derive(Debug, Clone)]
+/// The time between two heartbeats of the loop.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Jobs in this process's memory, for one worker in the same process.
+#[derive(Clone)]
 pub struct MemoryQueue {
     sender: mpsc::UnboundedSender<Task<Job>>,
-    /// What is waiting; bounds the channel and keeps it free of duplicates.
+    /// The waiting jobs. They bound the channel and keep it free of duplicates.
     waiting: Arc<Mutex<HashSet<Job>>>,
+    /// The other end of the channel, until the one worker takes it.
+    storage: Arc<Mutex<Option<MemoryStorage<Job>>>>,
 }
 
 impl MemoryQueue {
-    /// The queue, and the storage from which the one worker takes its jobs.
-    pub fn new() -> (Self, MemoryStorage<Job>) {
+    /// Creates an empty queue.
+    #[must_use]
+    pub fn new() -> Self {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let waiting = Arc::new(Mutex::new(HashSet::new()));
-        let queue = Self {
-            sender,
-            waiting: Arc::clone(&waiting),
-        };
-
+        let still_waiting = Arc::clone(&waiting);
         let jobs = stream::poll_fn(move |cx| {
             receiver.poll_recv(cx).map(|task: Option<Task<Job>>| {
                 if let Some(task) = &task {
-                    lock(&waiting).remove(&task.args);
+                    lock(&still_waiting).remove(&task.args);
                 }
                 task
             })
         });
-        // Jobs arrive by `push` alone; the storage's own sink goes nowhere.
+        // Jobs arrive only through `push`, so the storage's own sink leads nowhere.
         let unused: Pin<Box<dyn Sink<Task<Job>, Error = MemoryStorageError> + Send + Sync>> =
             Box::pin(sink::drain().sink_map_err(|never| match never {}));
         let unused = MemorySink::new(Arc::new(futures_util::lock::Mutex::new(Box::new(unused))));
-        (queue, MemoryStorage::new_with(unused, Box::pin(jobs)))
+        let storage = MemoryStorage::new_with(unused, Box::pin(jobs));
+        Self {
+            sender,
+            waiting,
+            storage: Arc::new(Mutex::new(Some(storage))),
+        }
     }
 }
 
-fn lock(waiting: &Mutex<HashSet<Job>>) -> std::sync::MutexGuard<'_, HashSet<Job>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Default for MemoryQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -74,4 +90,41 @@ impl Queue for MemoryQueue {
     async fn depth(&self) -> Result<usize, QueueError> {
         Ok(lock(&self.waiting).len())
     }
+
+    async fn consume(&self, consumer: Consumer) -> Result<(), LoopError> {
+        let Some(storage) = lock(&self.storage).take() else {
+            return Err(LoopError::Ended("a worker has already used it".into()));
+        };
+        // The storage has no heartbeat of its own.
+        let heartbeat = async {
+            loop {
+                (consumer.on_heartbeat)();
+                tokio::time::sleep(HEARTBEAT).await;
+            }
+        };
+        let running = start(storage, &consumer);
+        tokio::select! {
+            ended = running.until(consumer.shutdown.clone()) => match ended {
+                _ if consumer.shutdown.is_cancelled() => Ok(()),
+                Ok(()) => Err(LoopError::Ended("it stopped".into())),
+                Err(reason) => Err(LoopError::Ended(reason)),
+            },
+            () = heartbeat => unreachable!("the heartbeat never ends"),
+        }
+    }
+}
+
+/// Starts apalis's worker loop on the storage.
+fn start(storage: MemoryStorage<Job>, consumer: &Consumer) -> RunningLoop {
+    let (handler, jobs) = (Arc::clone(&consumer.handler), consumer.jobs.clone());
+    let context = WorkerContext::new(&consumer.name);
+    let worker = WorkerBuilder::new(&context)
+        .backend(storage)
+        .concurrency(consumer.concurrency)
+        .build(move |job: Job| {
+            let handler = Arc::clone(&handler);
+            let work = jobs.spawn(async move { handler.handle(job).await });
+            async move { drop(work.await) }
+        });
+    RunningLoop::spawn(context, worker.run())
 }

@@ -1,5 +1,5 @@
-//! The nudge: after a commit, tell the queue at once instead of waiting for the
-//! sweep, without ever holding up the request.
+//! The nudge: tells the queue about new work right after the commit, so that the
+//! work need not wait for the sweep. It never delays the request.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use super::Queue;
 use crate::store::Job;
 
-/// Nudges that may wait for Redis; more are dropped, and the sweep finds the rows.
+/// The number of nudges that may wait for Redis. Further ones are dropped, and the
+/// sweep finds their rows.
 const CAPACITY: usize = 1024;
-/// Nudges sent to Redis in one go.
+/// The number of nudges that are sent to Redis together.
 const BATCH: usize = 100;
 
 /// Hands jobs to the background task that sends them.
@@ -18,14 +19,16 @@ const BATCH: usize = 100;
 pub struct Nudge(mpsc::Sender<Job>);
 
 impl Nudge {
-    /// Sends the job soon, or not at all. Never waits, never fails.
+    /// Sends the job soon, or drops it if too many are waiting. It never waits and
+    /// never fails.
     pub fn send(&self, job: Job) {
-        // Full or closed: the sweep finds the row within a second or so.
+        // Full or closed: the sweep finds the row.
         let _ = self.0.try_send(job);
     }
 }
 
-/// A [`Nudge`] and the task behind it, which ends when the last `Nudge` is dropped.
+/// Creates a [`Nudge`] and the task that sends its jobs to `queue`. The task ends
+/// when the last clone of the `Nudge` is dropped.
 pub fn nudge(queue: Arc<dyn Queue>) -> (Nudge, impl Future<Output = ()> + Send) {
     let (sender, mut receiver) = mpsc::channel(CAPACITY);
     let task = async move {
@@ -34,7 +37,7 @@ pub fn nudge(queue: Arc<dyn Queue>) -> (Nudge, impl Future<Output = ()> + Send) 
         while receiver.recv_many(&mut batch, BATCH).await > 0 {
             match queue.push(&batch).await {
                 Ok(_) => failing = false,
-                // Once an outage, not once a request.
+                // Log once for each outage, not once for each request.
                 Err(error) if !failing => {
                     failing = true;
                     tracing::warn!(%error, "nudges are dropped; the sweep will find the rows");

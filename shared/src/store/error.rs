@@ -1,24 +1,24 @@
-/// Why the database did not do what was asked.
+/// The reason why the database did not do what it was asked.
 ///
-/// The text is for logs; clients are told only which of the two it was.
+/// The text is for logs. Clients learn only whether a retry may help.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It is down, unreachable, too slow or overloaded: worth a retry.
+    /// The database is down, unreachable, too slow or overloaded. A retry may help.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// It did not answer in time; what was asked may or may not have happened.
+    /// The database did not answer in time. It may have done what was asked.
     #[error("the database did not answer within {:?}", super::DEADLINE)]
     TimedOut,
-    /// Anything else: a defect, or a schema that is not ours.
+    /// Any other error: a defect, or a schema that is not ours.
     #[error("the database refused: {0}")]
     Internal(#[source] sqlx::Error),
-    /// The schema could not be brought up to date.
+    /// The schema could not be migrated.
     #[error("the migration failed: {0}")]
     Migration(#[source] sqlx::migrate::MigrateError),
 }
 
 impl StoreError {
-    /// Whether trying again later may help.
+    /// Returns whether a retry may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut)
     }
@@ -53,6 +53,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Returns whether a retry may help after an error with this code.
+///
 /// PostgreSQL: the classes 08 (connection), 28 (our credentials), 53 (resources),
 /// 57 (shutdown, cancelled by the statement timeout), 58 (its own I/O), and the
 /// single codes 25006 (a read-only standby), 3D000 (no such database), 40001 and
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_pass_is_told_from_what_will_not() {
+    fn errors_that_may_pass_are_transient_and_others_are_not() {
         for code in [
             "08006", "57P01", "57014", "53300", "25006", "55000", "5", "261", "13",
         ] {

@@ -1,52 +1,48 @@
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 
-use super::sql::{self, within_deadline};
-use super::{
-    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Rearm, Revoked, StoreError, StoredKey,
-};
-use crate::clock::Timestamp;
-use crate::ids::{AccountId, KeyId};
-use crate::secret_hash::SecretHash;
+use super::impl_store::impl_store;
+use crate::config::DatabaseConfig;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long a caller waits for a free connection. Short, so that a pool that is
-/// exhausted or a server that is down gives a prompt 503, not a growing queue.
+/// The time for which a caller waits for a free connection. It is short, so that an
+/// exhausted pool or a server that is down gives a prompt 503, not a growing queue.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The store in PostgreSQL: the production one.
+/// The store of production, in PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pool: PgPool,
 }
 
 impl PostgresStore {
-    /// Prepares a pool; connections are made when first needed, so that a
-    /// process starts, and says it is not ready, while the database is down.
+    /// Prepares a pool. Connections are opened when they are first needed, so that a
+    /// process can start, and report that it is not ready, while the database is down.
     #[must_use]
-    pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+    pub fn new(config: DatabaseConfig) -> Self {
         let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
+            .max_connections(config.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // Ends on the server too what we stop waiting for. By SET, not
-                    // as a start-up option, which poolers such as PgBouncer refuse.
+                    // The server ends a statement that we no longer wait for. This
+                    // is not a start-up option, because poolers such as PgBouncer
+                    // refuse those.
                     let timeout = super::DEADLINE.as_millis();
                     let set = sqlx::AssertSqlSafe(format!("SET statement_timeout = {timeout}"));
                     sqlx::query(set).execute(connection).await?;
                     Ok(())
                 })
             })
-            .connect_lazy_with(options);
+            .connect_lazy_with(config.options);
         Self { pool }
     }
 
-    /// Connects without the statement timeout: a migration takes its time, and
-    /// waits for another that is under way.
+    /// Migrates on a connection without the statement timeout, because a migration can
+    /// take long, and may wait for another that is running.
     async fn run_migrations(&self) -> Result<(), MigrateError> {
         let options = self.pool.connect_options();
         let pool = PgPoolOptions::new()
@@ -57,4 +53,4 @@ impl PostgresStore {
     }
 }
 
-super::sql::impl_store!(PostgresStore);
+impl_store!(PostgresStore);

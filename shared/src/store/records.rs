@@ -1,4 +1,4 @@
-//! What goes into the store and comes out of it.
+//! The records that go into the store and come out of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,64 +10,65 @@ use crate::secret_hash::SecretHash;
 /// A key to store.
 #[derive(Debug, Clone)]
 pub struct NewKey {
-    /// Its id.
+    /// The key's id.
     pub id: KeyId,
-    /// Whose it is.
+    /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// SHA-256 of it.
+    /// The key's SHA-256.
     pub key_hash: SecretHash,
-    /// Its first 24 characters.
+    /// The key's first 24 characters.
     pub key_prefix: KeyPrefix,
-    /// When it was minted; its provisioning is due from then on.
+    /// The time of creation. Provisioning is due from then on.
     pub created_at: Timestamp,
 }
 
 /// An active key, as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct StoredKey {
-    /// Its id.
+    /// The key's id.
     pub id: KeyId,
-    /// Whose it is.
+    /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// Its first 24 characters.
+    /// The key's first 24 characters.
     pub key_prefix: KeyPrefix,
-    /// Whether the account's Svix application exists.
+    /// True once the account's Svix application exists.
     pub has_webhook: bool,
     /// The application's id at Svix (`app_…`), once it exists.
     pub svix_app_id: Option<String>,
-    /// When it was minted.
+    /// The time of creation.
     pub created_at: Timestamp,
-    /// When it was last presented at the portal, to the minute.
+    /// The time of the key's last use at the portal, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// Attempts ever made to provision it.
+    /// The number of attempts ever made to provision the key.
     pub attempts: i32,
-    /// When the sweep sends the next attempt: while one is being made, when its
-    /// lease ends.
+    /// The time at which the sweep sends the next attempt. While an attempt runs, it
+    /// is the end of its lease.
     pub next_attempt_at: Option<Timestamp>,
-    /// While an attempt is being made: when its lease ends.
+    /// The end of the lease, while an attempt runs.
     pub leased_until: Option<Timestamp>,
-    /// When provisioning was given up.
+    /// The time at which provisioning was given up.
     pub failed_at: Option<Timestamp>,
 }
 
-/// How far the provisioning of a key's webhooks is.
+/// The progress of setting up a key's webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookState {
-    /// The worker is at it, or will be when the next attempt is due.
+    /// An attempt is running or will be made.
     SettingUp,
     /// The Svix application exists.
     Ready,
-    /// Given up; an operator re-arms it, or the account mints anew.
+    /// The work is a dead letter. An operator can re-arm it, or the account can revoke
+    /// the key and create another.
     NeedsAttention,
 }
 
 impl StoredKey {
-    /// When the next attempt is due; none while one is being made.
+    /// Returns the time at which the next attempt is due, or `None` while one runs.
     pub fn next_attempt_due(&self) -> Option<Timestamp> {
         self.next_attempt_at.filter(|_| self.leased_until.is_none())
     }
 
-    /// How far the provisioning is.
+    /// Returns the progress of setting up the webhooks.
     pub fn webhook_state(&self) -> WebhookState {
         if self.has_webhook {
             WebhookState::Ready
@@ -82,99 +83,99 @@ impl StoredKey {
 /// A key that was just revoked.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Revoked {
-    /// Its id.
+    /// The key's id.
     pub id: KeyId,
-    /// The account's application at Svix, if it exists.
+    /// The id of the account's application at Svix, if it exists.
     pub svix_app_id: Option<String>,
 }
 
-/// A hint that an attempt is due: all that the queue ever holds.
+/// A hint that an attempt is due. The queue holds nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Job {
-    /// The row.
+    /// The key's id, which names the row.
     pub key_id: KeyId,
-    /// The row's `attempts` when the job was made. The claim needs them equal,
-    /// so a job that comes late or twice does nothing.
+    /// The row's `attempts` when the job was created. A claim succeeds only while they
+    /// are equal, so a job that comes late or twice does nothing.
     pub attempt: i32,
 }
 
 /// The right to make one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Claim {
-    /// The row.
+    /// The key's id, which names the row.
     pub key_id: KeyId,
-    /// Whose it is.
+    /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// The row's `attempts` with this one: the fencing token.
+    /// The row's `attempts`, including this one. It is the fencing token.
     pub attempt: i32,
-    /// Which attempt this is since the work was last armed, from 1: what the
-    /// backoff and the retry budget count.
+    /// The number of this attempt since the work was last armed, counted from 1. The
+    /// backoff and the retry budget use it.
     pub tries: i32,
-    /// When the key was minted.
+    /// The time at which the key was created.
     pub created_at: Timestamp,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The application exists.
     Provisioned {
-        /// Its id at Svix.
+        /// The application's id at Svix.
         svix_app_id: String,
     },
-    /// It failed in a way that may pass.
+    /// The attempt failed, and a retry may succeed.
     Retry {
-        /// When to try again.
+        /// The time of the next attempt.
         at: Timestamp,
-        /// Why, for operators, scrubbed.
+        /// The reason, for operators. It contains no secret.
         error: String,
     },
-    /// It failed for good: a dead letter.
+    /// The attempt failed, and no further one will be made.
     DeadLetter {
-        /// When.
+        /// The time of the failure.
         at: Timestamp,
-        /// Why, for operators, scrubbed.
+        /// The reason, for operators. It contains no secret.
         error: String,
     },
 }
 
-/// Which work an operator makes due again.
+/// The work that an operator makes due again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rearm {
-    /// This row's: a dead letter, or waiting for a later attempt.
+    /// One key's work, if it is a dead letter or waits for a later attempt.
     One(KeyId),
-    /// All dead letters'.
+    /// All dead letters.
     DeadLetters,
-    /// All that waits for a later attempt.
+    /// All work that waits for a later attempt.
     Waiting,
 }
 
-/// How much provisioning work there is, by state.
+/// The amount of provisioning work, by state.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Backlog {
-    /// Waiting to be claimed now, expired leases included.
+    /// Rows that can be claimed now, including those with expired leases.
     pub due: i64,
-    /// Claimed, the lease running.
+    /// Rows with a running lease.
     pub leased: i64,
-    /// Waiting for a later attempt.
+    /// Rows that wait for a later attempt.
     pub waiting: i64,
-    /// Given up.
+    /// Dead letters.
     pub failed: i64,
-    /// When the oldest due attempt became due.
+    /// The time at which the oldest due attempt became due.
     pub oldest_due: Option<Timestamp>,
 }
 
-/// Work that was given up.
+/// Work that was given up after too many failures, or after a permanent one.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct DeadLetter {
-    /// The row.
+    /// The key's id, which names the row.
     pub key_id: KeyId,
-    /// Whose it is.
+    /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// Attempts ever made.
+    /// The number of attempts ever made.
     pub attempts: i32,
-    /// When it was given up.
+    /// The time at which the work was given up.
     pub failed_at: Timestamp,
-    /// Why, scrubbed.
+    /// The reason. It contains no secret.
     pub last_error: Option<String>,
 }

@@ -6,30 +6,25 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::sql::{self, within_deadline};
-use super::{
-    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Rearm, Revoked, StoreError, StoredKey,
-};
-use crate::clock::Timestamp;
-use crate::ids::{AccountId, KeyId};
-use crate::secret_hash::SecretHash;
+use super::StoreError;
+use super::impl_store::impl_store;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// The store in a SQLite file: the embedded one, for one process.
+/// The store of the embedded deployment, in a SQLite file, for one process.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
 }
 
 impl SqliteStore {
-    /// Opens the file, and makes it if it is not there.
+    /// Opens the file, and creates it if it does not exist.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // A key that was shown must survive a power cut: sync at each commit.
+            // Sync at each commit: a key that was shown must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(2));
         let pool = SqlitePoolOptions::new()
@@ -39,8 +34,8 @@ impl SqliteStore {
         Ok(Self { pool })
     }
 
-    /// sqlx takes no lock on SQLite while it migrates, so all of it is one
-    /// transaction, which holds the write lock from its beginning.
+    /// Migrates in one transaction, which holds the write lock from its beginning,
+    /// because sqlx takes no lock of its own on SQLite.
     async fn run_migrations(&self) -> Result<(), MigrateError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         MIGRATOR.run_direct(None, &mut *transaction, false).await?;
@@ -48,4 +43,4 @@ impl SqliteStore {
     }
 }
 
-super::sql::impl_store!(SqliteStore);
+impl_store!(SqliteStore);

@@ -1,5 +1,5 @@
-//! How each database keeps a [`Timestamp`]: `timestamptz` in PostgreSQL,
-//! integer microseconds in SQLite.
+//! The database types of a [`Timestamp`]: `timestamptz` in PostgreSQL, and integer
+//! microseconds in SQLite.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;

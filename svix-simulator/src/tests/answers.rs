@@ -5,8 +5,8 @@ use std::sync::Arc;
 use svix::models::{AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn};
 use tokio::task::JoinSet;
 
-use crate::{Pattern, Route};
 use super::{client, get_or_create, invalid, refusal, start};
+use crate::{Pattern, Route};
 
 #[tokio::test]
 async fn an_application_is_created_once_and_read_by_id_and_uid() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use svix::error::Error;
 use tokio::task::JoinSet;
 
-use crate::{Fault, Pattern, Route};
 use super::{client, get_or_create, invalid, refusal, sdk, start};
+use crate::{Fault, Pattern, Route};
 
 #[tokio::test]
 async fn faults_are_met_in_the_order_they_were_set_and_run_out() {

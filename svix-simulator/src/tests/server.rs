@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use svix::error::Error;
 use tokio::time::timeout;
 
-use crate::{Fault, Options, Pattern, Route, Simulator, SimulatorError};
 use super::{DEADLINE, client, get_or_create, refusal, start};
+use crate::{Fault, Options, Pattern, Route, Simulator, SimulatorError};
 
 #[tokio::test]
 async fn applications_survive_a_restart_at_the_same_address() {

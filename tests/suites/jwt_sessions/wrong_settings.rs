@@ -72,10 +72,10 @@ async fn a_wrong_value_is_named_with_what_was_expected() {
 #[tokio::test]
 async fn settings_of_a_provider_without_one_are_a_problem() {
     let problems = [
-        "SESSION_JWKS_URL is \"https://id.example.com/jwks\"; expected nothing, or SESSION_MODE=jwt",
-        "SESSION_ISSUER is \"https://id.example.com/\"; expected nothing, or SESSION_MODE=jwt",
-        "SESSION_AUDIENCE is \"partner-keys\"; expected nothing, or SESSION_MODE=jwt",
-        "SESSION_ACCOUNT_CLAIM is \"sub\"; expected nothing, or SESSION_MODE=jwt",
+        "SESSION_JWKS_URL is \"https://id.example.com/jwks\"; expected no value, or SESSION_MODE=jwt",
+        "SESSION_ISSUER is \"https://id.example.com/\"; expected no value, or SESSION_MODE=jwt",
+        "SESSION_AUDIENCE is \"partner-keys\"; expected no value, or SESSION_MODE=jwt",
+        "SESSION_ACCOUNT_CLAIM is \"sub\"; expected no value, or SESSION_MODE=jwt",
     ];
     for mode in ["", "table"] {
         let changes = [("SESSION_MODE", mode), ("SESSION_ACCOUNT_CLAIM", "sub")];

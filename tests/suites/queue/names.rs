@@ -1,6 +1,7 @@
 //! Row 4: names. A worker that dies comes back under a new one, and what the
 //! old one left is forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use svix_simulator::{Fault, Pattern};
@@ -75,10 +76,10 @@ async fn workers_of_one_process_have_names_of_their_own_and_share_the_work() {
 async fn killed_with_jobs(rig: &Rig) -> String {
     let runtime = Runtime::new().unwrap();
     let entered = runtime.enter();
-    let runner = rig.runner(rig.db.another().await);
     let queue = queue(&rig.redis, rig.clock.clone());
+    let queue_loop = rig.queue_loop(rig.db.another().await, Arc::new(queue));
     drop(entered);
-    runtime.spawn(async move { runner.run_redis(&queue, CancellationToken::new()).await });
+    runtime.spawn(queue_loop.run(CancellationToken::new()));
 
     let name = rig.workers(1).await.pop_first().unwrap();
     let inflight = format!("{INFLIGHT}:{name}");

@@ -8,7 +8,6 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, FromRedisValue};
 use shared::clock::Clock;
-use shared::config::Secret;
 use shared::ids::KeyId;
 use shared::queue::{Queue, RedisQueue};
 use shared::store::{Backlog, Job, Store};
@@ -20,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::liveness::{Liveness, Pulse};
 use worker::provision_webhook::Provisioner;
-use worker::runner::Runner;
+use worker::queue_loop::QueueLoop;
 use worker::sweep::Sweep;
 
 /// How long anything may take that is not measured.
@@ -86,21 +85,21 @@ impl Rig {
     }
 
     /// A worker's loop on this store and queue.
-    pub fn runner(&self, store: Arc<dyn Store>) -> Runner {
+    pub fn queue_loop(&self, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> QueueLoop {
         let svix = SvixConfig {
-            token: Secret::from("testsk".to_owned()),
+            token: "testsk".into(),
             server_url: Some(self.svix.url()),
         };
         let provisioner = Provisioner::new(store, &svix, self.clock.clone());
-        Runner::new(provisioner, CONCURRENCY, Liveness::watch())
+        QueueLoop::new(queue, Arc::new(provisioner), CONCURRENCY, Liveness::watch())
     }
 
     /// Starts a worker, without its sweep.
     pub fn work(&self) -> Worker {
-        let (runner, queue) = (self.runner(self.db.store.clone()), self.queue.clone());
+        let queue_loop = self.queue_loop(self.db.store.clone(), Arc::new(self.queue.clone()));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let task = tokio::spawn(async move { runner.run_redis(&queue, stopped).await.unwrap() });
+        let task = tokio::spawn(async move { queue_loop.run(stopped).await.unwrap() });
         Worker { stop, task }
     }
 
@@ -108,7 +107,6 @@ impl Rig {
         Sweep {
             store: self.db.store.clone(),
             queue: Arc::new(self.queue.clone()),
-            redis: Some(self.queue.clone()),
             clock: self.clock.clone(),
             pulse: Pulse::default(),
         }

@@ -68,7 +68,7 @@ async fn no_session_is_issued_where_an_identity_provider_issues_them() {
         .collect();
     let refused = run("api", &["session", "issue", "--account", "jo"], &env).await;
     assert_ne!(refused.code, 0, "{refused:?}");
-    let reason = "SESSION_MODE is jwt: the identity provider issues the sessions";
+    let reason = "SESSION_MODE is jwt, so the identity provider issues the sessions";
     assert!(refused.stderr.contains(reason), "{refused:?}");
     assert_eq!(sessions(&database.pool().await).await, 0);
 }
@@ -77,8 +77,7 @@ async fn no_session_is_issued_where_an_identity_provider_issues_them() {
 async fn a_session_with_a_bad_account_or_time_is_refused_with_a_reason() {
     let database = TestDatabase::migrated().await;
     let long = "a".repeat(256);
-    let range = "expected 1 s to 10 years";
-    let unit = "expected a number and a unit";
+    let range = "expected 1 s to 10 years as a number and a unit";
     let ok = ["--account", "a"];
     let cases = [
         (vec![], "--account <ID>"),
@@ -88,17 +87,18 @@ async fn a_session_with_a_bad_account_or_time_is_refused_with_a_reason() {
         ([&ok[..], &["--ttl", "3651d"]].concat(), range),
         (
             [&ok[..], &["--ttl", "99999999999999999999d"]].concat(),
-            unit,
+            range,
         ),
         (
             [&ok[..], &["--ttl", "18446744073709551615d"]].concat(),
             range,
         ),
-        ([&ok[..], &["--ttl", "1y"]].concat(), unit),
-        ([&ok[..], &["--ttl", "h"]].concat(), unit),
-        ([&ok[..], &["--ttl", "60"]].concat(), unit),
-        ([&ok[..], &["--ttl=-1h"]].concat(), unit),
-        ([&ok[..], &["--ttl", "1é"]].concat(), unit),
+        ([&ok[..], &["--ttl", "11y"]].concat(), range),
+        ([&ok[..], &["--ttl", "1 fortnight"]].concat(), range),
+        ([&ok[..], &["--ttl", "h"]].concat(), range),
+        ([&ok[..], &["--ttl", "60"]].concat(), range),
+        ([&ok[..], &["--ttl=-1h"]].concat(), range),
+        ([&ok[..], &["--ttl", "1é"]].concat(), range),
         ([&ok[..], &["--ttl", ""]].concat(), "--ttl <TTL>"),
     ];
     for (args, reason) in cases {

@@ -1,4 +1,4 @@
-//! What the `worker` binary can be asked to do, one file a command.
+//! The commands of the `worker` binary, one file each.
 
 mod retry;
 mod status;

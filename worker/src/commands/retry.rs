@@ -6,11 +6,11 @@ use shared::ids::KeyId;
 use shared::store::{PostgresStore, Rearm, Store};
 use shared::telemetry;
 
-/// Rows re-armed by one statement, so that a million dead letters do not hold
-/// the database up.
+/// The number of rows that one statement re-arms. It is limited, so that a million
+/// dead letters do not block the database.
 const BATCH: i64 = 1000;
 
-/// The settings of `worker retry`.
+/// The flags of `worker retry`.
 #[derive(Debug, Args)]
 pub struct RetryArgs {
     #[command(flatten)]
@@ -24,13 +24,14 @@ pub struct RetryArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The dead letter, or the row that waits for a later attempt
+    /// Id of the key whose work is a dead letter or waits for a later attempt
     #[arg(value_name = "ID")]
     id: Option<KeyId>,
     /// All dead letters
     #[arg(long)]
     all: bool,
-    /// All rows that wait for a later attempt: once a wrong token is mended, say
+    /// All work that waits for a later attempt, for instance after an invalid
+    /// SVIX_TOKEN was replaced
     #[arg(long)]
     waiting: bool,
 }
@@ -41,9 +42,9 @@ pub async fn retry(args: &RetryArgs) -> anyhow::Result<()> {
     let mut checker = Checker::default();
     let log = args.log.check(&mut checker);
     let database = args.database.check(&mut checker);
-    let (log, database) = checker.finish(log.zip(database))?;
+    let (log, database) = checker.finish(|| Ok((log?, database?)))?;
     telemetry::init(log);
-    let store = PostgresStore::new(database.0, database.1);
+    let store = PostgresStore::new(database);
     let now = Clock::system().now();
 
     let which = match (args.which.id, args.which.waiting) {
@@ -51,7 +52,8 @@ pub async fn retry(args: &RetryArgs) -> anyhow::Result<()> {
         (None, true) => Rearm::Waiting,
         (None, false) => Rearm::DeadLetters,
     };
-    // No more than there are: what fails again meanwhile is not re-armed again.
+    // Stop at the number of rows that waited at first: a row that fails again
+    // meanwhile must not be re-armed again.
     let waiting = store.backlog(now).await?.waiting;
     let mut rearmed = 0;
     loop {
@@ -63,7 +65,9 @@ pub async fn retry(args: &RetryArgs) -> anyhow::Result<()> {
         }
     }
     if let (Rearm::One(id), 0) = (which, rearmed) {
-        bail!("{id} is neither a dead letter nor waiting for a later attempt: nothing was changed");
+        bail!(
+            "key {id} is neither a dead letter nor waiting for a later attempt; nothing was changed"
+        );
     }
     println!("{rearmed} re-armed");
     Ok(())

@@ -7,10 +7,10 @@ use shared::queue::{LiveWorker, Queue, QueueError, RedisQueue};
 use shared::store::{Backlog, DeadLetter, PostgresStore, Store, StoreError};
 use shared::telemetry;
 
-/// Dead letters that are listed; the count says how many there are.
+/// The number of dead letters that are listed. The count covers all of them.
 const LISTED: i64 = 20;
 
-/// The settings of `worker status`.
+/// The flags of `worker status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Prints JSON, for programs
@@ -24,31 +24,30 @@ pub struct StatusArgs {
     log: LogArgs,
 }
 
-/// What the database says.
+/// The answers of the database.
 struct Rows {
     backlog: Backlog,
     dead_letters: Vec<DeadLetter>,
 }
 
-/// What Redis says.
+/// The answers of Redis.
 struct Redis {
     depth: usize,
     workers: Vec<LiveWorker>,
 }
 
-/// Prints how much work there is and who is at it. What could not be reached is
-/// said, and makes the command fail; the rest is printed all the same.
+/// Prints the amount of work and the workers. If the database or Redis cannot be
+/// reached, it says so, prints the rest, and returns an error.
 pub async fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let mut checker = Checker::default();
     let log = args.log.check(&mut checker);
     let database = args.database.check(&mut checker);
     let redis = args.redis.check(&mut checker);
-    let settings = log.zip(database).zip(redis);
-    let ((log, database), redis) = checker.finish(settings)?;
+    let (log, database, redis) = checker.finish(|| Ok((log?, database?, redis?)))?;
     telemetry::init(log);
 
     let clock = Clock::system();
-    let store = PostgresStore::new(database.0, database.1);
+    let store = PostgresStore::new(database);
     let queue = RedisQueue::new(redis, clock.clone())?;
     let now = clock.now();
     let (rows, redis) = tokio::join!(read_rows(&store, now), read_redis(&queue));

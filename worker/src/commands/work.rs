@@ -1,26 +1,21 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{
-    Checker, DatabaseArgs, HealthArgs, LogArgs, RedisArgs, SvixArgs, WorkerArgs, check_certificates,
+    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HealthArgs, LogArgs, RedisArgs,
+    RedisClient, SvixArgs, WorkerArgs, check_certificates,
 };
 use shared::queue::RedisQueue;
 use shared::store::PostgresStore;
+use shared::svix::SvixConfig;
+use shared::telemetry::LogConfig;
 use shared::{runtime, telemetry};
-use worker::health;
-use worker::liveness::Liveness;
-use worker::provision_webhook::Provisioner;
-use worker::runner::Runner;
-use worker::sweep::Sweep;
+use worker::{Worker, health};
 
-/// How long jobs under way may take once the worker is told to stop; 25 s is
-/// what an orchestrator should give it.
-const DRAIN: Duration = Duration::from_secs(23);
-
-/// The settings of a working worker.
+/// The flags of a worker that works.
 #[derive(Debug, Args)]
 pub struct WorkArgs {
     #[command(flatten)]
@@ -37,58 +32,62 @@ pub struct WorkArgs {
     log: LogArgs,
 }
 
-/// Works until told to stop.
+/// The settings of a worker that works.
+struct WorkSettings {
+    concurrency: usize,
+    database: DatabaseConfig,
+    redis: RedisClient,
+    svix: SvixConfig,
+    health: Option<SocketAddr>,
+    log: LogConfig,
+}
+
+impl WorkArgs {
+    fn settings(&self) -> Result<WorkSettings, ConfigError> {
+        let mut checker = Checker::default();
+        let log = self.log.check(&mut checker);
+        let database = self.database.check(&mut checker);
+        let redis = self.redis.check(&mut checker);
+        let svix = self.svix.check(&mut checker);
+        let concurrency = self.worker.check(&mut checker);
+        let health = self.health.check(&mut checker);
+        let certificates = check_certificates(&mut checker);
+        checker.finish(|| {
+            certificates?;
+            Ok(WorkSettings {
+                concurrency: concurrency?,
+                database: database?,
+                redis: redis?,
+                svix: svix?,
+                health: health?,
+                log: log?,
+            })
+        })
+    }
+}
+
+/// Works until a signal tells the process to stop.
 pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
-    let mut checker = Checker::default();
-    let log = args.log.check(&mut checker);
-    let database = args.database.check(&mut checker);
-    let redis = args.redis.check(&mut checker);
-    let svix = args.svix.check(&mut checker);
-    let concurrency = args.worker.check(&mut checker);
-    let health = args.health.check(&mut checker);
-    check_certificates(&mut checker);
-    let settings = log
-        .zip(database)
-        .zip(redis)
-        .zip(svix)
-        .zip(concurrency)
-        .zip(health);
-    let (((((log, database), redis), svix), concurrency), health) = checker.finish(settings)?;
-
-    telemetry::init(log);
+    let settings = args.settings()?;
+    telemetry::init(settings.log);
     let shutdown = runtime::shutdown_on_signal()?;
-    let (clock, liveness) = (Clock::system(), Liveness::watch());
-    let store = Arc::new(PostgresStore::new(database.0, database.1));
-    let queue = RedisQueue::new(redis, clock.clone())?;
 
-    if let Some(address) = health {
+    let clock = Clock::system();
+    let store = Arc::new(PostgresStore::new(settings.database));
+    let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone())?);
+    let concurrency = settings.concurrency;
+    let worker = Worker::new(store, queue, &settings.svix, clock, concurrency);
+
+    if let Some(address) = settings.health {
         let bound = health::bind(address).await;
         let bound = bound.with_context(|| format!("HEALTH_ADDR: cannot listen on {address}"))?;
-        tokio::spawn(health::serve(bound, liveness.clone(), shutdown.clone()));
+        tokio::spawn(health::serve(bound, worker.liveness(), shutdown.clone()));
     }
-    let sweep = Sweep {
-        store: store.clone(),
-        queue: Arc::new(queue.clone()),
-        redis: Some(queue.clone()),
-        clock: clock.clone(),
-        pulse: liveness.sweep.clone(),
-    };
-    let sweep_died = sweep.spawn(shutdown.clone());
-    let provisioner = Provisioner::new(store, &svix, clock);
-    let runner = Runner::new(provisioner, concurrency, liveness);
-
     tracing::info!(concurrency, "working");
-    let drained = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = runner.run_redis(&queue, shutdown.clone()) => {
-            ended.context("the supervisor should start this process anew")?;
-        }
-        died = sweep_died => bail!("the sweep died: {died}"),
-        () = drained => tracing::warn!("jobs left to the end of their leases"),
-    }
+    worker
+        .run(shutdown)
+        .await
+        .context("the worker stopped and must be restarted")?;
     tracing::info!("stopped");
     Ok(())
 }

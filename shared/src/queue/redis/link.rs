@@ -4,14 +4,14 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, RedisResult};
 
-/// How long a connection may take to be made, and a command to be answered.
+/// The time limit for opening a connection, and for the answer to a command.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection to Redis that is made anew after any error.
+/// A connection to Redis that is opened again after any error.
 ///
-/// redis-rs's `ConnectionManager` reconnects after I/O errors alone: where Redis
-/// answers the first connection with an error of its own (a wrong password, a
-/// data set still loading), it keeps that error for ever.
+/// redis-rs's `ConnectionManager` reconnects only after I/O errors. If Redis answers
+/// the first connection with an error of its own (an invalid password, a data set
+/// that is still loading), the manager keeps that error forever.
 #[derive(Clone)]
 pub struct Link {
     client: Client,
@@ -20,13 +20,13 @@ pub struct Link {
 
 struct Current {
     manager: ConnectionManager,
-    /// Raised with each new one, so that of many calls that fail together the
-    /// first alone replaces it.
+    /// Incremented with each new manager, so that only the first of many calls that
+    /// fail together replaces it.
     generation: u64,
 }
 
 impl Link {
-    /// Prepares a connection; it is made when first needed.
+    /// Prepares a connection. It is opened when it is first needed.
     pub fn new(client: Client) -> RedisResult<Self> {
         let current = Current {
             manager: connect_lazily(&client)?,
@@ -38,12 +38,13 @@ impl Link {
         })
     }
 
-    /// The connection as it is now, for a library that keeps it.
+    /// Returns the current connection, for a library that keeps it.
     pub fn connection(&self) -> ConnectionManager {
         self.lock().manager.clone()
     }
 
-    /// Does something with the connection.
+    /// Runs `act` with the current connection, and replaces the connection if `act`
+    /// fails.
     pub async fn with<T>(
         &self,
         act: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>,

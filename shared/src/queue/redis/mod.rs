@@ -1,21 +1,23 @@
-//! The queue of production: apalis-redis 1.0, with the guards it needs.
+//! The queue of production: apalis-redis 1.0, with the guards that it needs.
 //!
 //! apalis-redis 1.0.0 breaks in seven ways (docs/decisions/0002 has the
-//! measurements). Its storage side is guarded here, its worker loop in
-//! `worker/src/runner.rs`:
+//! measurements). The guards are in this folder, except for the restart of the
+//! loop, which is in `worker/src/queue_loop.rs`:
 //!
-//! | what happens out of the box | guard |
+//! | what happens without a guard | guard |
 //! |---|---|
-//! | 1. an idle worker stops fetching | `Tick` in the runner; and pushed jobs go to the active list at once ([`scripts::PROMOTE`]), whatever the clocks say |
-//! | 2. some 8,000 due jobs wedge the queue for good | [`DEPTH_LIMIT`], and [`RedisQueue::shed`] should anything else fill it |
-//! | 3. any Redis error ends the worker for good | the runner restarts it, with backoff |
-//! | 4. a restart under the same name is refused | a fresh name each time; the old one is [retired](RedisQueue::retire) |
+//! | 1. an idle worker stops fetching | [`Tick`](tick::Tick); pushed jobs also go to the active list at once ([`scripts::PROMOTE`]), so clocks do not matter |
+//! | 2. some 8,000 due jobs block the queue forever | [`DEPTH_LIMIT`], and [`RedisQueue::shed`] if another program fills the queue |
+//! | 3. any Redis error ends the worker forever | the worker restarts the loop, with backoff |
+//! | 4. a restart under the same name is refused | each start has a new name, and the old one is [retired](Queue::retire) |
 //! | 5. idempotency keys expire at once | not used: a job's id is its content, and the claim decides |
-//! | 6. failed jobs are retried 25 times, whatever is asked | the handler never fails; retries are the row's |
-//! | 7. finished jobs stay for ever | results are not kept, and each job is [settled](RedisQueue::settle) |
+//! | 6. failed jobs are retried 25 times, whatever is configured | the handler never fails; the row decides about retries |
+//! | 7. finished jobs stay forever | results are not kept, and each job is [settled](RedisQueue::settle) |
 
+mod consume;
 mod link;
 mod scripts;
+mod tick;
 
 use std::time::Duration;
 
@@ -29,24 +31,25 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, Script};
 
 use self::link::Link;
-use super::{DEPTH_LIMIT, Queue, QueueError};
+use super::{Consumer, DEPTH_LIMIT, LoopError, Queue, QueueError};
 use crate::clock::{Clock, Timestamp};
 use crate::store::Job;
 
-/// The queue's name, and so the beginning of its keys in Redis.
+/// The queue's name. All its keys in Redis begin with it.
 const NAME: &str = "partner-keys:provision";
-/// Jobs pushed at a time; the depth is asked before each. Pushers that ask at
-/// the same moment overshoot the limit by this much each, at most.
+/// The number of jobs that are pushed together. The depth is read before each push,
+/// so each of several pushers that read it at the same moment exceeds the limit by
+/// at most this many.
 const CHUNK: usize = 100;
-/// For how long a job that was sent is not sent again. Should Redis lose track
-/// of it, it is repeated after this long at most.
+/// The time during which a job that was sent is not sent again. If Redis loses the
+/// job, the sweep sends it again after at most this long.
 const REDELIVER_AFTER: Duration = Duration::from_secs(10);
-/// How often a worker says that it lives.
+/// The time between two heartbeats of a worker.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A worker not heard of for this long is dead: 30 s for clocks that differ,
-/// and enough for a worker that was busy or frozen for a while.
+/// The time without a heartbeat after which a worker counts as dead: 30 s for
+/// clocks that differ, and a minute for a worker that was busy or frozen.
 const DEAD_AFTER: Duration = Duration::from_secs(90);
-/// A depth that our own pushes cannot reach, well short of Lua's 8,000.
+/// A depth that our own pushes cannot reach, well below Lua's limit of 8,000.
 const SHED_ABOVE: usize = 4 * DEPTH_LIMIT;
 
 impl From<RedisError> for QueueError {
@@ -58,9 +61,9 @@ impl From<RedisError> for QueueError {
 /// A worker that is known to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveWorker {
-    /// Its name: host, process and a random part.
+    /// The name: host, process id and a random part.
     pub name: String,
-    /// When it last said that it lives, by its own clock, to the second.
+    /// The time of its last heartbeat, by its own clock, in whole seconds.
     pub last_heartbeat: Timestamp,
 }
 
@@ -73,8 +76,8 @@ pub struct RedisQueue {
 }
 
 impl RedisQueue {
-    /// Prepares a connection; it is made when first needed, and made again
-    /// whenever it was lost.
+    /// Prepares a connection. It is opened when it is first needed, and opened again
+    /// whenever it is lost.
     pub fn new(client: redis::Client, clock: Clock) -> Result<Self, QueueError> {
         Ok(Self {
             link: Link::new(client)?,
@@ -82,8 +85,8 @@ impl RedisQueue {
                 .queue(NAME)
                 .batch_size(16)
                 .heartbeat_interval(HEARTBEAT)
-                // Dead workers are ours to retire, never apalis's to rescue: its
-                // rescue keeps keys for ever and unpacks without bound.
+                // `maintain` retires dead workers. apalis's own rescue keeps keys
+                // forever and unpacks without bound, so it must never run.
                 .missed_heartbeats(20_000)
                 .lock_tasks(false)
                 .persist_results(false)
@@ -92,13 +95,13 @@ impl RedisQueue {
         })
     }
 
-    /// The storage from which a worker takes its jobs.
+    /// Returns the storage from which a worker takes its jobs.
     pub fn storage(&self) -> RedisStorage<Job> {
         RedisStorage::new(self.link.connection()).with_config(self.config.clone())
     }
 
-    /// Removes every trace of a job that a worker took, unless it was forgotten
-    /// meanwhile: then what is there of it belongs to a newer copy.
+    /// Removes every trace of a job that a worker took. If Redis has lost the job
+    /// meanwhile, it does nothing: what is there belongs to a newer copy of the job.
     pub async fn settle(&self, worker: &str, task_id: &str) -> Result<(), QueueError> {
         let script = Script::new(scripts::SETTLE);
         let mut settle = script.key(self.inflight_set(worker));
@@ -110,23 +113,8 @@ impl RedisQueue {
         Ok(self.link.with(settle).await?)
     }
 
-    /// Forgets a worker that has ended, with what it had fetched and not begun:
-    /// those rows are still due, and the sweep sends them again.
-    pub async fn retire(&self, worker: &str) -> Result<(), QueueError> {
-        let script = Script::new(scripts::RETIRE);
-        let mut retire = script.key(self.inflight_set(worker));
-        retire
-            .key(self.config.job_data_hash())
-            .key(self.config.workers_set())
-            .key(format!("{NAME}:workers:metadata:{worker}"))
-            .arg(self.config.job_meta_hash())
-            .arg(worker);
-        let retire = async |mut redis| retire.invoke_async(&mut redis).await;
-        Ok(self.link.with(retire).await?)
-    }
-
-    /// Retires the workers not heard of for long, killed ones for instance.
-    /// How many there were.
+    /// Retires the workers that have sent no heartbeat for 90 s, for instance because
+    /// they were killed. Returns how many there were.
     pub async fn retire_dead(&self) -> Result<usize, QueueError> {
         let last_sign = self.clock.now() - DEAD_AFTER;
         let mut dead = self.workers().await?;
@@ -137,7 +125,7 @@ impl RedisQueue {
         Ok(dead.len())
     }
 
-    /// The workers known to Redis, and when they were last heard of.
+    /// Returns the workers that Redis knows, with the time of their last heartbeat.
     pub async fn workers(&self) -> Result<Vec<LiveWorker>, QueueError> {
         let set = self.config.workers_set();
         let read = async |mut redis: ConnectionManager| redis.zrange_withscores(set, 0, -1).await;
@@ -150,8 +138,8 @@ impl RedisQueue {
     }
 
     /// Drops all waiting jobs if there are more than we could have sent, before
-    /// their number wedges the queue. How many were dropped; the sweep sends
-    /// again what is due.
+    /// their number blocks the queue. Returns how many were dropped. The sweep sends
+    /// what is due again.
     pub async fn shed(&self) -> Result<usize, QueueError> {
         let mut shed = 0;
         if self.depth().await? > SHED_ABOVE {
@@ -172,13 +160,14 @@ impl RedisQueue {
         Ok(shed)
     }
 
-    /// The set in which apalis-redis keeps what a worker has fetched.
+    /// Returns the key of the set of jobs that a worker has fetched.
     fn inflight_set(&self, worker: &str) -> String {
         format!("{}:{worker}", self.config.inflight_jobs_set())
     }
 
-    /// A job's id is its content, so that a second copy is not stored while the
-    /// first is there; and the time, roughly, so that none is blocked for ever.
+    /// Returns the id of a job. It contains the job's content, so that a second copy
+    /// is not stored while the first is there, and the time in steps of
+    /// [`REDELIVER_AFTER`], so that a lost job does not block its successors forever.
     fn task_id(&self, job: Job) -> TaskId {
         let period = REDELIVER_AFTER.as_micros();
         let epoch = i128::from(self.clock.now().as_micros()) / i128::try_from(period).unwrap_or(1);
@@ -222,5 +211,33 @@ impl Queue for RedisQueue {
         let read = async |mut redis| pipeline.query_async(&mut redis).await;
         let (active, scheduled): (usize, usize) = self.link.with(read).await?;
         Ok(active + scheduled)
+    }
+
+    async fn consume(&self, consumer: Consumer) -> Result<(), LoopError> {
+        let shutdown = consumer.shutdown.clone();
+        let running = consume::start(self.clone(), consumer);
+        running.until(shutdown).await.map_err(LoopError::Died)
+    }
+
+    async fn retire(&self, worker: &str) -> Result<(), QueueError> {
+        let script = Script::new(scripts::RETIRE);
+        let mut retire = script.key(self.inflight_set(worker));
+        retire
+            .key(self.config.job_data_hash())
+            .key(self.config.workers_set())
+            .key(format!("{NAME}:workers:metadata:{worker}"))
+            .arg(self.config.job_meta_hash())
+            .arg(worker);
+        let retire = async |mut redis| retire.invoke_async(&mut redis).await;
+        Ok(self.link.with(retire).await?)
+    }
+
+    async fn maintain(&self) -> Result<(), QueueError> {
+        let dead = self.retire_dead().await?;
+        let shed = self.shed().await?;
+        if dead + shed > 0 {
+            tracing::warn!(dead, shed, "retired dead workers and dropped foreign jobs");
+        }
+        Ok(())
     }
 }

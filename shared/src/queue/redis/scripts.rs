@@ -1,6 +1,7 @@
-//! What is done to apalis-redis's keys in one go, in Lua.
+//! The Lua scripts that change apalis-redis's keys atomically.
 
-/// Moves what was pushed from the scheduled set to the active list. KEYS: both.
+/// Moves pushed jobs from the scheduled set to the active list. KEYS: the set, the
+/// list. Returns how many were moved.
 pub const PROMOTE: &str = "
     local ids = redis.call('zrange', KEYS[1], 0, 999)
     if #ids > 0 then
@@ -9,16 +10,17 @@ pub const PROMOTE: &str = "
     end
     return #ids";
 
-/// Removes a job, if the worker still has it. KEYS: its inflight set, the data
-/// hash, the job's metadata; ARGV: the job's id.
+/// Removes a job, if the worker still holds it. KEYS: the worker's inflight set, the
+/// data hash, the job's metadata. ARGV: the job's id.
 pub const SETTLE: &str = "
     if redis.call('srem', KEYS[1], ARGV[1]) == 1 then
         redis.call('hdel', KEYS[2], ARGV[1])
         redis.call('del', KEYS[3])
     end";
 
-/// Forgets a worker and what it had fetched. KEYS: its inflight set, the data
-/// hash, the workers, its metadata; ARGV: the prefix of job metadata, its name.
+/// Removes a worker and the jobs that it had fetched. KEYS: the worker's inflight
+/// set, the data hash, the set of workers, the worker's metadata. ARGV: the prefix of
+/// job metadata, the worker's name.
 pub const RETIRE: &str = "
     for _, id in ipairs(redis.call('smembers', KEYS[1])) do
         redis.call('hdel', KEYS[2], id)
@@ -27,8 +29,8 @@ pub const RETIRE: &str = "
     redis.call('del', KEYS[1], KEYS[4])
     redis.call('zrem', KEYS[3], ARGV[2])";
 
-/// Drops up to 1,000 waiting jobs. KEYS: active list, scheduled set, data hash;
-/// ARGV: the prefix of job metadata.
+/// Drops up to 1,000 waiting jobs. KEYS: the active list, the scheduled set, the data
+/// hash. ARGV: the prefix of job metadata. Returns how many were dropped.
 pub const SHED: &str = "
     local ids = redis.call('lpop', KEYS[1], 1000) or {}
     if #ids == 0 then

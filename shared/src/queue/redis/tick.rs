@@ -7,16 +7,17 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Wakes an idle worker at a fixed interval.
 ///
-/// In place of apalis's `IntervalStrategy`, which re-arms its timer without
-/// polling it: where a fetch answers within the same poll, the wake-up is lost
-/// and the worker sleeps until the next heartbeat. This one polls its timer until
-/// it is pending, so there is always one wake-up to come.
+/// It replaces apalis's `IntervalStrategy`, which re-arms its timer without
+/// polling it. If a fetch answers within the same poll, that wake-up is lost, and
+/// the worker sleeps until the next heartbeat. This strategy polls its timer until
+/// the timer is pending, so that one wake-up is always registered.
 pub struct Tick {
     interval: Duration,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Tick {
+    /// Creates a strategy that wakes the worker at once and then at each `interval`.
     pub fn every(interval: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now()));
         Self { interval, timer }

@@ -1,0 +1,11 @@
+use shared::config::Checker;
+use shared::store::Store;
+
+use super::StoreArgs;
+
+/// Migrates the database's schema to this version.
+pub async fn migrate(args: &StoreArgs) -> anyhow::Result<()> {
+    args.open(Checker::default())?.migrate().await?;
+    tracing::info!("the schema is up to date");
+    Ok(())
+}

@@ -1,0 +1,90 @@
+use std::sync::Arc;
+
+use anyhow::Context;
+use api::App;
+use api::auth::Sessions;
+use clap::Args;
+use shared::clock::Clock;
+use shared::config::{
+    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig, LogArgs, RedisArgs,
+    RedisClient, SessionArgs, SessionConfig, SvixArgs, check_certificates,
+};
+use shared::queue::{RedisQueue, nudge};
+use shared::store::PostgresStore;
+use shared::svix::SvixConfig;
+use shared::telemetry::LogConfig;
+use shared::{runtime, telemetry};
+
+/// The flags of an api that serves.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
+    sessions: SessionArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    redis: RedisArgs,
+    #[command(flatten)]
+    svix: SvixArgs,
+}
+
+/// The settings of an api that serves.
+struct ServeSettings {
+    http: HttpConfig,
+    sessions: SessionConfig,
+    database: DatabaseConfig,
+    redis: RedisClient,
+    svix: SvixConfig,
+    log: LogConfig,
+}
+
+impl ServeArgs {
+    fn settings(&self) -> Result<ServeSettings, ConfigError> {
+        let mut checker = Checker::default();
+        let log = self.log.check(&mut checker);
+        let database = self.database.check(&mut checker);
+        let redis = self.redis.check(&mut checker);
+        let svix = self.svix.check(&mut checker);
+        let http = self.http.check(&mut checker);
+        let sessions = self.sessions.check(&mut checker);
+        let certificates = check_certificates(&mut checker);
+        checker.finish(|| {
+            certificates?;
+            Ok(ServeSettings {
+                http: http?,
+                sessions: sessions?,
+                database: database?,
+                redis: redis?,
+                svix: svix?,
+                log: log?,
+            })
+        })
+    }
+}
+
+/// Serves until a signal tells the process to stop.
+pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let settings = args.settings()?;
+    telemetry::init(settings.log);
+    let shutdown = runtime::shutdown_on_signal()?;
+
+    let clock = Clock::system();
+    let store = Arc::new(PostgresStore::new(settings.database));
+    let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone())?);
+    let (nudge, send_nudges) = nudge(queue.clone());
+    tokio::spawn(send_nudges);
+
+    let listen = settings.http.listen;
+    let sessions = Sessions::new(&settings.sessions, clock)?;
+    let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http);
+    let bound = api::bind(listen).await;
+    let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
+    tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
+    bound.serve(app, shutdown).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+use clap::Args;
+use secrecy::SecretString;
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+
+use super::{Checker, Invalid, secret_parser};
+
+/// The flags of the database.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// PostgreSQL: postgres://user:password@host:port/database, with
+    /// ?sslmode=verify-full&sslrootcert=FILE for verified TLS
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(value_parser = secret_parser())]
+    pub database_url: Option<SecretString>,
+
+    /// Maximum number of connections that this process opens [default: 20]
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", value_name = "N")]
+    pub database_max_connections: Option<String>,
+}
+
+/// The settings of the database.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// The server, the database and the credentials.
+    pub options: PgConnectOptions,
+    /// The maximum number of connections that this process opens.
+    pub max_connections: u32,
+}
+
+impl DatabaseArgs {
+    /// Checks the settings.
+    pub fn check(&self, checker: &mut Checker) -> Result<DatabaseConfig, Invalid> {
+        let expected = "a PostgreSQL URL, postgres://user:password@host:port/database";
+        let options = checker
+            .secret("DATABASE_URL", self.database_url.as_ref(), expected)
+            .required(|url| {
+                let scheme = url.split("://").next()?;
+                let is_known = matches!(scheme, "postgres" | "postgresql");
+                let options: PgConnectOptions = url.parse().ok().filter(|_| is_known)?;
+                Some(options.disable_statement_logging())
+            });
+        let max_connections = checker
+            .setting(
+                "DATABASE_MAX_CONNECTIONS",
+                self.database_max_connections.as_deref(),
+                "a whole number from 1 to 1000",
+            )
+            .or_default(20, |text| {
+                text.parse().ok().filter(|n| (1..=1000).contains(n))
+            });
+        Ok(DatabaseConfig {
+            options: options?,
+            max_connections: max_connections?,
+        })
+    }
+}

@@ -1,0 +1,189 @@
+use std::net::SocketAddr;
+
+use clap::Args;
+use url::Url;
+
+use super::{Checker, Invalid};
+
+/// The flags of the HTTP server.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpArgs {
+    /// Address to listen on [default: 0.0.0.0:$PORT if PORT is set, else 127.0.0.1:8080]
+    #[arg(long = "listen", env = "LISTEN_ADDR", value_name = "ADDR")]
+    pub listen_addr: Option<String>,
+
+    /// Port to listen on at all addresses, if `LISTEN_ADDR` is not set
+    #[arg(long, env = "PORT", value_name = "PORT")]
+    pub port: Option<String>,
+
+    /// Name of the session cookie [default: session]
+    #[arg(long, env = "SESSION_COOKIE", value_name = "NAME")]
+    pub session_cookie: Option<String>,
+
+    /// Other origins whose pages may create and revoke keys with the session
+    /// cookie, separated by commas
+    #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ORIGINS")]
+    pub allowed_origins: Option<String>,
+
+    /// Page to which the dashboard sends people whose session has ended: a URL,
+    /// or a path of this site
+    #[arg(long, env = "LOGIN_URL", value_name = "URL")]
+    pub login_url: Option<String>,
+}
+
+/// The settings of the HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The session cookie's name.
+    pub session_cookie: String,
+    /// Other origins, in their canonical form, that may act with the session cookie.
+    pub allowed_origins: Vec<String>,
+    /// The address of the platform's login: `http(s)://…`, or a path.
+    pub login_url: Option<String>,
+}
+
+impl HttpArgs {
+    /// Checks the settings.
+    pub fn check(&self, checker: &mut Checker) -> Result<HttpConfig, Invalid> {
+        let address = checker
+            .setting(
+                "LISTEN_ADDR",
+                self.listen_addr.as_deref(),
+                "an address and a port, for instance 127.0.0.1:8080",
+            )
+            .optional(|text| text.parse().ok());
+        let port = checker
+            .setting("PORT", self.port.as_deref(), "a port, 0 to 65535")
+            .optional(|text| text.parse().ok());
+        let session_cookie = checker
+            .setting(
+                "SESSION_COOKIE",
+                self.session_cookie.as_deref(),
+                "a cookie name: letters, digits, - and _",
+            )
+            .or_default("session".to_owned(), |name| {
+                is_cookie_name(name).then(|| name.to_owned())
+            });
+        let allowed_origins = checker
+            .setting(
+                "ALLOWED_ORIGINS",
+                self.allowed_origins.as_deref(),
+                "origins separated by commas, for instance https://dashboard.example.com",
+            )
+            .or_default(Vec::new(), |text| {
+                let origins = text.split(',').map(str::trim);
+                origins.map(canonical_origin).collect()
+            });
+        let login_url = checker
+            .setting(
+                "LOGIN_URL",
+                self.login_url.as_deref(),
+                "an http:// or https:// URL, or a path that begins with one /",
+            )
+            .optional(|text| is_link(text).then(|| text.to_owned()));
+        Ok(HttpConfig {
+            listen: listen_address(address?, port?),
+            session_cookie: session_cookie?,
+            allowed_origins: allowed_origins?,
+            login_url: login_url?,
+        })
+    }
+}
+
+/// Returns the address to listen on. A port alone means all addresses, as
+/// platforms that set `PORT` expect.
+fn listen_address(address: Option<SocketAddr>, port: Option<u16>) -> SocketAddr {
+    match (address, port) {
+        (Some(address), _) => address,
+        (None, Some(port)) => SocketAddr::from(([0, 0, 0, 0], port)),
+        (None, None) => SocketAddr::from(([127, 0, 0, 1], 8080)),
+    }
+}
+
+fn is_cookie_name(name: &str) -> bool {
+    name.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+/// Returns the origin as browsers send it: in lower case, without a default port.
+fn canonical_origin(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let is_origin =
+        matches!(url.scheme(), "http" | "https") && is_bare && url.username().is_empty();
+    is_origin.then(|| url.origin().ascii_serialization())
+}
+
+/// Returns whether a page may link to this address. A path that begins with `//` or
+/// `/\` leads to another site, and `javascript:` is a URL too.
+fn is_link(text: &str) -> bool {
+    let is_path = text.starts_with('/') && !text.starts_with("//") && !text.contains('\\');
+    let is_printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_url = || Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    is_printable && (is_path || is_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_send_it() {
+        assert_eq!(
+            canonical_origin("HTTPS://Dash.Example.com:443/").as_deref(),
+            Some("https://dash.example.com")
+        );
+        for invalid in [
+            "dash.example.com",
+            "https://a.example/path",
+            "ftp://a.example",
+            "",
+            "null",
+        ] {
+            assert_eq!(canonical_origin(invalid), None, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn the_login_is_a_web_address_or_a_path_of_this_site() {
+        for valid in ["/login", "/", "/a?b=c", "https://id.example.com/in?x=1&y=2"] {
+            assert!(is_link(valid), "{valid}");
+        }
+        for invalid in [
+            "login",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "/log in",
+            "",
+        ] {
+            assert!(!is_link(invalid), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn the_port_is_used_only_without_an_address() {
+        let listen = |address: Option<&str>, port: Option<&str>| {
+            let args = HttpArgs {
+                listen_addr: address.map(Into::into),
+                port: port.map(Into::into),
+                ..HttpArgs::default()
+            };
+            let mut checker = Checker::default();
+            let config = args.check(&mut checker);
+            let config = checker.finish(|| config);
+            config.map(|config| config.listen.to_string()).ok()
+        };
+        assert_eq!(listen(None, None).as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(listen(None, Some("5000")).as_deref(), Some("0.0.0.0:5000"));
+        assert_eq!(
+            listen(Some("[::1]:80"), Some("5000")).as_deref(),
+            Some("[::1]:80")
+        );
+        assert_eq!(listen(Some("localhost"), None), None);
+        assert_eq!(listen(None, Some("70000")), None);
+    }
+}

@@ -1,0 +1,50 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{EventListenerExt, TaskId, WorkerBuilder, WorkerBuilderExt, WorkerContext};
+use apalis_core::backend::ext::BackendExt;
+use apalis_core::worker::event::Event;
+
+use super::RedisQueue;
+use super::tick::Tick;
+use crate::queue::Consumer;
+use crate::queue::consumer::RunningLoop;
+use crate::store::Job;
+
+/// The time after which an idle worker looks for jobs again.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Starts apalis's worker loop on the queue. Any error of Redis ends the loop.
+pub(super) fn start(queue: RedisQueue, consumer: Consumer) -> RunningLoop {
+    let Consumer {
+        name,
+        concurrency,
+        handler,
+        jobs,
+        on_heartbeat,
+        ..
+    } = consumer;
+    let context = WorkerContext::new(&name);
+    let name: Arc<str> = name.into();
+
+    let worker = WorkerBuilder::new(&context)
+        .backend(queue.storage().poll_with_strategy(Tick::every(TICK)))
+        .concurrency(concurrency)
+        .on_event(move |_, event| {
+            if matches!(event, Event::HeartBeat) {
+                on_heartbeat();
+            }
+        })
+        .build(move |job: Job, id: TaskId| {
+            let (handler, queue) = (Arc::clone(&handler), queue.clone());
+            let name = Arc::clone(&name);
+            let work = jobs.spawn(async move {
+                handler.handle(job).await;
+                if let Err(error) = queue.settle(&name, &id.to_string()).await {
+                    tracing::debug!(%error, "the job is not settled; retiring its worker removes it");
+                }
+            });
+            async move { drop(work.await) }
+        });
+    RunningLoop::spawn(context, worker.run())
+}
