@@ -106,8 +106,9 @@ impl Acceptor for ConnectionAcceptor {
                     let (tls, resets) = (self.tls.clone(), self.resets.clone());
                     self.handshakes.spawn(Connection::establish(tcp, client, tls, resets));
                 }
-                // Ignore a failed handshake. The client reports it.
-                Some(Ok(Ok(connection))) = self.handshakes.join_next() => {
+                Some(handshake) = self.handshakes.join_next() => {
+                    // Ignore a failed handshake. The client reports it.
+                    let Ok(Ok(connection)) = handshake else { continue };
                     let client = RemoteAddr(connection.client.into());
                     let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
                     return Ok((connection, LocalAddr(self.address.into()), client, scheme));

@@ -1,10 +1,16 @@
 //! Start and stop, the data file, TLS, and the HTTP interface to faults and state.
 
 use std::fs;
+use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use svix::error::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::{DEADLINE, client, error_of, get_or_create, start};
 use crate::{Fault, Options, Pattern, Route, Simulator, SimulatorError};
@@ -131,4 +137,42 @@ async fn faults_and_state_are_available_over_http() {
 async fn an_invalid_certificate_is_a_start_error() {
     let started = Simulator::start_tls(Options::default(), "no", "no").await;
     assert!(matches!(started, Err(SimulatorError::Tls(_))));
+}
+
+/// While one handshake is in progress, another one fails. The first client must
+/// get its response without waiting for a further connection.
+#[tokio::test]
+async fn a_failed_tls_handshake_does_not_delay_other_clients() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = certified.signing_key.serialize_pem();
+    let simulator = Simulator::start_tls(Options::default(), &certified.cert.pem(), &key)
+        .await
+        .unwrap();
+    let connect = async || TcpStream::connect(simulator.address()).await.unwrap();
+    let (mut failing, client) = (connect().await, connect().await);
+    failing
+        .write_all(b"this is not a TLS handshake")
+        .await
+        .unwrap();
+    // The server may close the connection with or without a reset.
+    let _ = failing.read_to_end(&mut Vec::new()).await;
+
+    let mut roots = RootCertStore::empty();
+    roots.add(certified.cert.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut client = connector.connect(name, client).await.unwrap();
+    let request = b"GET /login HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let mut status = [0; 12];
+    timeout(DEADLINE, client.read_exact(&mut status))
+        .await
+        .expect("the server must respond before the deadline")
+        .unwrap();
+    assert_eq!(&status, b"HTTP/1.0 200");
 }
