@@ -1,43 +1,34 @@
-//! The Svix API: a request is recognised, counted, meets its fault or is
-//! answered.
+//! The simulated Svix API. Every request is counted; then its fault applies, or
+//! its operation runs.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use poem::http::{Method, StatusCode, header};
+use poem::http::StatusCode;
 use poem::{Endpoint, Request, Response};
+use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::applications::{Application, ApplicationIn, Created, alphanumeric};
-use super::calls::Route;
+use super::applications::{Application, ApplicationIn, CreateOutcome};
 use super::faults::Fault;
+use super::pattern::Route;
+use super::request::SvixRequest;
+use super::response::SvixResponse;
 use super::sessions::PortalSession;
-use super::{State, lock};
+use super::state::{State, lock};
 
-/// Svix's bounds for a portal link's life, in seconds: one hour to seven days.
-const PORTAL_EXPIRY: std::ops::RangeInclusive<u64> = 3_600..=604_800;
+/// The times for which Svix issues a portal link, in seconds: one hour to seven days.
+const PORTAL_EXPIRY: RangeInclusive<u64> = 3_600..=604_800;
 
-/// More than any body of these routes has, in bytes.
+/// The maximum size of a request body, in bytes. The bodies of these routes are
+/// much smaller.
 const MAX_BODY: usize = 1 << 20;
 
-/// All of `/api/v1`.
+/// The endpoint for all paths under `/api/v1`.
 pub(super) struct Api {
     state: Arc<State>,
-}
-
-/// A request that has been recognised.
-struct Call {
-    route: Route,
-    /// The id or uid in the path; empty for a create.
-    application: String,
-    get_if_exists: bool,
-    /// What stands after `Bearer `.
-    token: Option<String>,
-    /// The simulator's host and port, as the client writes them.
-    host: String,
-    body: Vec<u8>,
 }
 
 impl Endpoint for Api {
@@ -45,46 +36,46 @@ impl Endpoint for Api {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let body = request.take_body().into_bytes_limit(MAX_BODY).await?;
-        let Some(call) = recognise(&request, body.into()) else {
-            return Ok(Answer::bare(StatusCode::NOT_FOUND).into());
+        let Some(svix_request) = SvixRequest::parse(&request, body.into()) else {
+            return Ok(SvixResponse::empty(StatusCode::NOT_FOUND).into());
         };
-        let uid = self.uid_of(&call);
-        self.state.calls.record(call.route, uid.as_deref());
-        let Some((fault, work_done)) = self.state.faults.meet(call.route, uid.as_deref()) else {
-            return Ok(self.answer(&call).into());
+        let (route, uid) = (svix_request.route, self.uid_of(&svix_request));
+        self.state.calls.record(route, uid.as_deref());
+        let Some((fault, work_done)) = self.state.faults.next_for(route, uid.as_deref()) else {
+            return Ok(self.run(&svix_request).into());
         };
         if work_done {
-            self.answer(&call);
+            self.run(&svix_request);
         }
         Ok(match fault {
             Fault::Status(code) => {
                 let status = StatusCode::from_u16(code);
-                Answer::error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).into()
+                SvixResponse::error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).into()
             }
-            Fault::RateLimited => Answer::error(StatusCode::TOO_MANY_REQUESTS).into(),
+            Fault::RateLimited => SvixResponse::error(StatusCode::TOO_MANY_REQUESTS).into(),
             Fault::Race => {
-                let raced = Call {
+                let svix_request = SvixRequest {
                     get_if_exists: false,
-                    ..call
+                    ..svix_request
                 };
-                self.answer(&raced).into()
+                self.run(&svix_request).into()
             }
-            Fault::Latency(time) => {
-                let answer = self.answer(&call);
-                tokio::time::sleep(time).await;
-                answer.into()
+            Fault::Latency(delay) => {
+                let response = self.run(&svix_request);
+                tokio::time::sleep(delay).await;
+                response.into()
             }
             Fault::Hang => std::future::pending().await,
             Fault::Reset => {
                 if let Some(client) = request.remote_addr().as_socket_addr() {
                     self.state.resets.mark(*client);
                 }
-                // Never arrives: sending it is what meets the mark.
-                Answer::bare(StatusCode::OK).into()
+                // The client never receives this: writing it resets the connection.
+                SvixResponse::empty(StatusCode::OK).into()
             }
-            Fault::TruncatedBody => self.answer(&call).truncated(),
-            Fault::NotJson => Answer::page().into(),
-            Fault::HugeBody(length) => Answer::huge(length).into(),
+            Fault::TruncatedBody => self.run(&svix_request).truncated(),
+            Fault::NotJson => SvixResponse::html_page().into(),
+            Fault::HugeBody(length) => SvixResponse::huge(length).into(),
         })
     }
 }
@@ -94,80 +85,85 @@ impl Api {
         Self { state }
     }
 
-    /// The uid that the request is about, by which it is counted and matched.
-    fn uid_of(&self, call: &Call) -> Option<String> {
-        if call.route == Route::Create {
-            let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    /// Returns the uid that the request is for. Counts and patterns use it.
+    fn uid_of(&self, request: &SvixRequest) -> Option<String> {
+        if request.route == Route::Create {
+            let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
             return body["uid"].as_str().map(str::to_owned);
         }
-        let found = self.state.applications.find(&call.application);
+        let found = self.state.applications.find(&request.application);
         let uid = found.and_then(|application| application.uid);
-        Some(uid.unwrap_or_else(|| call.application.clone()))
+        Some(uid.unwrap_or_else(|| request.application.clone()))
     }
 
-    /// Does the work. Without an await: a client that goes away cannot stop it halfway.
-    fn answer(&self, call: &Call) -> Answer {
-        if !self.accepts(call.token.as_deref()) {
-            return Answer::error(StatusCode::UNAUTHORIZED);
+    /// Runs the operation. It does not await, so a client that disconnects
+    /// cannot stop it halfway.
+    fn run(&self, request: &SvixRequest) -> SvixResponse {
+        if !self.accepts(request.token.as_deref()) {
+            return SvixResponse::error(StatusCode::UNAUTHORIZED);
         }
-        let answer = match call.route {
-            Route::Create => self.create(call),
+        let result = match request.route {
+            Route::Create => self.create(request),
             Route::Get => self
-                .find(call)
-                .map(|application| Answer::json(StatusCode::OK, &application)),
-            Route::Portal => self.portal(call),
-            Route::ExpireAll => self.expire_all(call),
+                .find(request)
+                .map(|application| SvixResponse::json(StatusCode::OK, &application)),
+            Route::Portal => self.portal(request),
+            Route::ExpireAll => self.expire_all(request),
         };
-        answer.unwrap_or_else(|refusal| refusal)
+        result.unwrap_or_else(|error_response| error_response)
     }
 
     fn accepts(&self, token: Option<&str>) -> bool {
         match (&*lock(&self.state.token), token) {
-            (Some(wanted), Some(token)) => wanted == token,
+            (Some(expected), Some(token)) => expected == token,
             (None, Some(token)) => !token.is_empty(),
             (_, None) => false,
         }
     }
 
-    fn find(&self, call: &Call) -> Result<Application, Answer> {
-        let found = self.state.applications.find(&call.application);
-        found.ok_or_else(|| Answer::error(StatusCode::NOT_FOUND))
+    fn find(&self, request: &SvixRequest) -> Result<Application, SvixResponse> {
+        let found = self.state.applications.find(&request.application);
+        found.ok_or_else(|| SvixResponse::error(StatusCode::NOT_FOUND))
     }
 
-    fn create(&self, call: &Call) -> Result<Answer, Answer> {
-        let input: ApplicationIn = parse(&call.body)?;
+    fn create(&self, request: &SvixRequest) -> Result<SvixResponse, SvixResponse> {
+        let input: ApplicationIn = parse(&request.body)?;
         if let Some((field, message)) = input.invalid_field() {
-            return Err(Answer::invalid(&["body", field], message));
+            return Err(SvixResponse::invalid(&["body", field], message));
         }
         match self.state.applications.create(input) {
-            Ok(Created::New(application)) => Ok(Answer::json(StatusCode::CREATED, &application)),
-            Ok(Created::Existing(application)) if call.get_if_exists => {
-                Ok(Answer::json(StatusCode::OK, &application))
+            Ok(CreateOutcome::Created(application)) => {
+                Ok(SvixResponse::json(StatusCode::CREATED, &application))
             }
-            Ok(Created::Existing(_)) => Err(Answer::error(StatusCode::CONFLICT)),
+            Ok(CreateOutcome::Existed(application)) if request.get_if_exists => {
+                Ok(SvixResponse::json(StatusCode::OK, &application))
+            }
+            Ok(CreateOutcome::Existed(_)) => Err(SvixResponse::error(StatusCode::CONFLICT)),
             Err(error) => {
                 tracing::error!(%error, "the simulator cannot write its data file");
-                Err(Answer::error(StatusCode::INTERNAL_SERVER_ERROR))
+                Err(SvixResponse::error(StatusCode::INTERNAL_SERVER_ERROR))
             }
         }
     }
 
-    fn portal(&self, call: &Call) -> Result<Answer, Answer> {
+    fn portal(&self, request: &SvixRequest) -> Result<SvixResponse, SvixResponse> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct PortalIn {
             expiry: Option<u64>,
             session_id: Option<String>,
         }
-        let input: PortalIn = parse(&call.body)?;
+        let input: PortalIn = parse(&request.body)?;
         let expiry = input.expiry.unwrap_or(*PORTAL_EXPIRY.end());
         if !PORTAL_EXPIRY.contains(&expiry) {
             let message = "expiry must be between 3600 and 604800 seconds";
-            return Err(Answer::invalid(&["body", "expiry"], message));
+            return Err(SvixResponse::invalid(&["body", "expiry"], message));
         }
-        let application = self.find(call)?;
-        let token = format!("appsk_{}", alphanumeric::<32>());
-        let url = format!("{}://{}/login#key={token}", self.state.scheme, call.host);
+        let application = self.find(request)?;
+        let random = Alphanumeric.sample_string(&mut rand::rng(), 32);
+        let token = format!("appsk_{random}");
+        let (scheme, host) = (self.state.scheme, &request.host);
+        let url = format!("{scheme}://{host}/login#key={token}");
         self.state.sessions.issue(PortalSession {
             application: application.id,
             uid: application.uid,
@@ -175,61 +171,27 @@ impl Api {
             expiry,
             ended: false,
         });
-        Ok(Answer::json(
-            StatusCode::OK,
-            &json!({ "url": url, "token": token }),
-        ))
+        let body = json!({ "url": url, "token": token });
+        Ok(SvixResponse::json(StatusCode::OK, &body))
     }
 
-    fn expire_all(&self, call: &Call) -> Result<Answer, Answer> {
+    fn expire_all(&self, request: &SvixRequest) -> Result<SvixResponse, SvixResponse> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct ExpireIn {
             #[serde(default)]
             session_ids: Vec<String>,
         }
-        let input: ExpireIn = parse(&call.body)?;
-        let application = self.find(call)?;
+        let input: ExpireIn = parse(&request.body)?;
+        let application = self.find(request)?;
         self.state
             .sessions
             .expire(&application.id, input.session_ids);
-        Ok(Answer::bare(StatusCode::NO_CONTENT))
+        Ok(SvixResponse::empty(StatusCode::NO_CONTENT))
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
-    serde_json::from_slice(body).map_err(|error| Answer::invalid(&["body"], &error.to_string()))
-}
-
-/// The route, with or without a slash at its end; `None` for any other.
-fn recognise(request: &Request, body: Vec<u8>) -> Option<Call> {
-    let segments: Vec<&str> = request
-        .uri()
-        .path()
-        .trim_end_matches('/')
-        .split('/')
-        .collect();
-    let (route, application) = match (request.method(), &segments[..]) {
-        (&Method::POST, ["", "api", "v1", "app"]) => (Route::Create, ""),
-        (&Method::GET, ["", "api", "v1", "app", app]) => (Route::Get, *app),
-        (&Method::POST, ["", "api", "v1", "auth", "app-portal-access", app]) => {
-            (Route::Portal, *app)
-        }
-        (&Method::POST, ["", "api", "v1", "auth", "app", app, "expire-all"]) => {
-            (Route::ExpireAll, *app)
-        }
-        _ => return None,
-    };
-    let token = request
-        .header(header::AUTHORIZATION)
-        .and_then(|value| value.strip_prefix("Bearer "));
-    let query = request.uri().query().unwrap_or_default();
-    Some(Call {
-        route,
-        application: application.to_owned(),
-        get_if_exists: query.split('&').any(|pair| pair == "get_if_exists=true"),
-        token: token.map(str::to_owned),
-        host: request.header(header::HOST).unwrap_or_default().to_owned(),
-        body,
-    })
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, SvixResponse> {
+    serde_json::from_slice(body)
+        .map_err(|error| SvixResponse::invalid(&["body"], &error.to_string()))
 }

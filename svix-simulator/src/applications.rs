@@ -1,44 +1,44 @@
-//! The applications: one for each uid, for good.
+//! The applications. There is at most one for each uid, and none is ever deleted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::{fs, io};
 
+use rand::distr::{Alphanumeric, SampleString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use uuid::Uuid;
 
-use super::lock;
+use super::state::lock;
 
-/// The longest uid that Svix takes, in bytes.
+/// The maximum length of a uid in Svix, in bytes.
 const MAX_UID: usize = 256;
 
-/// An application as Svix keeps it and answers it.
+/// An application, in the JSON format of Svix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// `app_` and 27 letters and digits, chosen by Svix.
+    /// The id that Svix generates: `app_` and 27 letters and digits.
     pub id: String,
-    /// The name chosen by the caller that stands for the id in every path.
+    /// The id that the caller chose. It can replace the id in every path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// For people to read.
+    /// The display name.
     pub name: String,
-    /// Messages a second.
+    /// The maximum number of messages per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_rate: Option<u16>,
-    /// RFC 3339, UTC.
+    /// The time of creation: RFC 3339, UTC.
     pub created_at: String,
-    /// RFC 3339, UTC.
+    /// The time of the last change: RFC 3339, UTC.
     pub updated_at: String,
-    /// What the caller attached.
+    /// The metadata that the caller set.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
 
-/// The body of a create.
+/// The request body that creates an application.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ApplicationIn {
@@ -49,7 +49,7 @@ pub(super) struct ApplicationIn {
 }
 
 impl ApplicationIn {
-    /// The field that Svix would refuse, and why.
+    /// Returns the first field that Svix would refuse, and the error message of Svix.
     pub(super) fn invalid_field(&self) -> Option<(&'static str, &'static str)> {
         if self.name.is_empty() {
             return Some(("name", "Application names must be at least one character"));
@@ -75,80 +75,84 @@ impl ApplicationIn {
     }
 }
 
-/// What a create found.
-pub(super) enum Created {
-    New(Application),
-    Existing(Application),
+/// The result of creating an application.
+pub(super) enum CreateOutcome {
+    Created(Application),
+    /// An application with the same uid existed. It was not changed.
+    Existed(Application),
 }
 
 #[derive(Default)]
-struct Kept {
+struct Table {
     list: Vec<Application>,
-    /// Positions in `list` by id and by uid: no uid begins as ids do.
-    index: HashMap<String, usize>,
+    /// The positions in `list` by id and by uid. They cannot collide: a uid must not
+    /// start with `app_`.
+    positions: HashMap<String, usize>,
 }
 
-impl Kept {
+impl Table {
     fn push(&mut self, application: Application) {
         let position = self.list.len();
-        self.index.insert(application.id.clone(), position);
+        self.positions.insert(application.id.clone(), position);
         if let Some(uid) = application.uid.clone() {
-            self.index.insert(uid, position);
+            self.positions.insert(uid, position);
         }
         self.list.push(application);
     }
 
     fn find(&self, id_or_uid: &str) -> Option<&Application> {
-        self.index.get(id_or_uid).map(|&at| &self.list[at])
+        let position = *self.positions.get(id_or_uid)?;
+        self.list.get(position)
     }
 }
 
-/// The applications, in memory and perhaps in a file.
+/// The applications in memory, and in the data file if there is one.
 pub(super) struct Applications {
-    /// Held while the file is written, and the write never yields: a client
-    /// that goes away cannot leave an application in one place and not the other.
-    kept: Mutex<Kept>,
+    /// The lock is held while the file is written. Writing does not await, so a
+    /// client that disconnects cannot make memory and file differ.
+    table: Mutex<Table>,
     file: Option<PathBuf>,
 }
 
 impl Applications {
     pub(super) fn in_memory() -> Self {
         Self {
-            kept: Mutex::default(),
+            table: Mutex::default(),
             file: None,
         }
     }
 
-    /// Reads the file, if it is there; makes its folder, if that is not.
+    /// Reads the data file if it exists. Creates its directory if necessary.
     pub(super) fn open(file: PathBuf) -> io::Result<Self> {
         let list: Vec<Application> = match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
+        if let Some(directory) = file.parent() {
+            fs::create_dir_all(directory)?;
         }
-        let mut kept = Kept::default();
+        let mut table = Table::default();
         for application in list {
-            kept.push(application);
+            table.push(application);
         }
         Ok(Self {
-            kept: Mutex::new(kept),
+            table: Mutex::new(table),
             file: Some(file),
         })
     }
 
-    /// Creates the application, or gives the one that has its uid already.
-    /// An error is the file's: then nothing was created.
-    pub(super) fn create(&self, input: ApplicationIn) -> io::Result<Created> {
-        let mut kept = lock(&self.kept);
-        if let Some(existing) = input.uid.as_deref().and_then(|uid| kept.find(uid)) {
-            return Ok(Created::Existing(existing.clone()));
+    /// Creates an application, or returns the existing one with the same uid.
+    /// Fails if the data file cannot be written; then nothing was created.
+    pub(super) fn create(&self, input: ApplicationIn) -> io::Result<CreateOutcome> {
+        let mut table = lock(&self.table);
+        if let Some(existing) = input.uid.as_deref().and_then(|uid| table.find(uid)) {
+            return Ok(CreateOutcome::Existed(existing.clone()));
         }
         let now = now_rfc3339();
+        let random = Alphanumeric.sample_string(&mut rand::rng(), 27);
         let application = Application {
-            id: format!("app_{}", alphanumeric::<27>()),
+            id: format!("app_{random}"),
             uid: input.uid,
             name: input.name,
             throttle_rate: input.throttle_rate,
@@ -157,45 +161,35 @@ impl Applications {
             metadata: input.metadata.unwrap_or_default(),
         };
         if let Some(file) = &self.file {
-            let all: Vec<_> = kept.list.iter().chain([&application]).collect();
-            replace(file, &serde_json::to_vec_pretty(&all)?)?;
+            let all: Vec<_> = table.list.iter().chain([&application]).collect();
+            write_atomically(file, &serde_json::to_vec_pretty(&all)?)?;
         }
-        kept.push(application.clone());
-        Ok(Created::New(application))
+        table.push(application.clone());
+        Ok(CreateOutcome::Created(application))
     }
 
     pub(super) fn find(&self, id_or_uid: &str) -> Option<Application> {
-        lock(&self.kept).find(id_or_uid).cloned()
+        lock(&self.table).find(id_or_uid).cloned()
     }
 
     pub(super) fn all(&self) -> Vec<Application> {
-        lock(&self.kept).list.clone()
+        lock(&self.table).list.clone()
     }
 }
 
-/// Writes beside the file and renames: a reader, or a crash, meets the old
-/// content or the new, never a part.
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    fs::write(&beside, content)?;
-    fs::rename(&beside, file)
+/// Writes a temporary file and renames it. Readers, and a restart after a crash of the
+/// process, see either the old content or the new content, never a part.
+fn write_atomically(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".new");
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, file)
 }
 
-/// `N` random letters and digits, 32 at most. Random enough for a stand-in:
-/// nothing here keeps a secret.
-pub(super) fn alphanumeric<const N: usize>() -> String {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let random = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()];
-    let bytes = random.as_flattened().iter().take(N);
-    bytes
-        .map(|&byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
-        .collect()
-}
-/// Returns the time now as RFC 3339, as the Svix server writes it.
+/// Returns the current time in RFC 3339 format, as in the responses of Svix.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the simulator stands outside the service and has no clock to inject"
+    reason = "the simulator is not part of the service and has no injected clock"
 )]
 fn now_rfc3339() -> String {
     OffsetDateTime::now_utc()

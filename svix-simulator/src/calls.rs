@@ -1,27 +1,12 @@
-//! The requests received, counted by route and application.
+//! The number of requests received, by route and application.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::faults::Pattern;
+use super::pattern::{Pattern, Route};
 
-/// The routes of the Svix API that are simulated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// `POST /api/v1/app`: the SDK's `create` and `get_or_create`.
-    Create,
-    /// `GET /api/v1/app/{id or uid}`.
-    Get,
-    /// `POST /api/v1/auth/app-portal-access/{id or uid}`.
-    Portal,
-    /// `POST /api/v1/auth/app/{id or uid}/expire-all`.
-    ExpireAll,
-}
-
-/// By route, and by the uid that was asked for.
+/// The number of requests by route and requested uid.
 type Counts = BTreeMap<(Route, Option<String>), u64>;
 
 #[derive(Default)]
@@ -40,13 +25,13 @@ impl Calls {
 
     pub(super) async fn wait(&self, of: &Pattern, at_least: u64) {
         let mut counts = self.0.subscribe();
-        // The error says that the sender is gone, and `self` has it.
+        // This fails only when the sender is dropped, and `self` holds the sender.
         let _ = counts
             .wait_for(|counts| count(counts, of) >= at_least)
             .await;
     }
 
-    /// How often each uid was asked for, by whatever route.
+    /// Returns the number of requests for each uid, over all routes.
     pub(super) fn by_uid(&self) -> BTreeMap<String, u64> {
         let mut by_uid = BTreeMap::new();
         for ((_, uid), count) in self.0.borrow().iter() {

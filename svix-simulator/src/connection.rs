@@ -1,9 +1,10 @@
 //! Connections that can be reset, with or without TLS.
 //!
-//! TLS is ended here and not by poem's `rustls` feature, so that the crypto
-//! provider is aws-lc-rs whatever else is in the tree.
+//! This module terminates TLS itself. With poem's `rustls` feature, the other
+//! dependencies would decide which crypto provider is used; here it is aws-lc-rs.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,10 +24,10 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{SimulatorError, lock};
+use super::simulator::SimulatorError;
+use super::state::lock;
 
-/// The connections, by the client's address, that are to be reset when the
-/// next byte would be sent.
+/// The client addresses of the connections to reset at the next write.
 #[derive(Default)]
 pub(super) struct Resets(Mutex<HashSet<SocketAddr>>);
 
@@ -35,32 +36,33 @@ impl Resets {
         lock(&self.0).insert(client);
     }
 
-    fn has(&self, client: SocketAddr) -> bool {
+    fn contains(&self, client: SocketAddr) -> bool {
         lock(&self.0).contains(&client)
     }
 
-    fn forget(&self, client: SocketAddr) {
+    fn remove(&self, client: SocketAddr) {
         lock(&self.0).remove(&client);
     }
 }
 
-/// Reads the certificate chain and key, both PEM.
+/// Creates a TLS acceptor from a certificate chain and its private key, both in
+/// PEM format.
 pub(super) fn tls_acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, SimulatorError> {
-    let tls = |error: &dyn std::fmt::Display| SimulatorError::Tls(error.to_string());
+    let invalid = |error: &dyn Display| SimulatorError::Tls(error.to_string());
     let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| tls(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| tls(&error))?;
+        .map_err(|error| invalid(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| invalid(&error))?;
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| tls(&error))?;
+        .map_err(|error| invalid(&error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Accepts connections; handshakes run beside each other, so that a client
-/// that stalls in its own keeps nobody waiting.
-pub(super) struct Incoming {
+/// An acceptor for HTTP or HTTPS connections. TLS handshakes run concurrently, so
+/// a client that stalls does not block the others.
+pub(super) struct ConnectionAcceptor {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
@@ -68,7 +70,9 @@ pub(super) struct Incoming {
     handshakes: JoinSet<io::Result<Connection>>,
 }
 
-impl Incoming {
+impl ConnectionAcceptor {
+    /// Listens on the address. Returns the acceptor and the actual address, which
+    /// differs if the port was 0.
     pub(super) async fn bind(
         listen: SocketAddr,
         tls: Option<TlsAcceptor>,
@@ -76,18 +80,18 @@ impl Incoming {
     ) -> io::Result<(Self, SocketAddr)> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let incoming = Self {
+        let acceptor = Self {
             listener,
             address,
             tls,
             resets,
             handshakes: JoinSet::new(),
         };
-        Ok((incoming, address))
+        Ok((acceptor, address))
     }
 }
 
-impl Acceptor for Incoming {
+impl Acceptor for ConnectionAcceptor {
     type Io = Connection;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
@@ -102,8 +106,9 @@ impl Acceptor for Incoming {
                     let (tls, resets) = (self.tls.clone(), self.resets.clone());
                     self.handshakes.spawn(Connection::establish(tcp, client, tls, resets));
                 }
-                // A handshake that failed is the client's to report.
-                Some(Ok(Ok(connection))) = self.handshakes.join_next() => {
+                Some(handshake) = self.handshakes.join_next() => {
+                    // Ignore a failed handshake. The client reports it.
+                    let Ok(Ok(connection)) = handshake else { continue };
                     let client = RemoteAddr(connection.client.into());
                     let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
                     return Ok((connection, LocalAddr(self.address.into()), client, scheme));
@@ -115,11 +120,11 @@ impl Acceptor for Incoming {
 
 enum Io {
     Plain(TcpStream),
-    // Boxed: a TLS session is a kilobyte, a plain connection has none.
+    // Boxed because it is about a kilobyte larger than the other variant.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// One client's connection.
+/// A connection from a client.
 pub(super) struct Connection {
     io: Io,
     client: SocketAddr,
@@ -141,15 +146,15 @@ impl Connection {
         Ok(Self { io, client, resets })
     }
 
-    fn stream(&mut self) -> Pin<&mut dyn Stream> {
+    fn stream(&mut self) -> Pin<&mut dyn ByteStream> {
         match &mut self.io {
             Io::Plain(tcp) => Pin::new(tcp),
             Io::Tls(tls) => Pin::new(tls),
         }
     }
 
-    /// Makes the coming close a reset (RST): the client sees no orderly end.
-    fn abort(&self) -> io::Result<()> {
+    /// Makes the connection end with a reset (TCP RST) when it is closed.
+    fn reset_on_close(&self) -> io::Result<()> {
         match &self.io {
             Io::Plain(tcp) => tcp.set_zero_linger(),
             Io::Tls(tls) => tls.get_ref().0.set_zero_linger(),
@@ -157,9 +162,9 @@ impl Connection {
     }
 }
 
-/// What both kinds of connection are.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+/// The operations that both kinds of connection have.
+trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> ByteStream for T {}
 
 impl AsyncRead for Connection {
     fn poll_read(
@@ -177,10 +182,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // The mark stays: after the error poem polls once more for its graceful
-        // end, and the answer must not go out then.
-        if self.resets.has(self.client) {
-            self.abort()?;
+        // Keep the mark. After the error poem polls again for a graceful end, and
+        // the response must not be sent then either.
+        if self.resets.contains(self.client) {
+            self.reset_on_close()?;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         self.stream().poll_write(context, bytes)
@@ -197,7 +202,7 @@ impl AsyncWrite for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // A later connection may have the same address.
-        self.resets.forget(self.client);
+        // A later connection can have the same address.
+        self.resets.remove(self.client);
     }
 }

@@ -1,4 +1,5 @@
-//! Faults and state over HTTP: `/_simulator/…`, as the module documentation says.
+//! The HTTP interface to faults and state, `/_simulator/…`. The crate's
+//! documentation describes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::State;
-use super::answer::Answer;
-use super::calls::Route;
-use super::faults::{Fault, Pattern, Rule};
+use super::faults::{Fault, Rule};
+use super::pattern::{Pattern, Route};
+use super::response::SvixResponse;
+use super::state::State;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -22,9 +23,9 @@ pub(super) fn routes() -> Routes {
         .at("/_simulator/state", get(show_state))
 }
 
-/// One fault of the body of a PUT, and of the state.
+/// One fault in the body of a PUT and in the state.
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with the member `fault`")]
 struct RuleJson {
     route: Option<Route>,
     uid: Option<String>,
@@ -38,11 +39,11 @@ struct RuleJson {
 impl From<RuleJson> for Rule {
     fn from(json: RuleJson) -> Self {
         Self {
-            pattern: Pattern::of(json.route, json.uid),
+            pattern: Pattern::from_parts(json.route, json.uid),
             fault: json.fault,
             work_done: json.work_done,
             times: json.times,
-            // A time too far off to be written is never.
+            // A time too large for an `Instant` means that the fault does not end.
             until: json
                 .for_ms
                 .and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms))),
@@ -52,10 +53,10 @@ impl From<RuleJson> for Rule {
 
 impl From<Rule> for RuleJson {
     fn from(rule: Rule) -> Self {
-        let (route, uid) = rule.pattern.parts();
+        let (route, uid) = rule.pattern.into_parts();
         Self {
             route,
-            uid: uid.map(str::to_owned),
+            uid,
             fault: rule.fault,
             work_done: rule.work_done,
             times: rule.times,
@@ -69,12 +70,13 @@ impl From<Rule> for RuleJson {
 
 #[handler]
 async fn set_faults(Data(state): Data<&Arc<State>>, body: Body) -> poem::Result<Response> {
-    // Not poem's Json: by hand, nobody wants to write the content type.
+    // Not poem's `Json`, which requires a Content-Type header: curl's -d sends another one.
     let rules: Vec<RuleJson> = match serde_json::from_slice(&body.into_bytes().await?) {
         Ok(rules) => rules,
         Err(error) => {
-            let body = json!({ "code": "generic_error", "detail": error.to_string() });
-            return Ok(Answer::json(StatusCode::BAD_REQUEST, &body).into());
+            let detail = format!("the body must be a JSON list of faults: {error}");
+            let body = json!({ "code": "generic_error", "detail": detail });
+            return Ok(SvixResponse::json(StatusCode::BAD_REQUEST, &body).into());
         }
     };
     let rules = rules.into_iter().map(Rule::from).collect();
@@ -92,7 +94,7 @@ fn clear_faults(Data(state): Data<&Arc<State>>) -> StatusCode {
 fn show_state(Data(state): Data<&Arc<State>>) -> Json<serde_json::Value> {
     let routes = [Route::Create, Route::Get, Route::Portal, Route::ExpireAll];
     let calls = routes.map(|route| (route, state.calls.count(&route.into())));
-    let faults = state.faults.in_force().into_iter().map(RuleJson::from);
+    let faults = state.faults.active().into_iter().map(RuleJson::from);
     Json(json!({
         "applications": state.applications.all(),
         "calls": BTreeMap::from(calls),

@@ -1,4 +1,4 @@
-//! A stand-in for the Svix server, to run beside the service on one machine.
+//! The `svix-simulator` binary. The crate's documentation says how to use it.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -9,15 +9,15 @@ use clap::Parser;
 use svix_simulator::{Options, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Answers the Svix SDK as the Svix server does, and fails as told over HTTP.
+/// Simulates the Svix server. Faults can be set over HTTP
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where to listen. It asks for no password: keep it on the loopback address
+    /// Address to listen on. There is no access control, so use only a loopback address
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8071")]
     listen: SocketAddr,
 
-    /// Keep applications in this JSON file
+    /// JSON file that stores the applications. By default they are kept in memory only
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
 }
@@ -25,7 +25,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    // Before the line that says we are ready: whoever waits for it may end us next.
+    // Watch for signals before printing the address, so that a caller can stop the
+    // process as soon as it has read the line.
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for ctrl-c")?;
     let simulator = Simulator::start(Options {
@@ -34,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
         data: arguments.data,
     })
     .await?;
-    // A pipe that was closed early is no reason to end.
+    // Keep running when standard output is closed.
     let _ = writeln!(
         std::io::stdout(),
         "svix-simulator listening on {}",

@@ -1,13 +1,14 @@
-//! The page that portal links lead to.
+//! The page that portal links open.
 
 use poem::endpoint::make_sync;
 use poem::http::header;
 use poem::middleware::SetHeader;
 use poem::{Endpoint, EndpointExt, IntoResponse, Route, get};
 
-/// Nothing but the page and its own style sheet; no script, no frame, no form.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+/// The Content-Security-Policy of the page. It allows only the page's own style
+/// sheet: no scripts, frames or forms.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
+                                       form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn routes() -> impl Endpoint {
     Route::new()
@@ -24,7 +25,7 @@ pub(super) fn routes() -> impl Endpoint {
         )
         .with(
             SetHeader::new()
-                .overriding(header::CONTENT_SECURITY_POLICY, POLICY)
+                .overriding(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
                 .overriding(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
                 .overriding(header::REFERRER_POLICY, "no-referrer")
                 .overriding(header::CACHE_CONTROL, "no-store"),

@@ -1,23 +1,23 @@
-//! The portal sessions issued and ended.
+//! The portal sessions that were issued and ended.
 
 use std::sync::Mutex;
 
 use serde::Serialize;
 
-use super::lock;
+use super::state::lock;
 
-/// A link to the portal that was given out.
+/// A portal session: one issued link to the App Portal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PortalSession {
     /// The application's id, `app_…`.
     pub application: String,
-    /// Its uid.
+    /// The application's uid.
     pub uid: Option<String>,
-    /// The `sessionId` the caller tied it to.
+    /// The `sessionId` that the caller chose.
     pub session_id: Option<String>,
-    /// How long it is valid, in seconds.
+    /// The time that the link is valid, in seconds.
     pub expiry: u64,
-    /// Whether an expire-all has ended it.
+    /// `true` after a call to expire-all ended the session.
     pub ended: bool,
 }
 
@@ -32,12 +32,14 @@ impl Sessions {
         lock(&self.issued).push(session);
     }
 
-    /// Ends the application's sessions that have one of these ids; all of them, if none is named.
+    /// Ends the application's sessions with these session ids. Ends all its
+    /// sessions if `session_ids` is empty.
     pub(super) fn expire(&self, application: &str, session_ids: Vec<String>) {
         for session in lock(&self.issued).iter_mut() {
-            let named = session.session_id.as_ref();
+            let session_id = session.session_id.as_ref();
             session.ended |= session.application == application
-                && (session_ids.is_empty() || named.is_some_and(|id| session_ids.contains(id)));
+                && (session_ids.is_empty()
+                    || session_id.is_some_and(|id| session_ids.contains(id)));
         }
         lock(&self.expired).extend(session_ids);
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use svix::error::Error;
 use tokio::task::JoinSet;
 
-use super::{client, get_or_create, invalid, refusal, sdk, start};
+use super::{client, client_with_timeout, error_of, get_or_create, invalid_field, start};
 use crate::{Fault, Pattern, Route};
 
 #[tokio::test]
-async fn faults_are_met_in_the_order_they_were_set_and_run_out() {
+async fn faults_apply_in_the_order_they_were_set_and_then_end() {
     let simulator = start().await;
     let svix = client(&simulator);
     simulator
@@ -21,7 +21,7 @@ async fn faults_are_met_in_the_order_they_were_set_and_run_out() {
         .times(1);
     let mut statuses = Vec::new();
     for _ in 0..3 {
-        statuses.push(refusal(get_or_create(&svix, "acct_1").await).0);
+        statuses.push(error_of(get_or_create(&svix, "acct_1").await).0);
     }
     assert_eq!(statuses, [503, 503, 429]);
     assert_eq!(simulator.applications(), []);
@@ -29,14 +29,14 @@ async fn faults_are_met_in_the_order_they_were_set_and_run_out() {
 }
 
 #[tokio::test]
-async fn a_fault_can_be_for_one_application_or_one_route_until_cleared() {
+async fn a_fault_can_apply_to_one_application_or_one_route_until_cleared() {
     let simulator = start().await;
     let svix = client(&simulator);
     let id = get_or_create(&svix, "acct_1").await.unwrap().id;
     let one = Pattern::any().uid("acct_1");
     simulator.fault(one, Fault::Status(500)).until_cleared();
-    assert_eq!(refusal(get_or_create(&svix, "acct_1").await).0, 500);
-    assert_eq!(refusal(svix.application().get(id.clone()).await).0, 500);
+    assert_eq!(error_of(get_or_create(&svix, "acct_1").await).0, 500);
+    assert_eq!(error_of(svix.application().get(id.clone()).await).0, 500);
     get_or_create(&svix, "acct_2").await.unwrap();
     simulator.clear_faults();
     simulator
@@ -46,7 +46,7 @@ async fn a_fault_can_be_for_one_application_or_one_route_until_cleared() {
 }
 
 #[tokio::test]
-async fn a_fault_can_last_for_a_time() {
+async fn a_fault_can_apply_for_a_limited_time() {
     let simulator = start().await;
     let svix = client(&simulator);
     let get = Pattern::get();
@@ -56,12 +56,12 @@ async fn a_fault_can_last_for_a_time() {
     simulator
         .fault(get, Fault::Status(504))
         .lasting(Duration::from_mins(10));
-    let met = refusal(svix.application().get("acct_1".to_owned()).await);
-    assert_eq!(met, (504, "server_error".to_owned()));
+    let error = error_of(svix.application().get("acct_1".to_owned()).await);
+    assert_eq!(error, (504, "server_error".to_owned()));
 }
 
 #[tokio::test]
-async fn every_status_has_a_body_the_sdk_reads() {
+async fn the_sdk_can_read_the_body_of_every_status() {
     let simulator = start().await;
     let svix = client(&simulator);
     for (status, code) in [
@@ -76,26 +76,26 @@ async fn every_status_has_a_body_the_sdk_reads() {
         simulator
             .fault(Pattern::any(), Fault::Status(status))
             .times(1);
-        let met = refusal(get_or_create(&svix, "acct_1").await);
-        assert_eq!(met, (status, code.to_owned()));
+        let error = error_of(get_or_create(&svix, "acct_1").await);
+        assert_eq!(error, (status, code.to_owned()));
     }
     simulator.fault(Pattern::any(), Fault::Status(422)).times(1);
-    assert_eq!(invalid(get_or_create(&svix, "acct_1").await), "body");
+    assert_eq!(invalid_field(get_or_create(&svix, "acct_1").await), "body");
 }
 
 #[tokio::test]
-async fn a_status_can_come_after_the_work_was_done() {
+async fn an_error_status_can_be_sent_after_the_operation_ran() {
     let simulator = start().await;
     let svix = client(&simulator);
-    let lost = simulator.fault(Pattern::create(), Fault::Status(500));
-    lost.work_done().times(1);
-    assert_eq!(refusal(get_or_create(&svix, "acct_1").await).0, 500);
+    let fault = simulator.fault(Pattern::create(), Fault::Status(500));
+    fault.work_done().times(1);
+    assert_eq!(error_of(get_or_create(&svix, "acct_1").await).0, 500);
     let application = get_or_create(&svix, "acct_1").await.unwrap();
     assert_eq!(application.id, simulator.applications()[0].id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_race_one_create_wins_and_the_others_meet_a_conflict() {
+async fn in_a_race_one_creation_succeeds_and_the_others_get_a_conflict() {
     let simulator = start().await;
     simulator.fault(Pattern::any(), Fault::Race).until_cleared();
     let svix = Arc::new(client(&simulator));
@@ -104,25 +104,26 @@ async fn in_a_race_one_create_wins_and_the_others_meet_a_conflict() {
         let svix = svix.clone();
         calls.spawn(async move { get_or_create(&svix, "acct_1").await });
     }
-    let (won, lost): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(Result::is_ok);
-    assert_eq!(won.len(), 1);
-    assert!(lost.into_iter().all(|each| refusal(each).0 == 409));
+    let (created, refused): (Vec<_>, Vec<_>) =
+        calls.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!(created.len(), 1);
+    assert!(refused.into_iter().all(|result| error_of(result).0 == 409));
     svix.application().get("acct_1".to_owned()).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_answer_after_the_clients_timeout_leaves_an_application() {
+async fn the_application_exists_if_the_response_comes_after_the_clients_timeout() {
     let simulator = start().await;
     let slow = Fault::Latency(Duration::from_mins(10));
     simulator.fault(Pattern::create(), slow).times(1);
-    let hasty = sdk(simulator.url(), Duration::from_millis(200));
-    let timed_out = get_or_create(&hasty, "acct_1").await;
+    let impatient = client_with_timeout(simulator.url(), Duration::from_millis(200));
+    let timed_out = get_or_create(&impatient, "acct_1").await;
     assert!(matches!(timed_out, Err(Error::Timeout { .. })));
     assert_eq!(simulator.applications().len(), 1);
 }
 
 #[tokio::test]
-async fn latency_delays_the_answer() {
+async fn latency_delays_the_response() {
     let simulator = start().await;
     let slow = Fault::Latency(Duration::from_millis(100));
     simulator.fault(Pattern::create(), slow).times(1);
@@ -132,18 +133,18 @@ async fn latency_delays_the_answer() {
 }
 
 #[tokio::test]
-async fn a_hanging_call_times_out_with_nothing_done() {
+async fn a_request_that_hangs_times_out_and_creates_nothing() {
     let simulator = start().await;
     simulator.fault(Pattern::create(), Fault::Hang).times(1);
-    let hasty = sdk(simulator.url(), Duration::from_millis(200));
-    let timed_out = get_or_create(&hasty, "acct_1").await;
+    let impatient = client_with_timeout(simulator.url(), Duration::from_millis(200));
+    let timed_out = get_or_create(&impatient, "acct_1").await;
     assert!(matches!(timed_out, Err(Error::Timeout { .. })));
     assert_eq!(simulator.calls(Route::Create), 1);
     assert_eq!(simulator.applications(), []);
 }
 
 #[tokio::test]
-async fn a_reset_is_a_connection_error_on_a_new_connection_and_a_reused_one() {
+async fn a_reset_is_a_connection_error_on_new_and_reused_connections() {
     let simulator = start().await;
     for warm in [false, true] {
         let svix = client(&simulator);
@@ -152,7 +153,7 @@ async fn a_reset_is_a_connection_error_on_a_new_connection_and_a_reused_one() {
         }
         simulator.fault(Pattern::create(), Fault::Reset).times(1);
         let Err(Error::Generic(message)) = get_or_create(&svix, "acct_1").await else {
-            panic!("an answer to a request whose connection was reset");
+            panic!("the SDK must report the connection reset as a generic error");
         };
         assert!(message.contains("ConnectionReset"), "{message}");
         assert_eq!(
@@ -165,31 +166,31 @@ async fn a_reset_is_a_connection_error_on_a_new_connection_and_a_reused_one() {
 }
 
 #[tokio::test]
-async fn a_truncated_body_is_a_transport_error_with_the_work_done() {
+async fn a_truncated_body_is_a_transport_error_and_the_operation_ran() {
     let simulator = start().await;
     simulator
         .fault(Pattern::create(), Fault::TruncatedBody)
         .times(2);
     let Err(Error::Generic(message)) = get_or_create(&client(&simulator), "acct_1").await else {
-        panic!("a truncated answer was taken for a whole one");
+        panic!("the SDK must report the truncated body as a generic error");
     };
     assert!(message.contains("UnexpectedEof"), "{message}");
     assert_eq!(simulator.applications().len(), 1);
 
-    // Truly half of it arrives, under a head that promises all.
+    // Half of the body arrives. The Content-Length is that of the whole body.
     let request = reqwest::Client::new()
         .post(format!("{}/api/v1/app?get_if_exists=true", simulator.url()))
         .bearer_auth("any")
         .body(r#"{"name": "Acme", "uid": "acct_1"}"#);
-    let mut answer = request.send().await.unwrap();
-    let promised = answer.content_length().unwrap();
-    let half = answer.chunk().await.unwrap().unwrap();
+    let mut response = request.send().await.unwrap();
+    let promised = response.content_length().unwrap();
+    let half = response.chunk().await.unwrap().unwrap();
     assert_eq!(half.len() as u64, promised / 2);
-    assert!(answer.chunk().await.is_err());
+    assert!(response.chunk().await.is_err());
 }
 
 #[tokio::test]
-async fn a_page_instead_of_json_is_an_error() {
+async fn an_html_page_instead_of_json_is_an_error() {
     let simulator = start().await;
     simulator.fault(Pattern::create(), Fault::NotJson).times(1);
     let result = get_or_create(&client(&simulator), "acct_1").await;
@@ -198,7 +199,7 @@ async fn a_page_instead_of_json_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_huge_body_is_valid_json_of_the_length_asked_for() {
+async fn a_huge_body_is_valid_json_of_the_given_length() {
     let simulator = start().await;
     simulator
         .fault(Pattern::get(), Fault::HugeBody(10_000_000))

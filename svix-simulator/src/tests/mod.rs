@@ -1,7 +1,7 @@
-//! The simulator, asked by the real SDK.
+//! Tests of the simulator with the real SDK.
 
-mod answers;
 mod faults;
+mod responses;
 mod server;
 
 use std::time::Duration;
@@ -12,15 +12,15 @@ use svix::models::{ApplicationIn, ApplicationOut};
 
 use super::{Options, Simulator};
 
-/// Longer than anything on this machine takes; a test that waits this long has failed.
+/// The time after which a test fails. No operation here takes nearly as long.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn start() -> Simulator {
     Simulator::start(Options::default()).await.unwrap()
 }
 
-/// The SDK as the service uses it: without retries of its own.
-fn sdk(url: String, timeout: Duration) -> Svix {
+/// Creates an SDK client that does not retry, as in the service.
+fn client_with_timeout(url: String, timeout: Duration) -> Svix {
     let options = SvixOptions {
         server_url: Some(url),
         timeout: Some(timeout),
@@ -31,7 +31,7 @@ fn sdk(url: String, timeout: Duration) -> Svix {
 }
 
 fn client(simulator: &Simulator) -> Svix {
-    sdk(simulator.url(), DEADLINE)
+    client_with_timeout(simulator.url(), DEADLINE)
 }
 
 async fn get_or_create(svix: &Svix, uid: &str) -> Result<ApplicationOut, Error> {
@@ -42,20 +42,20 @@ async fn get_or_create(svix: &Svix, uid: &str) -> Result<ApplicationOut, Error> 
     svix.application().get_or_create(application, None).await
 }
 
-/// The status and code of an error's body.
+/// Returns the status, and the code in the body, of an error response.
 #[track_caller]
-fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> (u16, String) {
+fn error_of<T: std::fmt::Debug>(result: Result<T, Error>) -> (u16, String) {
     match result.unwrap_err() {
         Error::Http(error) => (error.status.as_u16(), error.payload.unwrap().code),
-        other => panic!("not an answer with a code: {other:?}"),
+        other => panic!("expected an error response with a code, got {other:?}"),
     }
 }
 
-/// The place that a 422 names.
+/// Returns the invalid field that a 422 names.
 #[track_caller]
-fn invalid<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+fn invalid_field<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     match result.unwrap_err() {
         Error::Validation(error) => error.payload.unwrap().detail[0].loc.join("."),
-        other => panic!("not a validation error: {other:?}"),
+        other => panic!("expected a validation error, got {other:?}"),
     }
 }

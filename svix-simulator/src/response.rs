@@ -1,4 +1,4 @@
-//! Answers as Svix words them, and ways to spoil one.
+//! Responses in the format of Svix, and damaged responses.
 
 use std::io;
 
@@ -8,14 +8,15 @@ use poem::{Body, Response};
 use serde::Serialize;
 use serde_json::json;
 
-/// A whole answer, before it is sent or spoilt.
-pub(super) struct Answer {
+/// A complete response that is not sent yet.
+pub(super) struct SvixResponse {
     status: StatusCode,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl SvixResponse {
+    /// Creates a response with a JSON body.
     pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Self {
         Self {
             status,
@@ -24,8 +25,8 @@ impl Answer {
         }
     }
 
-    /// An answer without a body: 204, or the bare 404 of a route that does not exist.
-    pub(super) fn bare(status: StatusCode) -> Self {
+    /// Creates a response without a body: 204, or 404 for a path that does not exist.
+    pub(super) fn empty(status: StatusCode) -> Self {
         Self {
             status,
             content_type: "text/plain",
@@ -33,7 +34,7 @@ impl Answer {
         }
     }
 
-    /// An error with the body that Svix gives to this status.
+    /// Creates an error response with the body that Svix sends with this status.
     pub(super) fn error(status: StatusCode) -> Self {
         let (code, detail) = match status.as_u16() {
             401 => (
@@ -46,7 +47,9 @@ impl Answer {
             ),
             404 => ("not_found", "Entity not found"),
             409 => ("conflict", "A conflict has occurred"),
-            422 => return Self::invalid(&["body"], "the simulator was told to refuse this"),
+            422 => {
+                return Self::invalid(&["body"], "a fault of the simulator refuses this request");
+            }
             429 => ("rate_limited", "Too many requests"),
             500.. => ("server_error", "Internal Server Error"),
             _ => ("generic_error", "Generic error"),
@@ -54,7 +57,8 @@ impl Answer {
         Self::json(status, &json!({ "code": code, "detail": detail }))
     }
 
-    /// 422, naming what is wrong, and where: `["body", "uid"]`.
+    /// Creates a 422 that names the invalid field, for example `["body", "uid"]`,
+    /// and the reason.
     pub(super) fn invalid(location: &[&str], message: &str) -> Self {
         let item = json!({ "loc": location, "msg": message, "type": "value_error" });
         Self::json(
@@ -63,8 +67,8 @@ impl Answer {
         )
     }
 
-    /// 200 with a page, as a proxy or a captive portal in between gives.
-    pub(super) fn page() -> Self {
+    /// Creates a 200 with an HTML page, as a proxy or a captive portal might send.
+    pub(super) fn html_page() -> Self {
         Self {
             status: StatusCode::OK,
             content_type: "text/html; charset=utf-8",
@@ -72,7 +76,8 @@ impl Answer {
         }
     }
 
-    /// 200 with exactly `length` bytes of valid JSON (14 at least) that are not what was asked for.
+    /// Creates a 200 with `length` bytes (at least 14) of valid JSON that has
+    /// none of the expected members.
     pub(super) fn huge(length: usize) -> Self {
         let (open, close) = (&b"{\"padding\":\""[..], &b"\"}"[..]);
         let mut body = open.to_vec();
@@ -85,19 +90,18 @@ impl Answer {
         }
     }
 
-    /// Sends the head and half of the body that the head promises, then closes
-    /// the connection.
+    /// Sends the headers and half of the promised body, then closes the connection.
     pub(super) fn truncated(mut self) -> Response {
         if self.status == StatusCode::NO_CONTENT {
-            self.status = StatusCode::OK; // a 204 can promise no body
+            self.status = StatusCode::OK; // a 204 cannot promise a body
         }
         let promised = self.body.len().max(2);
         self.body.truncate(promised / 2);
         self.body.resize(promised / 2, b' ');
         let half = stream::iter([Ok(self.body)]);
-        let cut = stream::once(async {
-            // hyper sends what it has buffered when the body has no more for
-            // now, and drops it when the body fails: so pause before failing.
+        let failure = stream::once(async {
+            // hyper sends its buffer when the body is pending, and drops the
+            // buffer when the body fails. So be pending once before failing.
             tokio::task::yield_now().await;
             Err(io::Error::from(io::ErrorKind::ConnectionAborted))
         });
@@ -105,18 +109,18 @@ impl Answer {
             .status(self.status)
             .header(header::CONTENT_TYPE, self.content_type)
             .header(header::CONTENT_LENGTH, promised)
-            .body(Body::from_bytes_stream(half.chain(cut)))
+            .body(Body::from_bytes_stream(half.chain(failure)))
     }
 }
 
-impl From<Answer> for Response {
-    fn from(answer: Answer) -> Self {
-        let response = Response::builder().status(answer.status);
-        if answer.body.is_empty() {
-            return response.finish();
+impl From<SvixResponse> for Response {
+    fn from(response: SvixResponse) -> Self {
+        let builder = Response::builder().status(response.status);
+        if response.body.is_empty() {
+            return builder.finish();
         }
-        response
-            .header(header::CONTENT_TYPE, answer.content_type)
-            .body(answer.body)
+        builder
+            .header(header::CONTENT_TYPE, response.content_type)
+            .body(response.body)
     }
 }

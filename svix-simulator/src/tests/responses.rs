@@ -1,15 +1,15 @@
-//! Without faults: what Svix answers.
+//! Responses without faults.
 
 use std::sync::Arc;
 
 use svix::models::{AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn};
 use tokio::task::JoinSet;
 
-use super::{client, get_or_create, invalid, refusal, start};
+use super::{client, error_of, get_or_create, invalid_field, start};
 use crate::{Pattern, Route};
 
 #[tokio::test]
-async fn an_application_is_created_once_and_read_by_id_and_uid() {
+async fn an_application_is_created_once_and_can_be_read_by_id_and_by_uid() {
     let simulator = start().await;
     let svix = client(&simulator);
     let application = ApplicationIn {
@@ -22,7 +22,7 @@ async fn an_application_is_created_once_and_read_by_id_and_uid() {
     assert!(created.id.starts_with("app_") && created.id.len() == 31);
     assert_eq!(created.metadata["plan"], "gold");
     assert_eq!(
-        refusal(svix.application().create(application, None).await),
+        error_of(svix.application().create(application, None).await),
         (409, "conflict".to_owned())
     );
     assert_eq!(get_or_create(&svix, "acct_1").await.unwrap(), created);
@@ -31,7 +31,7 @@ async fn an_application_is_created_once_and_read_by_id_and_uid() {
         assert_eq!(read, created);
     }
     assert_eq!(
-        refusal(svix.application().get("acct_2".to_owned()).await),
+        error_of(svix.application().get("acct_2".to_owned()).await),
         (404, "not_found".to_owned())
     );
     assert_eq!(simulator.calls(Route::Create), 3);
@@ -41,7 +41,7 @@ async fn an_application_is_created_once_and_read_by_id_and_uid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_creates_at_once_give_one_application() {
+async fn fifty_concurrent_creations_create_one_application() {
     let simulator = start().await;
     let svix = Arc::new(client(&simulator));
     let mut calls = JoinSet::new();
@@ -58,22 +58,22 @@ async fn fifty_creates_at_once_give_one_application() {
 }
 
 #[tokio::test]
-async fn what_svix_refuses_is_refused() {
+async fn invalid_uids_and_names_are_refused() {
     let simulator = start().await;
     let svix = client(&simulator);
     for uid in ["auth0|123", "me@example.com", "", "app_1", &"x".repeat(257)] {
-        assert_eq!(invalid(get_or_create(&svix, uid).await), "body.uid");
+        assert_eq!(invalid_field(get_or_create(&svix, uid).await), "body.uid");
     }
     let nameless = ApplicationIn::new(String::new());
     let refused = svix.application().create(nameless, None).await;
-    assert_eq!(invalid(refused), "body.name");
+    assert_eq!(invalid_field(refused), "body.name");
     assert_eq!(simulator.applications(), []);
     get_or_create(&svix, &"x".repeat(256)).await.unwrap();
     get_or_create(&svix, "A-z_0.9").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_body_without_a_name_or_without_json_is_refused_as_svix_words_it() {
+async fn a_body_without_a_name_or_without_json_is_refused_in_the_format_of_svix() {
     let simulator = start().await;
     for body in [r#"{"uid": "acct_1"}"#, "{", ""] {
         let answer = reqwest::Client::new()
@@ -93,7 +93,7 @@ async fn a_body_without_a_name_or_without_json_is_refused_as_svix_words_it() {
 }
 
 #[tokio::test]
-async fn paths_may_end_in_a_slash_and_unknown_ones_are_a_bare_404() {
+async fn paths_may_end_with_a_slash_and_unknown_paths_get_404() {
     let simulator = start().await;
     get_or_create(&client(&simulator), "acct_1").await.unwrap();
     let status = async |path: &str| {
@@ -108,14 +108,17 @@ async fn paths_may_end_in_a_slash_and_unknown_ones_are_a_bare_404() {
 }
 
 #[tokio::test]
-async fn a_token_is_needed_and_can_be_mended_at_runtime() {
+async fn a_token_is_required_and_can_be_changed_while_running() {
     let simulator = start().await;
     let svix = client(&simulator);
     let denied = (401, "authentication_failed".to_owned());
-    let nobody = svix.with_token(String::new());
-    assert_eq!(refusal(get_or_create(&nobody, "acct_1").await), denied);
-    simulator.set_token(Some("the right one"));
-    assert_eq!(refusal(get_or_create(&svix, "acct_1").await), denied);
+    let without_token = svix.with_token(String::new());
+    assert_eq!(
+        error_of(get_or_create(&without_token, "acct_1").await),
+        denied
+    );
+    simulator.set_token(Some("another token"));
+    assert_eq!(error_of(get_or_create(&svix, "acct_1").await), denied);
     simulator.set_token(Some("testsk_any"));
     get_or_create(&svix, "acct_1").await.unwrap();
     simulator.set_token(None);
@@ -125,7 +128,7 @@ async fn a_token_is_needed_and_can_be_mended_at_runtime() {
 }
 
 #[tokio::test]
-async fn a_portal_link_leads_to_the_page_and_ends_with_its_session() {
+async fn a_portal_link_opens_the_page_and_expire_all_ends_its_session() {
     let simulator = start().await;
     let svix = client(&simulator);
     let portal = async |application: &str, expiry, session: &str| {
@@ -140,12 +143,12 @@ async fn a_portal_link_leads_to_the_page_and_ends_with_its_session() {
             .await
     };
     let unknown = portal("acct_1", None, "key_1").await;
-    assert_eq!(refusal(unknown), (404, "not_found".to_owned()));
+    assert_eq!(error_of(unknown), (404, "not_found".to_owned()));
 
     let application = get_or_create(&svix, "acct_1").await.unwrap();
     for seconds in [3599, 604_801] {
         let refused = portal("acct_1", Some(seconds), "key_1").await;
-        assert_eq!(invalid(refused), "body.expiry");
+        assert_eq!(invalid_field(refused), "body.expiry");
     }
     let link = portal("acct_1", Some(3600), "key_1").await.unwrap();
     assert_eq!(
@@ -173,16 +176,20 @@ async fn a_portal_link_leads_to_the_page_and_ends_with_its_session() {
         .unwrap();
     assert_eq!(simulator.expired_sessions(), ["key_1"]);
     let sessions = simulator.portal_sessions();
-    let shown = sessions
-        .iter()
-        .map(|each| (each.session_id.as_deref().unwrap(), each.expiry, each.ended));
+    let summary = sessions.iter().map(|session| {
+        (
+            session.session_id.as_deref().unwrap(),
+            session.expiry,
+            session.ended,
+        )
+    });
     assert_eq!(
-        shown.collect::<Vec<_>>(),
+        summary.collect::<Vec<_>>(),
         [("key_1", 3600, true), ("key_2", 604_800, false)]
     );
     assert!(
         sessions
             .iter()
-            .all(|each| each.application == application.id)
+            .all(|session| session.application == application.id)
     );
 }
