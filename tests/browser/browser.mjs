@@ -1,4 +1,4 @@
-// A real Chromium, and what is asked of the page in each of its states.
+// A real Chromium, and the checks that the page must pass in each of its states.
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ const ARGS = [
   "--disable-sync",
 ];
 const DESKTOP = { width: 1024, height: 900 };
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 export class Browser {
   log = [];
@@ -41,10 +41,10 @@ export class Browser {
     return browser;
   }
 
-  /** A profile of its own, signed in with this session (null: with none). */
+  /** Creates a profile, signed in with this session. With null, it has no session. */
   async context(session = this.config.session, options = {}) {
     const context = await this.chromium.newContext({ viewport: DESKTOP, locale: "en-GB", ...options });
-    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(TIMEOUT_MS);
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: this.config.base });
     if (session) await this.signIn(context, session);
     return context;
@@ -55,7 +55,7 @@ export class Browser {
     return context.addCookies([cookie]);
   }
 
-  /** The dashboard in a new tab. */
+  /** Opens the dashboard in a new tab. */
   async open(context) {
     const page = await this.tab(context ?? (await this.context()));
     await page.goto(`${this.config.base}/dashboard`);
@@ -63,23 +63,23 @@ export class Browser {
     return page;
   }
 
-  /** A new tab, listened to. */
+  /** Opens a new tab and records its requests and errors. */
   async tab(context) {
     const page = await context.newPage();
     this.#pages.push(page);
     page.sent = [];
-    page.wrongs = [];
+    page.problems = [];
     page.on("request", (request) => {
       page.sent.push(`${request.method()} ${new URL(request.url()).pathname}`);
       const origin = new URL(request.url()).origin;
-      if (origin !== this.config.base) page.wrongs.push(`asked ${origin}`);
+      if (origin !== this.config.base) page.problems.push(`asked ${origin}`);
     });
     page.on("console", (message) => {
       this.log.push(`console ${message.type()}: ${message.text()}`);
-      const isAnswer = message.text().startsWith("Failed to load resource"); // an error that a case asked for
-      if (message.type() === "error" && !isAnswer) page.wrongs.push(message.text());
+      const isResponse = message.text().startsWith("Failed to load resource"); // a case asked for this error
+      if (message.type() === "error" && !isResponse) page.problems.push(message.text());
     });
-    page.on("pageerror", (error) => page.wrongs.push(String(error.stack)));
+    page.on("pageerror", (error) => page.problems.push(String(error.stack)));
     await page.addInitScript(() => {
       window.addEventListener("securitypolicyviolation", (event) => {
         console.error(`violates ${event.violatedDirective}: ${event.blockedURI}`);
@@ -88,12 +88,12 @@ export class Browser {
     return page;
   }
 
-  /** No page asked for anything elsewhere, broke its policy, or threw. */
+  /** Checks that no page loaded anything from elsewhere, violated its policy, or threw. */
   isClean() {
-    assert.deepEqual(this.#pages.flatMap((page) => page.wrongs), []);
+    assert.deepEqual(this.#pages.flatMap((page) => page.problems), []);
   }
 
-  /** Looks at a state: no accessibility violation in light and dark, nothing wider than a phone; pictures. */
+  /** Checks a state in light and dark: accessible, and no wider than a phone. Takes pictures. */
   async look(page, state) {
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -107,7 +107,7 @@ export class Browser {
       const boxes = [document.documentElement, ...document.querySelectorAll("dialog[open]")];
       return boxes.filter(scrolls).map((element) => `${element.nodeName} ${element.scrollWidth}`);
     });
-    assert.deepEqual(wide, [], `${state}: scrolls sideways at 320 px`);
+    assert.deepEqual(wide, [], `${state}: scrolls horizontally at 320 px`);
     await page.setViewportSize(DESKTOP);
     await page.emulateMedia({ colorScheme: "light", reducedMotion: null });
   }
@@ -118,7 +118,7 @@ export class Browser {
 
   async keepEvidence() {
     for (const [index, page] of this.#pages.entries()) {
-      this.log.push(...page.wrongs);
+      this.log.push(...page.problems);
       if (!page.isClosed()) await this.picture(page, `FAILED-${index}`).catch(() => {});
     }
   }
@@ -127,14 +127,14 @@ export class Browser {
     return this.chromium.close();
   }
 
-  /** Makes Svix fail: see the simulator's documentation. No rules: makes it well again. */
+  /** Sets the faults of the Svix simulator, as its documentation describes. No rules remove all faults. */
   async faults(rules) {
     const url = `${this.config.simulator}/_simulator/faults`;
     const answer = await fetch(url, { method: "PUT", body: JSON.stringify(rules) });
     assert.equal(answer.status, 204);
   }
 
-  /** Calls an operation as another tab or device would. */
+  /** Calls an operation, as another tab or device would. */
   async call(method, session, path = "api-key") {
     const headers = { authorization: `Bearer ${session}` };
     return fetch(`${this.config.base}/api/v1/partners/${path}`, { method, headers });

@@ -1,5 +1,5 @@
-// Runs one case in a Chromium of its own:  node run.mjs CASE
-// What it needs to know is JSON in DASHBOARD_TEST; tests/src/browser.rs writes it.
+// Runs one case in its own Chromium:  node run.mjs CASE
+// tests/src/browser.rs writes what the case needs as JSON into DASHBOARD_TEST.
 
 import { Browser } from "./browser.mjs";
 

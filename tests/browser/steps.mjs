@@ -1,4 +1,4 @@
-// What people do on the page, and what must hold after it.
+// The steps that users take on the page, and checks for after them.
 
 import assert from "node:assert/strict";
 
@@ -7,13 +7,13 @@ export const dialog = (page, name) => page.getByRole("dialog", { name });
 export const state = (page, text) => page.locator("#webhook-state", { hasText: text }).waitFor();
 export const notice = (page, text) => page.locator("#notice", { hasText: text }).waitFor();
 
-/** Generates a key; its dialog is open then. */
+/** Generates a key. Its dialog stays open. */
 export async function generate(page) {
   await button(page, "Generate API key").click();
   return shownKey(page);
 }
 
-/** The key that the open dialog shows. */
+/** Returns the key that the open dialog shows. */
 export async function shownKey(page) {
   await dialog(page, "Save your API key").waitFor();
   const key = await page.locator("#key").textContent();
@@ -21,7 +21,7 @@ export async function shownKey(page) {
   return key;
 }
 
-/** Says that the key is saved, and closes the dialog. */
+/** Confirms that the key is saved, and closes the dialog. */
 export async function save(page) {
   await page.getByLabel("I have saved this key").check();
   await button(page, "Done").click();
@@ -35,10 +35,10 @@ export async function revoke(page) {
   await button(page, "Generate API key").waitFor();
 }
 
-/** Waits until the element has the focus: a dialog gives it back a moment after it closed. */
+/** Waits until the element has the focus. A dialog returns it a moment after it was closed. */
 export const hasFocus = (page, id) => page.locator(`#${id}:focus`).waitFor();
 
-/** The key is nowhere that outlives the page's own memory, nor to be seen. */
+/** Checks that the key is not visible, and nowhere but in the page's own memory. */
 export async function isNowhere(page, key) {
   const places = await page.evaluate(async () => ({
     dom: document.documentElement.outerHTML,
@@ -62,11 +62,19 @@ export async function isNowhere(page, key) {
   assert.equal(places.history[0], null);
 }
 
-/** What `act` does opens the portal, in a new tab that knows nothing of this one. */
+/** Checks that `act` opens the portal in a new tab, which cannot reach this one. */
 export async function opensPortal(page, act) {
   const [tab] = await Promise.all([page.context().waitForEvent("page"), act()]);
   await tab.getByRole("heading", { name: "This is where the Svix App Portal would be" }).waitFor();
   assert.equal(await tab.evaluate(() => window.opener), null);
   assert.equal(await tab.evaluate(() => document.referrer), "");
   await tab.close();
+}
+
+/** Hides the page, or shows it again. Chromium without a screen never does, so the page is told so. */
+export function hide(page, isHidden) {
+  return page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, isHidden);
 }

@@ -1,5 +1,5 @@
-//! The dashboard page, in a real Chromium. What each case does is in
-//! `tests/browser/cases`, by the same name.
+//! The dashboard page, in a real Chromium. The steps of each case are in
+//! `tests/browser/cases`, in the file of the same name.
 #![allow(missing_docs)]
 
 use reqwest::header::{HOST, HeaderMap};
@@ -30,8 +30,8 @@ async fn provisioning_is_seen_live_through_an_outage(kind: Kind) {
     .await;
 }
 
-/// By itself the api knows no login: the page says what to do. `standalone` has
-/// the demo's.
+/// The api knows no login unless it is configured, so the page says what to do.
+/// `standalone` has the demo sign-in.
 async fn an_ended_session_leads_to_the_login(kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let login = (kind == Kind::Embedded).then_some("/demo/sign-in");
@@ -46,28 +46,47 @@ in_both_deployments!(
 );
 
 #[tokio::test]
+async fn a_secret_is_forgotten_on_every_way_out() {
+    let deployment = Deployment::start(Kind::Embedded).await;
+    let more = json!({ "expired": deployment.expired_session().await });
+    drive("a_secret_is_forgotten_on_every_way_out", &deployment, more).await;
+}
+
+#[tokio::test]
+async fn an_older_answer_changes_nothing() {
+    let deployment = Deployment::start(Kind::Embedded).await;
+    let more = json!({ "expired": deployment.expired_session().await });
+    drive("an_older_answer_changes_nothing", &deployment, more).await;
+}
+
+#[tokio::test]
 async fn a_double_click_makes_one_key() {
     let deployment = Deployment::start(Kind::Production).await;
     drive("a_double_click_makes_one_key", &deployment, json!({})).await;
 }
 
 #[tokio::test]
-async fn two_tabs_do_not_hurt_each_other() {
+async fn two_tabs_do_not_disturb_each_other() {
     let deployment = Deployment::start(Kind::Production).await;
-    drive("two_tabs_do_not_hurt_each_other", &deployment, json!({})).await;
+    drive("two_tabs_do_not_disturb_each_other", &deployment, json!({})).await;
 }
 
 #[tokio::test]
-async fn a_bad_line_is_told_and_mends_itself() {
+async fn a_broken_connection_is_shown_and_recovers() {
     let deployment = Deployment::start(Kind::Embedded).await;
     let more = others(&deployment).await;
-    drive("a_bad_line_is_told_and_mends_itself", &deployment, more).await;
+    drive(
+        "a_broken_connection_is_shown_and_recovers",
+        &deployment,
+        more,
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_pause_that_is_asked_for_is_told_and_kept() {
+async fn a_requested_pause_is_shown_and_kept() {
     let deployment = Deployment::start(Kind::Embedded).await;
-    let case = "a_pause_that_is_asked_for_is_told_and_kept";
+    let case = "a_requested_pause_is_shown_and_kept";
     drive(case, &deployment, json!({})).await;
 }
 
@@ -78,16 +97,16 @@ async fn the_keyboard_alone_is_enough() {
 }
 
 #[tokio::test]
-async fn a_frame_is_for_allowed_sites_alone() {
+async fn only_allowed_sites_can_frame_the_page() {
     let port = free_port();
     let [allowed, refused] =
         ["platform", "elsewhere"].map(|n| format!("http://{n}.localhost:{port}"));
     let deployment = Deployment::embedded(&[("ALLOWED_ORIGINS", allowed.clone())]).await;
     let told = json!({ "port": port, "allowed": allowed, "refused": refused });
-    drive("a_frame_is_for_allowed_sites_alone", &deployment, told).await;
+    drive("only_allowed_sites_can_frame_the_page", &deployment, told).await;
 }
 
-/// What a newcomer does: start it without any setting, click the first link.
+/// A newcomer starts it without any setting and opens the first link.
 #[tokio::test]
 async fn a_click_signs_in_to_the_demo() {
     let dir = scratch();
@@ -111,7 +130,7 @@ async fn get(url: &str, headers: HeaderMap) -> Response {
 }
 
 #[tokio::test]
-async fn the_demo_sign_in_is_for_this_machine_and_for_standalone_alone() {
+async fn only_standalone_has_the_demo_sign_in_and_only_for_this_machine() {
     let embedded = Deployment::start(Kind::Embedded).await;
     let sign_in = format!("{}/demo/sign-in", embedded.client.base());
     let here = get(&sign_in, HeaderMap::new()).await;
@@ -121,7 +140,7 @@ async fn the_demo_sign_in_is_for_this_machine_and_for_standalone_alone() {
     let attributes = "; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
     assert!(cookie.ends_with(attributes), "{cookie}");
 
-    // A foreign name that was made to lead here.
+    // A foreign host name that resolves to this machine (DNS rebinding).
     let rebound = HeaderMap::from_iter([(HOST, "evil.example".parse().unwrap())]);
     let refused = get(&sign_in, rebound).await;
     assert_eq!(refused.status(), 403);

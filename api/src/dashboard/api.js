@@ -1,25 +1,25 @@
-// The four operations, as the page calls them.
+// The four operations of the API, as the page calls them.
 
 const KEY = "api/v1/partners/api-key";
 const PORTAL = "api/v1/partners/portal";
-const PATIENCE_MS = 20_000; // the api answers within 5 s; a bad line may need more
+const TIMEOUT_MS = 20_000; // the API answers within 5 s; a slow network may need more
 
-/** Why a call failed. `kind`: offline, unreachable, signed-out, or status. */
-export class Failure extends Error {
+/** The error of a call. `kind` is "offline", "unreachable", "signed-out" or "status". */
+export class ApiCallError extends Error {
   constructor(kind, details = {}) {
     super(kind);
-    Object.assign(this, { kind, status: 0, said: "", requestId: "", retryAfter: null }, details);
+    Object.assign(this, { kind, status: 0, message: "", requestId: "", retryAfter: null }, details);
   }
 }
 
-export const showKey = () => call("GET", KEY);
+export const getKey = () => call("GET", KEY);
 export const createKey = () => call("POST", KEY);
 export const revokeKey = () => call("DELETE", KEY);
-export const openPortal = (key) => call("GET", PORTAL, key);
+export const getPortal = (key) => call("GET", PORTAL, key);
 
-/** How far the server's clock is ahead of ours, in ms, as its last answer said. */
-let ahead = 0;
-export const serverNow = () => Date.now() + ahead;
+/** Milliseconds that the server's clock is ahead of the browser's, by the last answer. */
+let clockOffset = 0;
+export const serverNow = () => Date.now() + clockOffset;
 
 async function call(method, path, key) {
   let response;
@@ -30,27 +30,27 @@ async function call(method, path, key) {
       headers: key ? { authorization: `Bearer ${key}` } : {},
       credentials: key ? "omit" : "same-origin",
       cache: "no-store",
-      redirect: "manual", // to a login, for instance
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      redirect: "manual", // a redirect may lead to a login
+      signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     body = await response.json().catch((error) => {
-      if (error instanceof SyntaxError) return null; // a proxy's page
+      if (error instanceof SyntaxError) return null; // an HTML page of a proxy
       throw error;
     });
   } catch {
-    throw new Failure(navigator.onLine ? "unreachable" : "offline");
+    throw new ApiCallError(navigator.onLine ? "unreachable" : "offline");
   }
-  if (response.type === "opaqueredirect") throw new Failure("signed-out");
+  if (response.type === "opaqueredirect") throw new ApiCallError("signed-out");
   const date = Date.parse(response.headers.get("date") ?? "");
-  if (date) ahead = date + 500 - Date.now(); // whole seconds, cut off
+  if (date) clockOffset = date + 500 - Date.now(); // the header has whole seconds, rounded down
   if (response.ok && body) return body;
 
   const { status } = response;
-  if (status === 401 && !key) throw new Failure("signed-out");
+  if (status === 401 && !key) throw new ApiCallError("signed-out");
   const seconds = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
-  throw new Failure("status", {
+  throw new ApiCallError("status", {
     status,
-    said: body?.error?.message ?? "",
+    message: body?.error?.message ?? "",
     requestId: response.headers.get("x-request-id") ?? "",
     retryAfter: Number.isFinite(seconds) ? seconds : null,
   });

@@ -1,5 +1,5 @@
-//! `/dashboard`: the page "API & webhooks", a reference for platforms to embed
-//! or copy. Static files in the binary; the session cookie is all it needs.
+//! `/dashboard`: the page "API & webhooks", which platforms can embed or copy. It is
+//! made of static files in the binary and needs only the session cookie.
 
 use poem::endpoint::make_sync;
 use poem::http::header;
@@ -7,14 +7,17 @@ use poem::web::Html;
 use poem::{Endpoint, IntoResponse, Response, Route, get};
 use shared::config::HttpConfig;
 
-/// The page's files beside the page itself: under `/dashboard/`, with their types.
-const FILES: [(&str, &str, &str); 8] = [
+/// The files that the page loads from `/dashboard/`, with their content types.
+const FILES: [(&str, &str, &str); 11] = [
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("style.css", CSS, include_str!("style.css")),
     ("api.js", JS, include_str!("api.js")),
     ("dialogs.js", JS, include_str!("dialogs.js")),
+    ("key-dialog.js", JS, include_str!("key-dialog.js")),
     ("main.js", JS, include_str!("main.js")),
+    ("notices.js", JS, include_str!("notices.js")),
     ("poll.js", JS, include_str!("poll.js")),
+    ("portal.js", JS, include_str!("portal.js")),
     ("view.js", JS, include_str!("view.js")),
     ("words.js", JS, include_str!("words.js")),
 ];
@@ -22,7 +25,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 const PAGE: &str = include_str!("index.html");
-/// What stands in the page for the address of the login.
+/// The placeholder in the page for the address of the login.
 const LOGIN_URL: &str = "{{LOGIN_URL}}";
 
 /// Adds the page and its files to the routes.
@@ -50,9 +53,9 @@ fn page(http: &HttpConfig) -> impl Endpoint + 'static {
     })
 }
 
-/// Nothing but the page's own files and our own api; no form goes anywhere, and
-/// no string becomes markup. The origins that may use the session cookie may
-/// also show the page in a frame: a frame is how to embed it.
+/// Returns the page's Content-Security-Policy. The page loads only its own files and
+/// calls only our own API. It sends no form, and no string becomes markup. The origins
+/// that may use the session cookie may also show the page in a frame.
 fn policy(allowed_origins: &[String]) -> String {
     let frames = allowed_origins.join(" ");
     let frames = format!("'self' {frames}");
@@ -64,7 +67,7 @@ fn policy(allowed_origins: &[String]) -> String {
     )
 }
 
-/// As the value of an attribute in double quotes.
+/// Escapes a text for the value of an attribute in double quotes.
 fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('"', "&quot;");
     text.replace('<', "&lt;").replace('>', "&gt;")
@@ -75,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_allowed_origins_may_frame_the_page() {
+    fn only_allowed_origins_may_show_the_page_in_a_frame() {
         assert!(policy(&[]).ends_with("; frame-ancestors 'self'"));
         let two = [
             "https://a.example".to_owned(),
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_stands_in_the_page_as_text() {
+    fn the_address_of_the_login_is_escaped() {
         assert_eq!(PAGE.matches(LOGIN_URL).count(), 1);
         assert_eq!(escaped("/in?a=1&b=\"<>"), "/in?a=1&amp;b=&quot;&lt;&gt;");
     }

@@ -1,45 +1,52 @@
-// When the page looks again: often at first, then more and more seldom, never while nobody sees it.
+// Decides when the page asks for the key's state again: soon at first, then less and less often, and
+// not at all while the page is hidden.
 
-const FIRST_MS = 1000;
-export const LAST_MS = 30_000;
-const SLOWER = 1.4;
-/** Focus and visibility come together; one look serves both. */
-const LEAST_MS = 1000;
+const FIRST_DELAY_MS = 1000;
+export const LONGEST_DELAY_MS = 30_000;
+const DELAY_FACTOR = 1.4;
+/** A change of focus and of visibility come together, and one request serves both. */
+const SHORTEST_INTERVAL_MS = 1000;
 
 export class Poll {
-  #look;
+  #refresh;
   #timer;
-  #delay = FIRST_MS;
-  #looked = 0;
+  #delay = FIRST_DELAY_MS;
+  #startedAt = 0;
+  #latest = 0;
 
-  /** `look()` looks once and resolves to when to look again: "later", ms from now, or "never". */
-  constructor(look) {
-    this.#look = look;
+  /**
+   * `refresh(isLatest)` asks once and resolves to when to ask again: "later", a number of
+   * milliseconds, or "never". `isLatest()` tells it whether a newer request has begun meanwhile.
+   */
+  constructor(refresh) {
+    this.#refresh = refresh;
     const wake = () => {
       if (document.hidden) clearTimeout(this.#timer);
-      else if (Date.now() - this.#looked >= LEAST_MS) this.now();
+      else if (Date.now() - this.#startedAt >= SHORTEST_INTERVAL_MS) this.now();
     };
     document.addEventListener("visibilitychange", wake);
     addEventListener("focus", wake);
     addEventListener("online", () => this.now());
   }
 
-  /** Looks at once, and often again from here on. */
+  /** Asks at once, and often again from then on. */
   now() {
-    this.#delay = FIRST_MS;
+    this.#delay = FIRST_DELAY_MS;
     return this.#run();
   }
 
   async #run() {
     clearTimeout(this.#timer);
-    this.#looked = Date.now();
-    const again = await this.#look();
-    clearTimeout(this.#timer); // of a look that ran beside this one
-    if (again === "never" || document.hidden) return;
-    const isLater = again === "later";
-    const wait = isLater ? this.#delay : Math.max(again, FIRST_MS);
-    // At a time that was named something happens: often again from there on.
-    this.#delay = isLater ? Math.min(this.#delay * SLOWER, LAST_MS) : FIRST_MS;
+    this.#startedAt = Date.now();
+    const number = ++this.#latest;
+    const isLatest = () => number === this.#latest;
+    const next = await this.#refresh(isLatest);
+    // Answers may arrive out of order. Only the newest request decides what comes next.
+    if (!isLatest() || next === "never" || document.hidden) return;
+    const isLater = next === "later";
+    const wait = isLater ? this.#delay : Math.max(next, FIRST_DELAY_MS);
+    // Something happens at a time that was named, so ask often again from there on.
+    this.#delay = isLater ? Math.min(this.#delay * DELAY_FACTOR, LONGEST_DELAY_MS) : FIRST_DELAY_MS;
     this.#timer = setTimeout(() => this.#run(), wait);
   }
 }

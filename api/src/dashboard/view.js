@@ -1,68 +1,70 @@
-// What the cards show.
+// Shows the state of the key and of the webhooks in the cards.
 
 import { serverNow } from "./api.js";
-import { say } from "./dialogs.js";
-import { exactMoment, moment, webhookWords } from "./words.js";
+import { announce } from "./notices.js";
+import { formatExactTime, formatTime, webhookWords } from "./words.js";
 
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 let shownKey = null;
-let ticking;
+let countdown;
 
 /** Shows one view of the key's card. */
-export function view(name) {
-  const views = at("key-views");
+function showView(name) {
+  const views = byId("key-views");
   views.removeAttribute("aria-busy");
-  for (const one of views.children) one.toggleAttribute("data-shown", one.dataset.view === name);
+  for (const view of views.children) view.toggleAttribute("data-shown", view.dataset.view === name);
 }
 
-/** Shows what the api knows of the key. */
-export function show(shown) {
-  shownKey = shown.has_key ? shown : null;
+/** Shows what the API says of the key. */
+export function showKey(answer) {
+  shownKey = answer.has_key ? answer : null;
   if (shownKey) {
-    at("prefix").textContent = shown.prefix;
-    time(at("created"), shown.created_at);
-    used(shown.last_used_at);
+    byId("prefix").textContent = shownKey.prefix;
+    setTime(byId("created"), shownKey.created_at);
+    showLastUse(shownKey.last_used_at);
   }
-  view(shownKey ? "key" : "none");
-  webhooks();
+  showView(shownKey ? "key" : "none");
+  showWebhooks();
 }
 
-/** Shows that nothing is known: signed out, or the first look failed. */
+/** Shows a view without a key: the user is signed out, or the first request failed. */
 export function showUnknown(name) {
   shownKey = null;
-  view(name);
-  webhooks("", "");
+  showView(name);
+  showWebhooks("", "");
 }
 
-function used(iso) {
-  if (!iso) return at("used").replaceChildren("Never");
+function showLastUse(iso) {
+  if (!iso) return byId("used").replaceChildren("Never");
   const element = document.createElement("time");
-  time(element, iso);
-  at("used").replaceChildren(element);
+  setTime(element, iso);
+  byId("used").replaceChildren(element);
 }
 
-function time(element, iso) {
+function setTime(element, iso) {
   element.dateTime = iso;
-  element.title = exactMoment(iso);
-  element.textContent = moment(iso);
+  element.title = formatExactTime(iso);
+  element.textContent = formatTime(iso);
 }
 
-function webhooks(none = "Waiting for a key", why = "They are set up by themselves as soon as you have a key.") {
-  const [state, label, detail] = shownKey ? webhookWords(shownKey, serverNow()) : ["none", none, why];
-  const badge = at("webhook-state");
-  // Written only if new: a selection, or a screen reader at work, stays.
+function showWebhooks(emptyLabel = "Waiting for a key", emptyDetail = "Webhooks are set up automatically once you have a key.") {
+  const [state, label, detail] = shownKey
+    ? webhookWords(shownKey, serverNow())
+    : ["none", emptyLabel, emptyDetail];
+  const badge = byId("webhook-state");
+  // Texts that have not changed are not written again: that would disturb a selection or a screen reader.
   if (badge.textContent !== label) {
     const isNews = badge.dataset.state !== "none" && state !== "none";
     badge.textContent = label;
-    if (isNews) say(`Webhooks: ${label}. ${detail}`);
+    if (isNews) announce(`Webhooks: ${label}. ${detail}`);
   }
   badge.dataset.state = state;
-  if (at("webhook-detail").textContent !== detail) at("webhook-detail").textContent = detail;
-  const portal = at("portal");
+  if (byId("webhook-detail").textContent !== detail) byId("webhook-detail").textContent = detail;
+  const portal = byId("portal");
   if (!("busy" in portal.dataset)) portal.setAttribute("aria-disabled", String(state !== "ready"));
 
-  clearTimeout(ticking);
-  const counts = state === "setting_up" && shownKey.webhook?.next_attempt_at;
-  if (counts && !document.hidden) ticking = setTimeout(webhooks, 1000);
+  clearTimeout(countdown);
+  const countsDown = state === "setting_up" && shownKey.webhook?.next_attempt_at;
+  if (countsDown && !document.hidden) countdown = setTimeout(showWebhooks, 1000);
 }
-document.addEventListener("visibilitychange", () => shownKey && webhooks());
+document.addEventListener("visibilitychange", () => shownKey && showWebhooks());

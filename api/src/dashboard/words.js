@@ -1,34 +1,34 @@
-// What people read: failures as sentences, times as they are spoken of.
+// The page's sentences: errors, times and the state of the webhooks.
 
-/** A failure in words that somebody can act on. The wait, if any, is told beside them. */
-export function explain(failure) {
-  switch (failure.kind) {
+/** Explains an error in words that the user can act on. */
+export function explain(error) {
+  switch (error.kind) {
     case "offline":
-      return "You are offline. This page goes on by itself once you are back.";
+      return "You are offline. This page continues automatically once you are online.";
     case "unreachable":
       return "The service cannot be reached. Check your connection, then try again.";
     case "signed-out":
       return "Your session has ended. Log in again.";
   }
-  switch (failure.status) {
+  switch (error.status) {
     case 403:
-      return "The service did not take this request for your own. Reload the page, then try again.";
+      return "The service did not accept this request. Reload the page, then try again.";
     case 409:
-      return "This account already has a key: it was made in another tab or on another device. This page shows it now.";
+      return "This account already has a key. It was created in another tab or on another device, and this page shows it now.";
     case 429:
       return "Too many requests in a short time.";
     case 503:
-      return "The service is briefly unavailable.";
+      return "The service is temporarily unavailable.";
     case 404:
     case 502:
     case 504:
-      return failure.said || "The webhook provider does not answer. Try again shortly.";
+      return error.message || "The webhook provider does not answer. Try again shortly.";
   }
-  const reference = failure.requestId ? ` and quote ${failure.requestId}` : "";
-  return `Something went wrong on our side. Try again; if it happens again, contact support${reference}.`;
+  const reference = error.requestId ? ` and quote ${error.requestId}` : "";
+  return `Something went wrong on our side. Try again. If it happens again, contact support${reference}.`;
 }
 
-/** "12 s", "3 min", "2 h": how long until then. */
+/** Formats a duration: "12 s", "3 min", "2 h". */
 export function duration(ms) {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
   if (seconds < 100) return `${seconds} s`;
@@ -36,23 +36,22 @@ export function duration(ms) {
   return minutes < 100 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
-/** When it was, by this browser's clock and customs. */
-export function moment(iso) {
+/** Formats a time in the browser's time zone and language. */
+export function formatTime(iso) {
   return format({ dateStyle: "medium", timeStyle: "short" }, iso);
 }
 
-/** The same to the second, with the time zone. */
-export function exactMoment(iso) {
+/** Formats a time to the second, with the time zone. */
+export function formatExactTime(iso) {
   return format({ dateStyle: "full", timeStyle: "long" }, iso);
 }
 
-const format = (options, iso) =>
-  new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
+const format = (options, iso) => new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
 
-/** How far the webhooks are: a word or two, and a sentence. */
-export function webhookWords(shown, now) {
-  const { state, attempts, next_attempt_at: next } = shown.webhook ?? {
-    state: shown.has_webhook ? "ready" : "setting_up",
+/** Returns the state of the webhooks, a label for it, and a sentence that explains it. */
+export function webhookWords(shownKey, now) {
+  const { state, attempts, next_attempt_at: next } = shownKey.webhook ?? {
+    state: shownKey.has_webhook ? "ready" : "setting_up",
     attempts: 0,
   };
   if (state === "ready") {
@@ -66,9 +65,9 @@ export function webhookWords(shown, now) {
 }
 
 function progress(attempts, next, now) {
-  if (!attempts) return "This takes a moment. Your key works already.";
-  if (!next) return `Attempt ${attempts} is under way. Your key works already.`;
+  if (!attempts) return "This takes a moment. Your key already works.";
+  if (!next) return `Attempt ${attempts} is running. Your key already works.`;
   const wait = Date.parse(next) - now;
   const when = wait > 0 ? `in ${duration(wait)}` : "now";
-  return `Attempt ${attempts} did not get through. Next try ${when}; there is nothing to do.`;
+  return `Attempt ${attempts} failed. The next attempt follows ${when}; you need not do anything.`;
 }

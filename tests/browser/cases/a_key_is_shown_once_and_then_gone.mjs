@@ -14,7 +14,7 @@ export default async function (browser) {
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), key);
   await browser.look(page, "3-copied");
 
-  // It does not close before the key is saved, and the page is not left without a warning.
+  // The dialog does not close before the key is saved, and leaving the page needs a confirmation.
   await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
   await button(page, "Done").click({ force: true }); // it looks disabled
@@ -26,7 +26,7 @@ export default async function (browser) {
   const question = await asked;
   assert.equal(question.type(), "beforeunload");
   await question.dismiss();
-  assert(await leaving instanceof Error, "the page was left all the same");
+  assert(await leaving instanceof Error, "the page was left without a confirmation");
   assert.equal(await page.locator("#key").textContent(), key);
 
   await save(page);
@@ -37,11 +37,11 @@ export default async function (browser) {
   await state(page, "Ready");
   await browser.look(page, "4-ready");
 
-  // With the key in memory, the portal opens at a click.
+  // The page still has the key in memory, so one click opens the portal.
   await opensPortal(page, () => button(page, "Open webhook portal").click());
   await page.locator("#used time").waitFor();
 
-  // No warning any more. After it the key is gone for good, and the portal asks for it.
+  // A saved key needs no confirmation. After the reload the page has lost the key, and the portal needs it.
   await page.reload();
   await button(page, "Revoke").waitFor();
   await isNowhere(page, key);
@@ -55,9 +55,9 @@ export default async function (browser) {
   };
   const before = page.sent.length;
   await submit("", "Paste your API key");
-  await submit("pk_live_123", "not a whole API key");
+  await submit("pk_live_123", "not a complete API key");
   await submit(`pk_live_${"0".repeat(64)}`, "This is another key");
-  assert.equal(page.sent.length, before, "what is not the key is not sent");
+  assert.equal(page.sent.length, before, "only the key itself is sent");
   await browser.look(page, "5-asks");
   await opensPortal(page, () => submit(` ${key}\n`));
   await isNowhere(page, key);

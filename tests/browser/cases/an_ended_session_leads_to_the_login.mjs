@@ -6,7 +6,7 @@ export default async function (browser) {
   const context = await browser.context();
   const page = await browser.open(context);
 
-  // It ends while a key is shown that nobody has saved: the key stays.
+  // The session ends while a new key is shown. The key stays, because it is not saved yet.
   const key = await generate(page);
   await browser.signIn(context, expired);
   const looked = page.waitForResponse((answer) => answer.status() === 401);
@@ -17,10 +17,10 @@ export default async function (browser) {
   await page.getByText("Your session has ended.", { exact: true }).waitFor();
   await browser.look(page, "1-ended");
 
-  // The login, where there is one to go to; else what to do, in words.
+  // The page links to the login if it knows one. Otherwise it says what to do.
   if (login) {
     await page.getByRole("link", { name: "Log in" }).click();
-    await button(page, "Generate API key").waitFor(); // as the demo account, which has none
+    await button(page, "Generate API key").waitFor(); // the demo account has no key
   } else {
     await page.getByText("then reload this page").waitFor();
     assert.equal(await page.getByRole("link", { name: "Log in" }).count(), 0);
@@ -29,7 +29,7 @@ export default async function (browser) {
     await button(page, "Revoke").waitFor();
   }
 
-  // It ends before something is pressed.
+  // The session ends before a button is pressed.
   await browser.signIn(context, login ? session : expired);
   if (!login) await browser.signIn(context, session);
   await page.reload();
@@ -40,7 +40,7 @@ export default async function (browser) {
   assert.equal(await page.locator("dialog[open]").count(), 0);
   await hasFocus(page, "key-title");
 
-  // Nobody was ever signed in.
+  // This user was never signed in.
   const stranger = await browser.open(await browser.context(null));
   await stranger.getByText("Your session has ended.", { exact: true }).waitFor();
 }

@@ -21,7 +21,7 @@ export default async function (browser) {
   await dialog(page, "Save your API key").waitFor();
   await press("Space", "Tab");
   await has("done");
-  await press("Tab"); // round, or to the browser's own controls; never behind the dialog
+  await press("Tab"); // to the first control or to the browser's own controls, but never behind the dialog
   assert(await page.evaluate(() => document.activeElement === document.body || document.activeElement.closest("dialog")));
   await press("Shift+Tab");
   await has("done");
@@ -44,11 +44,11 @@ export default async function (browser) {
   await press("Enter", "Tab");
   await has("revoke-now");
   await press("Enter");
-  await page.locator("#said", { hasText: "is revoked" }).waitFor({ state: "attached" });
+  await page.locator("#announcement", { hasText: "is revoked" }).waitFor({ state: "attached" });
   await has("key-title");
   await press("Tab");
   await has("generate");
 
-  // Nothing moves for those who asked for that.
+  // Nothing moves, because the user prefers reduced motion.
   assert.deepEqual(await page.evaluate(() => document.getAnimations().length), 0);
 }

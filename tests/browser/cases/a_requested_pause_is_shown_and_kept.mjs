@@ -16,10 +16,10 @@ export default async function (browser) {
   await page.clock.install();
   await page.route(API, answers(503, "unavailable", 5));
   await button(page, "Generate API key").click();
-  await notice(page, /briefly unavailable. Try again in \d s/);
+  await notice(page, /temporarily unavailable. Try again in \d s/);
   await browser.look(page, "1-unavailable");
   await button(page, "Generate API key").click();
-  assert.equal(posts(), 1, "nothing is sent before its time");
+  assert.equal(posts(), 1, "nothing is sent before the pause is over");
   await page.clock.runFor("00:06");
   await notice(page, "You can try again now");
   await page.unroute(API);
@@ -47,11 +47,11 @@ export default async function (browser) {
   await state(page, "Ready");
   await browser.faults([{ route: "portal", fault: { status: 500 } }]);
   await button(page, "Open webhook portal").click();
-  await notice(page, /webhook provider .* try again/); // the words are the api's
+  await notice(page, /webhook provider .* try again/); // the words of the API
   await browser.faults([]);
   await opensPortal(page, () => button(page, "Open webhook portal").click());
 
-  // In a dialog, the same is said in the dialog.
+  // In a dialog, the dialog shows the same message.
   await page.reload();
   await page.route(API, answers(503, "unavailable", 5));
   await button(page, "Revoke").click();

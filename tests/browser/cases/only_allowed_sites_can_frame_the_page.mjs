@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 
 export default async function (browser) {
   const { base, port, allowed, refused } = browser.config;
-  // Two other sites, on this machine too: browsers let no other in. Their one page has ours in a frame.
+  // Two other sites, on this machine. Each has one page, which shows ours in a frame.
   const body = `<!doctype html><title>A platform</title><iframe src="${base}/dashboard"></iframe>`;
   const sites = createServer((_, answer) => answer.setHeader("content-type", "text/html").end(body));
   await once(sites.listen(port, "127.0.0.1"), "listening");

@@ -15,7 +15,7 @@ export default async function (browser) {
   await context.setOffline(false);
   await page.locator("#notice").waitFor({ state: "hidden" });
 
-  // The request arrives, its answer does not: a key was made that nobody saw.
+  // The request arrives, but its answer does not. So a key exists that nobody has seen.
   await page.route(API, async (route) => {
     if (route.request().method() !== "POST") return route.continue();
     await route.fetch();
@@ -31,7 +31,7 @@ export default async function (browser) {
   await save(page);
   await state(page, "Ready");
 
-  // The first look fails: then there is nothing to show but that.
+  // The first request fails, so there is nothing else to show.
   await page.route(API, (route) => route.abort("connectionrefused"));
   await page.reload();
   await page.getByText("Your key could not be loaded.").waitFor();
@@ -42,7 +42,7 @@ export default async function (browser) {
   await page.unroute(API);
   await button(page, "Revoke").waitFor();
 
-  // A proxy's page in place of an answer, or its way to a login.
+  // A proxy answers with a page of its own, or redirects to a login.
   await page.route(API, (route) => route.fulfill({ status: 502, contentType: "text/html", body: "<h1>Bad</h1>" }));
   await button(page, "Revoke").click();
   await button(page, "Revoke key").click();
@@ -54,7 +54,7 @@ export default async function (browser) {
   await page.getByText("Your session has ended.", { exact: true }).waitFor();
   await page.unroute(API);
 
-  // Without a clipboard, and where no tab may be opened.
+  // The browser has no clipboard and allows no new tab.
   const bare = await browser.tab(await browser.context(browser.config.others[0]));
   await bare.addInitScript(() => {
     Object.defineProperty(navigator, "clipboard", { value: undefined });
