@@ -114,6 +114,10 @@ impl RedisServer {
 
 fn spawn(dir: &TempDir, args: &[String]) -> Process {
     let mut command = Command::new("redis-server");
-    command.arg(SETTINGS).arg("--dir").arg(dir.path()).args(args);
+    command
+        .arg(SETTINGS)
+        .arg("--dir")
+        .arg(dir.path())
+        .args(args);
     Process::spawn(dir.path(), "redis-server", command)
 }
