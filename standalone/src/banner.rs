@@ -1,4 +1,4 @@
-//! What a newcomer reads first.
+//! The text that `standalone` prints when it has started.
 
 use std::net::SocketAddr;
 
@@ -7,46 +7,48 @@ use svix_simulator::Simulator;
 
 use crate::demo;
 
-/// Prints where it runs and what to try, on standard output.
+/// The `curl` lines to try, which `make stack` prints too. `{url}` and `{token}`
+/// are placeholders.
+const FIRST_STEPS: &str = include_str!("../../docs/first-steps.txt");
+
+/// Prints the addresses of the service and the `curl` lines to standard output.
+/// Without a token the lines take it from the variable `TOKEN` of the shell.
 pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Option<&Simulator>) {
     let url = format!("http://{address}");
-    let session = token.map_or_else(
-        || "a JWT of your identity provider, in $TOKEN".to_owned(),
-        |token| format!("{}   (account \"demo\", for a day)", token.expose()),
-    );
-    // The sign-in is for this machine alone, and 0.0.0.0 is no address to go to.
-    let local = format!("http://127.0.0.1:{}", address.port());
-    let open = if address.ip().is_unspecified() {
-        &local
+    // The demo sign-in works only on this machine, and browsers cannot open 0.0.0.0.
+    let local = if address.ip().is_unspecified() {
+        format!("http://127.0.0.1:{}", address.port())
     } else {
-        &url
+        url.clone()
     };
-    let open = match token {
-        Some(_) => format!(
-            "Open this to see it, signed in as \"demo\":
-
-  {open}{}",
-            demo::SIGN_IN
+    let (dashboard, session) = match token {
+        Some(token) => (
+            format!(
+                "To see the dashboard, signed in as \"demo\", open\n\n  {local}{}",
+                demo::SIGN_IN
+            ),
+            format!("{}   (account \"demo\", valid for a day)", token.expose()),
         ),
-        None => format!(
-            "Once your login has set the session cookie, open
-
-  {open}/dashboard"
+        None => (
+            format!("Once your login has set the session cookie, open\n\n  {local}/dashboard"),
+            "a JWT of your identity provider, in $TOKEN".to_owned(),
         ),
     };
-    let token = token.map_or("$TOKEN", SessionToken::expose);
     let svix = simulator.map_or_else(
-        || "real, by SVIX_TOKEN".to_owned(),
+        || "the real one, because SVIX_TOKEN is set".to_owned(),
         |simulator| {
             format!(
-                "a simulator at {}; set SVIX_TOKEN for the real one",
+                "a simulator at {}; set SVIX_TOKEN to use the real one",
                 simulator.url()
             )
         },
     );
+    let first_steps = FIRST_STEPS
+        .replace("{url}", &url)
+        .replace("{token}", token.map_or("$TOKEN", SessionToken::expose));
     println!(
         "\
-Partner API keys is up. {open}
+Partner API keys is running. {dashboard}
 
   URL            {url}
   Documentation  {url}/docs
@@ -55,17 +57,6 @@ Partner API keys is up. {open}
 
 Or try it in another terminal, line by line:
 
-# create the key: it is shown this once, and kept in $KEY for the portal
-KEY=$(curl -sS -X POST {url}/api/v1/partners/api-key -H \"Authorization: Bearer {token}\" | tee /dev/stderr | sed -n 's/.*\"api_key\":\"\\([^\"]*\\)\".*/\\1/p')
-
-# show it: has_webhook turns true by itself
-curl -sS {url}/api/v1/partners/api-key -H \"Authorization: Bearer {token}\"
-
-# exchange the key for a link to the webhook portal
-curl -sS {url}/api/v1/partners/portal -H \"Authorization: Bearer $KEY\"
-
-# revoke it: from now on the portal answers 401
-curl -sS -X DELETE {url}/api/v1/partners/api-key -H \"Authorization: Bearer {token}\"
-"
+{first_steps}"
     );
 }

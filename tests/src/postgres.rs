@@ -1,17 +1,17 @@
-//! A database of a test's own, in the PostgreSQL that `make test` starts.
+//! A database for one test, in the PostgreSQL server that `make test` starts.
 
 use shared::config::DatabaseConfig;
 use shared::store::{PostgresStore, Store};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// A fresh database. The server is temporary, so nothing drops it.
+/// A new database. The server is temporary, so nothing drops the database.
 pub struct TestDatabase {
     url: String,
 }
 
 impl TestDatabase {
-    /// Creates an empty one.
+    /// Creates an empty database.
     pub async fn create() -> Self {
         let server = crate::variable("TEST_DATABASE_URL");
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
@@ -24,24 +24,24 @@ impl TestDatabase {
         }
     }
 
-    /// Creates one with our schema.
+    /// Creates a database with our schema.
     pub async fn migrated() -> Self {
         let database = Self::create().await;
         database.store().migrate().await.unwrap();
         database
     }
 
-    /// The one at this URL.
+    /// Returns the database at this URL, which must exist.
     pub fn at(url: String) -> Self {
         Self { url }
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// Whether it lets anybody in. If not, those who are in are put out.
+    /// Allows new connections, or refuses them and closes the existing ones.
     pub async fn allow_connections(&self, allowed: bool) {
         let server = crate::variable("TEST_DATABASE_URL");
         let mut admin = PgConnection::connect(&server).await.unwrap();
@@ -55,7 +55,7 @@ impl TestDatabase {
         }
     }
 
-    /// A store on it.
+    /// Opens a store on it.
     pub fn store(&self) -> PostgresStore {
         PostgresStore::new(DatabaseConfig {
             options: self.url.parse().unwrap(),
@@ -63,7 +63,7 @@ impl TestDatabase {
         })
     }
 
-    /// A pool, to look at it with.
+    /// Opens a pool to look at its rows.
     pub async fn pool(&self) -> PgPool {
         PgPool::connect(&self.url).await.unwrap()
     }

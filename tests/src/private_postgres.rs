@@ -1,6 +1,6 @@
 //! A PostgreSQL server of a test's own, to kill, stop, freeze and restart.
 
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::process::{Process, free_port};
-use crate::{TestDatabase, eventually, scratch, variable};
+use crate::{TestDatabase, eventually, scratch};
 
-/// How long it may take to start, after a crash for instance, and to end.
+/// The program that starts the server.
+const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/postgres");
+
+/// The time that the server may take to start, after a crash for instance, and
+/// to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Who may connect, and how: a superuser `postgres` that needs no password, with
-/// TLS or without.
-const HBA: &str = "host all all 127.0.0.1/32 trust\n";
-
-/// A private PostgreSQL server, ended when dropped, with all its processes.
-/// Its data lasts from one start to the next.
+/// A private PostgreSQL server. All its processes are ended when this is
+/// dropped. The data lasts from one start to the next.
+///
+/// It accepts connections with TLS and without.
 pub struct PrivatePostgres {
     dir: TempDir,
     port: u16,
@@ -27,25 +29,26 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with further settings, `("max_connections", "20")` for instance
-    /// (three of them are kept for superusers, and so for this server's only user).
+    /// Starts a server with more settings, `("max_connections", "20")` for
+    /// instance. Three of those connections are reserved for superusers, and the
+    /// only user of this server is one.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::launch(settings, &[]).await
     }
 
-    /// Starts one that also takes TLS connections, with this certificate chain and
-    /// private key, both PEM. Those without TLS it takes all the same: a client
-    /// that fell back to them would be served, and so found out.
+    /// Starts a server that also accepts TLS, with this certificate chain and
+    /// private key, both PEM. It still accepts connections without TLS: a client
+    /// that falls back to one is served, and the test can notice it.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let files = [("server.crt", certificate), ("server.key", key)];
         let settings = [
             ("ssl", "on"),
-            ("ssl_cert_file", "../server.crt"), // seen from the data directory
+            ("ssl_cert_file", "../server.crt"), // relative to the data directory
             ("ssl_key_file", "../server.key"),
         ];
         Self::launch(&settings, &files).await
@@ -53,28 +56,20 @@ impl PrivatePostgres {
 
     async fn launch(settings: &[(&str, &str)], files: &[(&str, &str)]) -> Self {
         let dir = scratch();
-        if let Some(user) = user() {
-            chown(dir.path(), Some(user), None).unwrap();
-        }
-        init(dir.path()).await;
-        std::fs::write(dir.path().join("data/pg_hba.conf"), HBA).unwrap();
         for (name, content) in files {
-            // The server refuses a key that others can read.
             let file = dir.path().join(name);
             std::fs::write(&file, content).unwrap();
+            // The server refuses a key that others can read.
             std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
-            if let Some(user) = user() {
-                chown(&file, Some(user), None).unwrap();
-            }
         }
 
         let settings: Vec<String> = settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let started = Instant::now();
         loop {
-            // Another server may take the port first: then the next one is tried.
+            // Another server may take the port first. Then the next one is tried.
             let port = free_port();
             let mut process = spawn(dir.path(), port, &settings);
-            if accepts(&mut process, dir.path()).await {
+            if accepts_connections(&mut process).await {
                 return Self {
                     dir,
                     port,
@@ -86,17 +81,17 @@ impl PrivatePostgres {
         }
     }
 
-    /// The port it listens on, at 127.0.0.1.
+    /// Returns the port that it listens on, at 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The URL of its database `postgres`.
+    /// Returns the URL of its database `postgres`.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Its database `postgres`, with our schema.
+    /// Creates our schema in its database `postgres` and returns that database.
     pub async fn migrated(&self) -> TestDatabase {
         let database = TestDatabase::at(self.url());
         shared::store::Store::migrate(&database.store())
@@ -105,35 +100,37 @@ impl PrivatePostgres {
         database
     }
 
-    /// All that is in its database `postgres`, as SQL.
+    /// Returns all that is in its database `postgres`, as SQL.
     pub async fn dump(&self) -> String {
-        let mut dump = program("pg_dump", self.dir.path());
-        dump.args(["--dbname", &self.url()]);
+        let programs = Command::new(LAUNCHER).arg("--bin").output().unwrap();
+        let programs = String::from_utf8(programs.stdout).unwrap();
+        let mut dump = tokio::process::Command::new(Path::new(programs.trim()).join("pg_dump"));
+        dump.env_clear().args(["--dbname", &self.url()]);
         let (status, dump, errors) = Process::spawn(self.dir.path(), "pg_dump", dump).run().await;
         assert!(status.success(), "{errors}");
         dump
     }
 
-    /// What it has logged since it was last started.
+    /// Returns what it has logged since it was last started.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Kills all its processes, as a machine that goes down. What was committed
-    /// is there after [`Self::restart`].
+    /// Kills all its processes, as if the machine went down. Committed data is
+    /// there after [`Self::restart`].
     pub async fn kill(&mut self) {
         self.signal("KILL");
         self.process.ended().await;
     }
 
-    /// Stops it: sessions are ended, their transactions rolled back.
+    /// Stops it. Sessions are ended and their transactions rolled back.
     pub async fn stop(&mut self) {
         self.process.signal("INT");
         self.process.ended().await;
     }
 
-    /// Starts it again on the same port, with the same data; stops it first if
-    /// it runs.
+    /// Starts it again on the same port, with the same data. Stops it first if it
+    /// is running.
     pub async fn restart(&mut self) {
         if self.process.is_running() {
             self.stop().await;
@@ -141,20 +138,20 @@ impl PrivatePostgres {
         let started = Instant::now();
         loop {
             self.process = spawn(self.dir.path(), self.port, &self.settings);
-            if accepts(&mut self.process, self.dir.path()).await {
+            if accepts_connections(&mut self.process).await {
                 return;
             }
-            // Processes of the killed server may take a moment to be gone.
+            // Processes of a killed server may take a moment to end.
             assert!(started.elapsed() < PATIENCE, "{}", self.log());
         }
     }
 
-    /// Sends all its processes a signal: `STOP` and `CONT` freeze and thaw it.
+    /// Sends a signal to all its processes: `STOP` freezes it and `CONT` thaws it.
     pub fn signal(&self, signal: &str) {
-        // While the first process is frozen it starts no others.
         let Some(first) = self.process.id() else {
             panic!("PostgreSQL has ended:\n{}", self.log());
         };
+        // While the first process is frozen it starts no others.
         send("STOP", &[first.to_string()]);
         send(signal, &children(first));
         send(signal, &[first.to_string()]);
@@ -163,10 +160,10 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
-        // QUIT, which it obeys at once, lets it free its shared memory; KILL would not.
         let Some(first) = self.process.id().filter(|_| self.process.is_running()) else {
             return;
         };
+        // It obeys QUIT at once and frees its shared memory. KILL would not free it.
         let children = children(first);
         send("QUIT", &[first.to_string()]);
         send("CONT", &[first.to_string()]);
@@ -183,62 +180,24 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// The user that runs it, where we are root: PostgreSQL refuses to run as root.
-fn user() -> Option<u32> {
-    let id = |args: &[&str]| {
-        let output = Command::new("id").args(args).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.trim().parse::<u32>().expect("a user `postgres`")
-    };
-    (id(&["-u"]) == 0).then(|| id(&["-u", "postgres"]))
-}
-
-/// A program of PostgreSQL's, to run as the right user and with no settings of ours.
-fn program(name: &str, dir: &Path) -> tokio::process::Command {
-    let bin = variable("POSTGRES_BIN");
-    let mut command = tokio::process::Command::new(format!("{bin}/{name}"));
-    command.current_dir(dir).env_clear().env("LC_ALL", "C");
-    command.process_group(0); // Ctrl-C is for the test
-    if let Some(user) = user() {
-        command.uid(user);
-    }
-    command
-}
-
-async fn init(dir: &Path) {
-    let mut initdb = program("initdb", dir);
-    initdb.args(["--pgdata", "data", "--username", "postgres"]);
-    initdb.args(["--auth", "trust", "--encoding", "UTF8", "--locale", "C"]);
-    initdb.arg("--no-sync");
-    let (status, output, errors) = Process::spawn(dir, "initdb", initdb).run().await;
-    assert!(status.success(), "{output}{errors}");
-}
-
+/// Starts the server. The process that this returns becomes the server's first
+/// process.
 fn spawn(dir: &Path, port: u16, settings: &[String]) -> Process {
-    let mut postgres = program("postgres", dir);
-    postgres.arg("-D").arg(dir.join("data"));
-    let port = format!("port={port}");
-    // fsync guards against a crash of the machine, which this data does not outlive.
-    let ours = ["listen_addresses=127.0.0.1", &port, "fsync=off"];
-    let socket = ["unix_socket_directories="]; // none: TCP alone
-    let settings = settings.iter().map(String::as_str);
-    for setting in ours.into_iter().chain(socket).chain(settings) {
-        postgres.args(["-c", setting]);
-    }
+    let mut postgres = tokio::process::Command::new(LAUNCHER);
+    postgres.arg(dir).arg(port.to_string()).args(settings);
+    // A killed process group would leave shared memory behind. In a group of its
+    // own, `with-services` stops the server properly.
+    postgres.process_group(0);
     Process::spawn(dir, "postgres", postgres)
 }
 
-/// Waits until it accepts connections; false if it ended instead.
+/// Waits until the server accepts connections. Returns false if it ended.
 ///
-/// It says so itself, in the last line of its pid file. To ask the port might
-/// reach another server that took it first.
-async fn accepts(process: &mut Process, dir: &Path) -> bool {
-    let pid = process.id().unwrap_or_default().to_string();
-    let file = dir.join("data/postmaster.pid");
+/// It reads this in the server's log, because another server may have taken the
+/// port.
+async fn accepts_connections(process: &mut Process) -> bool {
     let look = || {
-        let state = std::fs::read_to_string(&file).unwrap_or_default();
-        let lines: Vec<&str> = state.lines().map(str::trim).collect();
-        let is_ready = lines.first() == Some(&&*pid) && lines.get(7) == Some(&"ready");
+        let is_ready = process.log().contains("ready to accept connections");
         std::future::ready((is_ready, process.is_running()))
     };
     let done = |(is_ready, is_running): &(bool, bool)| *is_ready || !is_running;
@@ -246,8 +205,8 @@ async fn accepts(process: &mut Process, dir: &Path) -> bool {
     is_ready
 }
 
-/// Its other processes. Each is in a session of its own, so that only their
-/// parent tells whose they are.
+/// Returns its other processes. Each is in a session of its own, so only their
+/// parent shows that they belong to it.
 fn children(parent: u32) -> Vec<String> {
     let output = Command::new("pgrep")
         .args(["-P", &parent.to_string()])
@@ -257,9 +216,9 @@ fn children(parent: u32) -> Vec<String> {
     pids.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Sends a signal to processes. Those that have ended are ignored.
 fn send(signal: &str, pids: &[String]) {
     if !pids.is_empty() {
-        // A process that has ended by now needs no signal.
         let _ = Command::new("kill")
             .args(["-s", signal])
             .args(pids)
@@ -274,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    async fn committed(server: &PrivatePostgres) -> i64 {
+    async fn committed_rows(server: &PrivatePostgres) -> i64 {
         let mut connection = PgConnection::connect(&server.url()).await.unwrap();
         sqlx::query_scalar("SELECT count(*) FROM survivors")
             .fetch_one(&mut connection)
@@ -283,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_survives_what_is_done_to_it_and_leaves_no_process_behind() {
+    async fn committed_rows_survive_every_fault_and_no_process_is_left() {
         let mut server = PrivatePostgres::start_with(&[("max_connections", "20")]).await;
         let mut connection = PgConnection::connect(&server.url()).await.unwrap();
         let limit: String = sqlx::query_scalar("SHOW max_connections")
@@ -298,20 +257,20 @@ mod tests {
         let frozen = tokio::time::timeout(Duration::from_millis(300), connection.ping()).await;
         assert!(frozen.is_err(), "it answered while frozen");
         server.signal("CONT");
-        assert_eq!(committed(&server).await, 1);
+        assert_eq!(committed_rows(&server).await, 1);
 
         server.kill().await;
         assert!(PgConnection::connect(&server.url()).await.is_err());
         server.restart().await;
-        assert_eq!(committed(&server).await, 1);
+        assert_eq!(committed_rows(&server).await, 1);
         server.stop().await;
         assert!(PgConnection::connect(&server.url()).await.is_err());
         server.restart().await;
-        assert_eq!(committed(&server).await, 1);
+        assert_eq!(committed_rows(&server).await, 1);
         server.restart().await;
-        assert_eq!(committed(&server).await, 1);
+        assert_eq!(committed_rows(&server).await, 1);
 
-        // Frozen, it ends all the same.
+        // It also ends when it is frozen.
         server.signal("STOP");
         let first = server.process.id().unwrap();
         let mut all = children(first);
@@ -323,7 +282,7 @@ mod tests {
             ps.args(["-o", "pid=,stat=,comm=", "-p", &all.join(",")]);
             let listed = String::from_utf8(ps.output().unwrap().stdout).unwrap();
             let lines = listed.lines().map(str::to_owned);
-            // Where nobody reaps orphans they stay listed, as Z.
+            // Where nothing reaps orphans, they stay listed as zombies.
             let left: Vec<String> = lines.filter(|line| !line.contains(" Z")).collect();
             std::future::ready(left)
         };

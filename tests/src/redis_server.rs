@@ -6,8 +6,11 @@ use tokio::process::Command;
 use crate::process::{Process, free_port, listening};
 use crate::scratch;
 
-/// A private redis-server, ended when dropped. It keeps nothing on disk: a
-/// restart finds it empty.
+/// The settings that all our private servers share.
+const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/redis.conf");
+
+/// A private Redis server that ends when this is dropped. It keeps nothing on
+/// disk, so it is empty after a restart.
 pub struct RedisServer {
     dir: TempDir,
     scheme: &'static str,
@@ -17,12 +20,12 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with further arguments to redis-server.
+    /// Starts a server with more arguments to redis-server.
     pub async fn start_with(args: &[&str]) -> Self {
         let port = free_port();
         let mut all = vec!["--port".to_owned(), port.to_string()];
@@ -30,8 +33,8 @@ impl RedisServer {
         Self::launch("redis", scratch(), port, all).await
     }
 
-    /// Starts one that takes TLS connections alone, with this certificate chain
-    /// and private key, both PEM.
+    /// Starts a server that accepts only TLS connections, with this certificate
+    /// chain and private key, both PEM.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let (dir, port) = (scratch(), free_port());
         let file = |name: &str, content| {
@@ -66,44 +69,44 @@ impl RedisServer {
         }
     }
 
-    /// The port it listens on.
+    /// Returns the port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("{}://127.0.0.1:{}/", self.scheme, self.port)
     }
 
-    /// What it has logged since it was last started.
+    /// Returns what it has logged since it was last started.
     pub fn log(&self) -> String {
         self.process.output() + &self.process.log()
     }
 
-    /// The directory that it works in, and saves to if told to.
+    /// Returns its working directory, where it also saves its data if told to.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    /// A connection to look at it with.
+    /// Opens a connection to look at its data.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// Kills it; what it held is lost.
+    /// Kills it. Its data is lost.
     pub async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    /// Starts it again on the same port, empty.
+    /// Starts it again on the same port, without data.
     pub async fn restart(&mut self) {
         self.process = spawn(&self.dir, &self.args);
         listening(self.port).await;
     }
 
-    /// Sends it a signal: `STOP` and `CONT` freeze and thaw it.
+    /// Sends it a signal: `STOP` freezes it and `CONT` thaws it.
     pub fn signal(&self, signal: &str) {
         self.process.signal(signal);
     }
@@ -112,12 +115,9 @@ impl RedisServer {
 fn spawn(dir: &TempDir, args: &[String]) -> Process {
     let mut command = Command::new("redis-server");
     command
-        .args(["--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no"])
+        .arg(SETTINGS)
         .arg("--dir")
         .arg(dir.path())
-        .arg("--pidfile")
-        .arg(dir.path().join("redis.pid"))
         .args(args);
     Process::spawn(dir.path(), "redis-server", command)
 }
