@@ -1,6 +1,5 @@
 //! The dashboard page, in a real Chromium. What each case does is in
 //! `tests/browser/cases`, by the same name.
-#![allow(missing_docs)]
 
 use reqwest::header::{HOST, HeaderMap};
 use reqwest::{Client as Http, Response, redirect};

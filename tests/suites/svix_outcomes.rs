@@ -1,6 +1,5 @@
 //! Each outcome of a call to Svix: the state, the attempts and the time of the
 //! next attempt that it leaves in the row.
-#![allow(missing_docs)]
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use shared::clock::Clock;
 use shared::config::Secret;
 use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
-use shared::store::{Job, NewKey, Partner, Store, WebhookState};
+use shared::store::{Job, NewKey, Store, StoredKey, WebhookState};
 use shared::svix::SvixConfig;
 use svix_simulator::{Fault, Options, Pattern, Route, Simulator};
 use tests::TestDatabase;
@@ -64,12 +63,12 @@ impl Bench {
         }
     }
 
-    async fn row(&self) -> Partner {
+    async fn row(&self) -> StoredKey {
         self.store.active_key(&self.account).await.unwrap().unwrap()
     }
 
     /// Makes the attempt that is due, if one is.
-    async fn attempt(&self) -> Partner {
+    async fn attempt(&self) -> StoredKey {
         for job in self.store.due(self.clock.now(), 10).await.unwrap() {
             self.provisioner.run(job).await;
         }
