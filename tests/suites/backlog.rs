@@ -1,6 +1,5 @@
 //! A backlog that built up while no worker ran is worked off, once each, and
 //! Redis stays bounded meanwhile.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

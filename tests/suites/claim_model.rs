@@ -2,15 +2,10 @@
 //! interleavings of mints, revocations, jobs, claims, completions, crashes,
 //! expiring leases, sweeps, losses of Redis and re-arming, against each store
 //! and a small model of it.
-#![allow(missing_docs)]
 
-#[path = "claim_model/model.rs"]
 mod model;
-#[path = "claim_model/promises.rs"]
 mod promises;
-#[path = "claim_model/step.rs"]
 mod step;
-#[path = "claim_model/world.rs"]
 mod world;
 
 use std::cell::RefCell;
@@ -18,16 +13,19 @@ use std::fmt::Write;
 
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestError, TestRunner};
-use tests::stores::{Database, StoreUnderTest};
+use rstest::rstest;
+use tests::stores::Database::{self, Postgres, Sqlite};
+use tests::stores::StoreUnderTest;
 use tokio::runtime::Runtime;
 
-use crate::promises::EVENTS;
-use crate::world::{Seen, World};
+use promises::EVENTS;
+use world::{Seen, World};
 
 const CASES: u32 = 256;
 const LONGEST: usize = 60;
 
-fn claims_keep_their_promises(database: Database) {
+#[rstest]
+fn claims_keep_their_promises(#[values(Postgres, Sqlite)] database: Database) {
     let runtime = Runtime::new().unwrap();
     let db = runtime.block_on(StoreUnderTest::migrated(database));
     let seen = RefCell::new(Seen::default());
@@ -70,14 +68,4 @@ fn claims_keep_their_promises(database: Database) {
         missed.is_empty(),
         "never happened, so not tested: {missed:?}"
     );
-}
-
-#[test]
-fn claims_keep_their_promises_in_postgres() {
-    claims_keep_their_promises(Database::Postgres);
-}
-
-#[test]
-fn claims_keep_their_promises_in_sqlite() {
-    claims_keep_their_promises(Database::Sqlite);
 }

@@ -1,15 +1,9 @@
 //! The clients that generators make of `openapi.yaml`, each in a program of its
 //! own in `tests/clients`: one scenario for all of them.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
-#[path = "clients/errors.rs"]
 mod errors;
-#[path = "clients/guide.rs"]
 mod guide;
-#[path = "clients/lifecycle.rs"]
 mod lifecycle;
-#[path = "clients/odd_answers.rs"]
 mod odd_answers;
 
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! Workers whose clocks differ by 30 s: no attempt is made twice, no row starves.
-#![allow(missing_docs)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,23 +1,16 @@
 //! Many at once: one active key an account, and a revocation that counts from
 //! the moment it is answered. In production over two api processes.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
-use tests::{Answer, Client, Deployment, Kind, Process};
+use rstest::rstest;
+use tests::Kind::{self, Embedded, Production};
+use tests::{Answer, Client, Deployment, Process};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(10);
-
-tests::in_both_deployments! {
-    of_fifty_creations_at_once_one_succeeds,
-    storms_of_creations_and_revocations_leave_one_active_key_at_most,
-    a_revocation_counts_on_every_process_at_once,
-    nobody_gets_in_after_the_answer_however_many_are_trying,
-}
 
 /// A deployment and a client of each of its api processes.
 struct Fleet {
@@ -31,7 +24,7 @@ impl Fleet {
         let deployment = Deployment::start(kind).await;
         let mut clients = vec![deployment.client.clone()];
         let mut second = None;
-        if kind == Kind::Production {
+        if kind == Production {
             let (process, client) = deployment.start_api().await;
             clients.push(client);
             second = Some(process);
@@ -49,7 +42,9 @@ impl Fleet {
     }
 }
 
-async fn of_fifty_creations_at_once_one_succeeds(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn of_fifty_creations_at_once_one_succeeds(#[values(Production, Embedded)] kind: Kind) {
     let fleet = Fleet::start(kind).await;
     for round in 0..5 {
         let account = format!("auth0|{round}");
@@ -104,7 +99,11 @@ async fn rampage(client: Client, session: String) -> Vec<String> {
     keys
 }
 
-async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let fleet = Fleet::start(kind).await;
     for account in ["one", "two", "three"] {
         let session = fleet.deployment.session_of(account).await;
@@ -136,7 +135,9 @@ async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(kind: 
     }
 }
 
-async fn a_revocation_counts_on_every_process_at_once(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_revocation_counts_on_every_process_at_once(#[values(Production, Embedded)] kind: Kind) {
     let fleet = Fleet::start(kind).await;
     let session = fleet.deployment.session().await;
     for round in 0..40 {
@@ -165,7 +166,11 @@ async fn hammer(client: Client, key: String, stop: watch::Receiver<bool>) -> Vec
     seen
 }
 
-async fn nobody_gets_in_after_the_answer_however_many_are_trying(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn nobody_gets_in_after_the_answer_however_many_are_trying(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let fleet = Fleet::start(kind).await;
     let session = fleet.deployment.session().await;
     for _ in 0..5 {

@@ -1,17 +1,10 @@
 //! The contract of the four operations: every status, its exact body and headers.
 //! The client holds each answer against the document besides.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
-#[path = "contract/bodies.rs"]
 mod bodies;
-#[path = "contract/database_down.rs"]
 mod database_down;
-#[path = "contract/framework.rs"]
 mod framework;
-#[path = "contract/key.rs"]
 mod key;
-#[path = "contract/portal.rs"]
 mod portal;
 
 use std::collections::HashSet;

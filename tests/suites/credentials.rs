@@ -1,15 +1,9 @@
 //! Who may call what: every credential that is not quite one, sessions in the
 //! cookie and as Bearer, and requests that other sites make.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
-#[path = "credentials/accounts.rs"]
 mod accounts;
-#[path = "credentials/cross_site.rs"]
 mod cross_site;
-#[path = "credentials/malformed.rs"]
 mod malformed;
-#[path = "credentials/sessions.rs"]
 mod sessions;
 
 use std::time::Duration;

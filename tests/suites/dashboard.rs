@@ -1,6 +1,5 @@
 //! The dashboard page, in a real Chromium. The steps of each case are in
 //! `tests/browser/cases`, in the file of the same name.
-#![allow(missing_docs)]
 
 use reqwest::header::{HOST, HeaderMap};
 use reqwest::{Client as Http, Response, redirect};

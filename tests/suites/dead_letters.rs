@@ -1,5 +1,4 @@
 //! Work that was given up: shown, re-armed by an operator, or by the account.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! `openapi.yaml` under the tools of others: a linter, and requests by the thousand
 //! that hold the running service against it. What they do is in `tests/document`.
-#![allow(missing_docs)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,6 +1,4 @@
 //! `standalone` by itself: one process, one directory, the Svix simulator inside.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
 use std::path::Path;
 use std::time::{Duration, Instant};

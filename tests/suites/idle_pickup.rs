@@ -1,5 +1,4 @@
 //! A worker that has gone idle picks up at once (apalis's own polling does not).
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

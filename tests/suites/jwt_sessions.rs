@@ -1,19 +1,11 @@
 //! Sessions as an identity provider signs them: which tokens name an account,
 //! and what becomes of that when the provider rotates its keys, is slow or down.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
-#[path = "jwt_sessions/kept_keys.rs"]
 mod kept_keys;
-#[path = "jwt_sessions/outage.rs"]
 mod outage;
-#[path = "jwt_sessions/providers.rs"]
 mod providers;
-#[path = "jwt_sessions/refused.rs"]
 mod refused;
-#[path = "jwt_sessions/served.rs"]
 mod served;
-#[path = "jwt_sessions/wrong_settings.rs"]
 mod wrong_settings;
 
 use std::time::Duration;

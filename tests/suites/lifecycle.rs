@@ -1,16 +1,21 @@
 //! The whole life of a key, in both deployments.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 
+use rstest::rstest;
 use svix_simulator::Route;
-use tests::{Deployment, Kind, eventually};
+use tests::Kind::{self, Embedded, Production};
+use tests::{Deployment, eventually};
 
 const SOON: Duration = Duration::from_secs(10);
 
 /// Mint, provisioned, portal, revoke, refused, mint again: the account keeps its
 /// Svix application all the while.
-async fn a_key_lives_and_dies_and_the_account_keeps_its_application(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_key_lives_and_dies_and_the_account_keeps_its_application(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let session = deployment.session().await;
@@ -70,14 +75,4 @@ async fn a_key_lives_and_dies_and_the_account_keeps_its_application(kind: Kind) 
     assert_eq!(client.portal(&again.text("api_key")).await.status, 200);
     assert_eq!(deployment.svix.applications().len(), 1);
     assert!(deployment.svix.calls(Route::Create) >= 2);
-}
-
-#[tokio::test]
-async fn in_production() {
-    a_key_lives_and_dies_and_the_account_keeps_its_application(Kind::Production).await;
-}
-
-#[tokio::test]
-async fn embedded() {
-    a_key_lives_and_dies_and_the_account_keeps_its_application(Kind::Embedded).await;
 }

@@ -1,9 +1,6 @@
 //! The OpenAPI document: committed, served and printed as one, and saying what
 //! the contract says.
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used)] // a panic is a failed test
 
-#[path = "openapi/health.rs"]
 mod health;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,5 @@
 //! PostgreSQL restarts, stops, hangs under load: 503 promptly and in the error
 //! shape, nothing half done, recovery without a restart of anything.
-#![allow(missing_docs)]
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -2,7 +2,6 @@
 //! and afterwards everything is provisioned without a restart of anything.
 //!
 //! One case at a time, as each compares times of answers.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

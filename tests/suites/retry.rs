@@ -1,12 +1,15 @@
 //! Svix fails, the partner does not notice, and it heals by itself.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 
+use rstest::rstest;
 use svix_simulator::{Fault, Pattern, Route};
-use tests::{Deployment, Kind, eventually};
+use tests::Kind::{self, Embedded, Production};
+use tests::{Deployment, eventually};
 
-async fn an_outage_heals_by_itself(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn an_outage_of_svix_heals_by_itself(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let session = deployment.session().await;
     deployment
@@ -40,20 +43,10 @@ async fn an_outage_heals_by_itself(kind: Kind) {
     assert_eq!(deployment.svix.applications().len(), 1);
 }
 
-#[tokio::test]
-async fn an_outage_of_svix_heals_by_itself_in_production() {
-    an_outage_heals_by_itself(Kind::Production).await;
-}
-
-#[tokio::test]
-async fn an_outage_of_svix_heals_by_itself_embedded() {
-    an_outage_heals_by_itself(Kind::Embedded).await;
-}
-
 /// The answer comes while the call to Svix hangs, so it cannot have waited for it.
 #[tokio::test]
 async fn a_mint_is_answered_while_svix_hangs() {
-    let deployment = Deployment::start(Kind::Production).await;
+    let deployment = Deployment::start(Production).await;
     let session = deployment.session().await;
     deployment
         .svix

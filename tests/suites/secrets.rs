@@ -1,6 +1,5 @@
 //! Secrets are nowhere but in the one answer that shows them: not in a log, even
 //! at `RUST_LOG=trace`, not in the database, not in Redis.
-#![allow(missing_docs)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,15 +11,10 @@ use shared::svix::SvixConfig;
 use tests::deployment::SVIX_TOKEN;
 use tests::{Deployment, Plan, PrivatePostgres, Process, RedisServer};
 
-#[path = "secrets/core_files.rs"]
 mod core_files;
-#[path = "secrets/known.rs"]
 mod known;
-#[path = "secrets/monitor.rs"]
 mod monitor;
-#[path = "secrets/quoting_svix.rs"]
 mod quoting_svix;
-#[path = "secrets/traffic.rs"]
 mod traffic;
 
 use known::Secrets;

@@ -1,17 +1,13 @@
 //! Settings: what is missing or wrong is named before anything starts, and no
 //! secret is ever shown.
-#![allow(missing_docs)]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tests::process::binary;
 
-#[path = "settings/commands.rs"]
 mod commands;
-#[path = "settings/help.rs"]
 mod help;
-#[path = "settings/listen.rs"]
 mod listen;
 
 /// What has no business in any output.

@@ -1,6 +1,5 @@
 //! Processes that are told to stop finish what they began, in time, and a
 //! rolling restart goes unnoticed.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! 50,000 jobs leave nothing behind: not in Redis, not in the processes.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

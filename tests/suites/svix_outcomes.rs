@@ -1,6 +1,5 @@
 //! Each outcome of a call to Svix: the state, the attempts and the time of the
 //! next attempt that it leaves in the row.
-#![allow(missing_docs)]
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

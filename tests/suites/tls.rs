@@ -1,5 +1,4 @@
 //! Every link works over TLS, and only with a server that proves who it is.
-#![allow(missing_docs)]
 
 use std::path::Path;
 use std::process::Command;

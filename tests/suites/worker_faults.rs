@@ -2,7 +2,6 @@
 //! no process lives on without working.
 //!
 //! Cases wait mostly, and so run side by side.
-#![allow(missing_docs)]
 
 use std::time::Duration;
 

@@ -88,7 +88,7 @@ impl Model {
     }
 
     pub fn reprovision(&mut self, id: KeyId, now: Timestamp) -> Vec<Job> {
-        self.rearm_where(now, |row| row.id == id && row.has_webhook)
+        self.rearm_rows(now, |row| row.id == id && row.has_webhook)
     }
 
     pub fn rearm(&mut self, which: Rearm, now: Timestamp) -> Vec<Job> {
@@ -99,14 +99,14 @@ impl Model {
         let is_dead = |row: &Row| row.failed_at.is_some();
         match which {
             Rearm::One(id) => {
-                self.rearm_where(now, |row| row.id == id && (is_dead(row) || waits(row)))
+                self.rearm_rows(now, |row| row.id == id && (is_dead(row) || waits(row)))
             }
-            Rearm::DeadLetters => self.rearm_where(now, is_dead),
-            Rearm::Waiting => self.rearm_where(now, waits),
+            Rearm::DeadLetters => self.rearm_rows(now, is_dead),
+            Rearm::Waiting => self.rearm_rows(now, waits),
         }
     }
 
-    fn rearm_where(&mut self, now: Timestamp, which: impl Fn(&Row) -> bool) -> Vec<Job> {
+    fn rearm_rows(&mut self, now: Timestamp, which: impl Fn(&Row) -> bool) -> Vec<Job> {
         let mut jobs = Vec::new();
         for row in &mut self.rows {
             if row.is_active && which(row) {

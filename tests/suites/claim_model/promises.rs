@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::{prop_assert, prop_assert_eq};
 use shared::store::Claim;
 
-use crate::world::{Checked, World};
+use super::world::{Checked, World};
 
 /// What a run must have met, or it has tested little.
 pub const EVENTS: &[&str] = &[

@@ -11,8 +11,8 @@ use shared::store::{Claim, Job, Outcome, Rearm};
 use tests::stores::{Row, StoreUnderTest, at, job, new_key};
 use worker::provision_webhook::LEASE;
 
-use crate::model::Model;
-use crate::step::Step;
+use super::model::Model;
+use super::step::Step;
 
 pub type Seen = HashSet<&'static str>;
 pub type Checked<T = ()> = Result<T, TestCaseError>;

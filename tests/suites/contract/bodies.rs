@@ -1,22 +1,21 @@
 //! Request bodies. No operation takes one, and none is any trouble.
 
 use reqwest::{Method, RequestBuilder};
+use rstest::rstest;
+use tests::Deployment;
+use tests::Kind::{self, Embedded, Production};
 use tests::client::{KEY_PATH, OPERATIONS};
-use tests::{Deployment, Kind};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
-
-tests::in_both_deployments! {
-    a_large_body_is_refused_and_any_other_is_ignored,
-    a_connection_outlives_a_body_that_comes_after_its_head,
-    where_a_body_is_not_read_the_answer_says_that_the_connection_ends,
-    half_a_request_mints_nothing,
-}
 
 /// The largest body that is let through, in bytes.
 const MOST: usize = 16 * 1024;
 
-async fn a_large_body_is_refused_and_any_other_is_ignored(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_large_body_is_refused_and_any_other_is_ignored(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     for (method, path) in OPERATIONS {
@@ -92,7 +91,11 @@ async fn post(connection: &mut Connection, headers: &str, body: &[u8]) -> String
 
 /// It would be closed, and the next request on it fail, if the body were not
 /// read to its end.
-async fn a_connection_outlives_a_body_that_comes_after_its_head(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_connection_outlives_a_body_that_comes_after_its_head(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     for size in [2, MOST] {
         let mut connection = connect(&deployment).await;
@@ -105,7 +108,11 @@ async fn a_connection_outlives_a_body_that_comes_after_its_head(kind: Kind) {
     }
 }
 
-async fn where_a_body_is_not_read_the_answer_says_that_the_connection_ends(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn where_a_body_is_not_read_the_answer_says_that_the_connection_ends(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let chunk = format!("{:x}\r\n{}\r\n", MOST + 1, "x".repeat(MOST + 1));
     let table: [(String, &[u8], u16); 4] = [
@@ -125,7 +132,9 @@ async fn where_a_body_is_not_read_the_answer_says_that_the_connection_ends(kind:
     }
 }
 
-async fn half_a_request_mints_nothing(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn half_a_request_mints_nothing(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let session = deployment.session().await;
     let headers = format!("authorization: Bearer {session}\r\ntransfer-encoding: chunked");

@@ -2,7 +2,7 @@
 
 use tests::{Answer, Client, Deployment, Kind, eventually};
 
-use crate::{SOON, ready_key, retry_after};
+use super::{SOON, ready_key, retry_after};
 
 async fn all_four(client: &Client, session: &str, key: &str) -> [Answer; 4] {
     let (created, shown) = tokio::join!(client.create(session), client.show(session));

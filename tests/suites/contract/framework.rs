@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 
 use reqwest::{Method, RequestBuilder};
+use rstest::rstest;
+use tests::Deployment;
+use tests::Kind::{self, Embedded, Production};
 use tests::client::{KEY_PATH, PORTAL_PATH};
-use tests::{Deployment, Kind};
 
-use crate::ready_key;
+use super::ready_key;
 
-tests::in_both_deployments! {
-    every_error_of_the_framework_has_the_one_shape,
-    head_answers_as_get_does_without_the_body,
-    every_answer_names_its_request,
-}
-
-async fn every_error_of_the_framework_has_the_one_shape(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn every_error_of_the_framework_has_the_one_shape(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let key = HashSet::from(["POST", "GET", "DELETE", "HEAD"]);
@@ -49,7 +49,9 @@ async fn every_error_of_the_framework_has_the_one_shape(kind: Kind) {
     }
 }
 
-async fn head_answers_as_get_does_without_the_body(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn head_answers_as_get_does_without_the_body(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let (session, key) = ready_key(&deployment).await;
     for (path, credential, status) in [
@@ -71,7 +73,9 @@ async fn head_answers_as_get_does_without_the_body(kind: Kind) {
     }
 }
 
-async fn every_answer_names_its_request(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn every_answer_names_its_request(#[values(Production, Embedded)] kind: Kind) {
     const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
     let deployment = Deployment::start(kind).await;
     let (session, key) = ready_key(&deployment).await;

@@ -3,23 +3,22 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use shared::clock::{Clock, Timestamp};
 use shared::secret_hash::SecretHash;
 use svix_simulator::{Fault, Pattern};
-use tests::{Answer, Deployment, Kind};
+use tests::Kind::{self, Embedded, Production};
+use tests::{Answer, Deployment};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::{SOON, members, ready_key};
+use super::{SOON, members, ready_key};
 
-tests::in_both_deployments! {
-    a_key_is_created_and_shown_in_exactly_these_shapes,
-    a_second_key_is_refused_and_the_first_keeps_working,
-    a_revoked_key_stays_in_the_table_and_never_works_again,
-    a_key_is_created_at_once_whatever_svix_does,
-}
-
-async fn a_key_is_created_and_shown_in_exactly_these_shapes(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_key_is_created_and_shown_in_exactly_these_shapes(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let (client, session) = (&deployment.client, deployment.session().await);
     let is_json = |answer: &Answer| {
@@ -82,7 +81,11 @@ async fn a_key_is_created_and_shown_in_exactly_these_shapes(kind: Kind) {
     assert!(age < SOON, "created {age:?} ago");
 }
 
-async fn a_second_key_is_refused_and_the_first_keeps_working(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_second_key_is_refused_and_the_first_keeps_working(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (session, key) = ready_key(&deployment).await;
@@ -94,7 +97,11 @@ async fn a_second_key_is_refused_and_the_first_keeps_working(kind: Kind) {
     assert_eq!(client.portal(&key).await.status, 200);
 }
 
-async fn a_revoked_key_stays_in_the_table_and_never_works_again(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_revoked_key_stays_in_the_table_and_never_works_again(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let session = deployment.session_of("jo@example.org").await;
@@ -128,7 +135,9 @@ async fn a_revoked_key_stays_in_the_table_and_never_works_again(kind: Kind) {
     }
 }
 
-async fn a_key_is_created_at_once_whatever_svix_does(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_key_is_created_at_once_whatever_svix_does(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     for fault in [
         Fault::Hang,

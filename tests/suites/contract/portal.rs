@@ -3,22 +3,21 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use svix_simulator::{Fault, Pattern, Route};
-use tests::{Deployment, Kind, eventually};
+use tests::Kind::{self, Embedded, Production};
+use tests::{Deployment, eventually};
 
-use crate::{SOON, members, ready_key, retry_after};
+use super::{SOON, members, ready_key, retry_after};
 
 /// Enough for the first few retries of a provisioning that failed.
 const HEALED: Duration = Duration::from_secs(30);
 
-tests::in_both_deployments! {
-    the_portal_says_when_to_come_back_until_the_webhooks_are_set_up,
-    after_a_dead_letter_nothing_promises_that_waiting_helps,
-    what_svix_answers_decides_what_the_portal_answers,
-    an_application_deleted_behind_our_back_is_made_again,
-}
-
-async fn the_portal_says_when_to_come_back_until_the_webhooks_are_set_up(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn the_portal_says_when_to_come_back_until_the_webhooks_are_set_up(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     deployment
@@ -53,7 +52,11 @@ async fn the_portal_says_when_to_come_back_until_the_webhooks_are_set_up(kind: K
     assert_ne!(opened.text("url"), next.text("url"), "each link is fresh");
 }
 
-async fn after_a_dead_letter_nothing_promises_that_waiting_helps(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn after_a_dead_letter_nothing_promises_that_waiting_helps(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     deployment
@@ -79,7 +82,11 @@ async fn after_a_dead_letter_nothing_promises_that_waiting_helps(kind: Kind) {
     assert_eq!(client.portal(&anew).await.status, 200);
 }
 
-async fn what_svix_answers_decides_what_the_portal_answers(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn what_svix_answers_decides_what_the_portal_answers(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (session, key) = ready_key(&deployment).await;
@@ -124,7 +131,11 @@ async fn what_svix_answers_decides_what_the_portal_answers(kind: Kind) {
     );
 }
 
-async fn an_application_deleted_behind_our_back_is_made_again(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn an_application_deleted_behind_our_back_is_made_again(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (session, key) = ready_key(&deployment).await;

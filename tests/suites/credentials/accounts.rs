@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
-use tests::{Deployment, Kind};
+use rstest::rstest;
+use tests::Deployment;
+use tests::Kind::{self, Embedded, Production};
 
-use crate::SOON;
+use super::SOON;
 
-tests::in_both_deployments! {
-    any_text_names_an_account_and_no_two_texts_the_same,
-    one_account_never_sees_or_touches_the_key_of_another,
-}
-
-async fn any_text_names_an_account_and_no_two_texts_the_same(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn any_text_names_an_account_and_no_two_texts_the_same(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (long, longer) = ("a".repeat(255), format!("{}b", "a".repeat(254)));
@@ -72,7 +73,11 @@ async fn any_text_names_an_account_and_no_two_texts_the_same(kind: Kind) {
     assert_eq!(named.len(), accounts.len());
 }
 
-async fn one_account_never_sees_or_touches_the_key_of_another(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn one_account_never_sees_or_touches_the_key_of_another(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (mine, other) = (

@@ -1,15 +1,12 @@
 //! What changes something with the session cookie must come from our own pages.
 
 use reqwest::Method;
+use rstest::rstest;
+use tests::Kind::{self, Embedded, Production};
 use tests::client::KEY_PATH;
-use tests::{Client, Deployment, Kind, Plan};
+use tests::{Client, Deployment, Plan};
 
-use crate::send;
-
-tests::in_both_deployments! {
-    reading_with_the_cookie_needs_no_word_of_where_it_comes_from,
-    writing_with_the_cookie_passes_only_from_our_own_pages,
-}
+use super::send;
 
 const DASHBOARD: &str = "https://dash.example.com";
 
@@ -43,7 +40,11 @@ async fn writes(client: &Client, session: &str, headers: &[(&str, &str)], passes
     );
 }
 
-async fn reading_with_the_cookie_needs_no_word_of_where_it_comes_from(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn reading_with_the_cookie_needs_no_word_of_where_it_comes_from(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let session = deployment.session().await;
     let cookie = ("cookie", &*format!("session={session}"));
@@ -60,7 +61,11 @@ async fn reading_with_the_cookie_needs_no_word_of_where_it_comes_from(kind: Kind
     }
 }
 
-async fn writing_with_the_cookie_passes_only_from_our_own_pages(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn writing_with_the_cookie_passes_only_from_our_own_pages(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let session = deployment.session().await;

@@ -1,14 +1,11 @@
 //! Anything but one whole credential of the right sort is 401, in the one shape.
 
+use rstest::rstest;
+use tests::Deployment;
+use tests::Kind::{self, Embedded, Production};
 use tests::client::{OPERATIONS, PORTAL_PATH};
-use tests::{Deployment, Kind};
 
-use crate::{OWN_PAGE, is_unauthorized, key, send};
-
-tests::in_both_deployments! {
-    what_is_nearly_a_credential_is_none_on_any_operation,
-    a_partner_key_is_no_session_and_a_session_is_no_partner_key,
-}
+use super::{OWN_PAGE, is_unauthorized, key, send};
 
 /// Values of `Authorization` that are each one step away from a valid one.
 fn nearly(credential: &str) -> Vec<Vec<u8>> {
@@ -47,7 +44,11 @@ fn nearly(credential: &str) -> Vec<Vec<u8>> {
     values
 }
 
-async fn what_is_nearly_a_credential_is_none_on_any_operation(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn what_is_nearly_a_credential_is_none_on_any_operation(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (session, key) = key(&deployment).await;
@@ -75,14 +76,18 @@ async fn what_is_nearly_a_credential_is_none_on_any_operation(kind: Kind) {
     }
 }
 
-async fn a_partner_key_is_no_session_and_a_session_is_no_partner_key(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_partner_key_is_no_session_and_a_session_is_no_partner_key(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (session, key) = key(&deployment).await;
     // Even if a login were to use such a token, it would not be one.
     let (now, hash) = (
         shared::clock::Clock::system().now(),
-        shared::key::SecretHash::of(key.as_bytes()),
+        shared::secret_hash::SecretHash::of(key.as_bytes()),
     );
     let account = shared::ids::AccountId::parse("forger").unwrap();
     let later = now + std::time::Duration::from_hours(1);

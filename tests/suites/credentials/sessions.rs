@@ -3,19 +3,15 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use rstest::rstest;
 use shared::clock::{Clock, Timestamp};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
+use tests::Kind::{self, Embedded, Production};
 use tests::client::{KEY_PATH, OPERATIONS};
-use tests::{Deployment, Kind, Plan};
+use tests::{Deployment, Plan};
 
-use crate::{OWN_PAGE, by_cookie, is_unauthorized, send};
-
-tests::in_both_deployments! {
-    a_session_ends_when_it_expires_and_when_it_is_revoked,
-    the_bearer_counts_and_the_cookie_beside_it_is_ignored,
-    the_cookie_is_found_among_others_and_never_when_sent_twice,
-}
+use super::{OWN_PAGE, by_cookie, is_unauthorized, send};
 
 /// Whether this session signs in, in either way, to each of the three operations.
 async fn signs_in(deployment: &Deployment, token: &str) -> bool {
@@ -47,7 +43,11 @@ async fn session_until(deployment: &Deployment, account: &str, expires: Timestam
     token.expose().to_owned()
 }
 
-async fn a_session_ends_when_it_expires_and_when_it_is_revoked(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_session_ends_when_it_expires_and_when_it_is_revoked(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let now = Clock::system().now();
     let minute = Duration::from_mins(1);
@@ -71,7 +71,11 @@ async fn a_session_ends_when_it_expires_and_when_it_is_revoked(kind: Kind) {
     assert!(!signs_in(&deployment, unknown.expose()).await);
 }
 
-async fn the_bearer_counts_and_the_cookie_beside_it_is_ignored(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn the_bearer_counts_and_the_cookie_beside_it_is_ignored(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let (one, two) = (deployment.session().await, deployment.session().await);
@@ -106,7 +110,11 @@ async fn the_bearer_counts_and_the_cookie_beside_it_is_ignored(kind: Kind) {
     }
 }
 
-async fn the_cookie_is_found_among_others_and_never_when_sent_twice(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn the_cookie_is_found_among_others_and_never_when_sent_twice(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let client = &deployment.client;
     let session = deployment.session().await;

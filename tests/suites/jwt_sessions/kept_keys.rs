@@ -7,7 +7,7 @@ use api::auth::jwt::{NoAccount, Refusal};
 use serde_json::json;
 use tests::{IdentityProvider, Mood, SigningKey};
 
-use crate::{Verifier, claims};
+use super::{Verifier, claims};
 
 /// Kept keys are used without asking for ten minutes: this long, and a little.
 const NEARLY_MAX_AGE: Duration = Duration::from_secs(595);

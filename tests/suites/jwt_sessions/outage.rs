@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::process::free_port;
 use tests::{Deployment, IdentityProvider, Mood, SigningKey, eventually};
 
-use crate::{Verifier, claims, deployed, settings};
+use super::{Verifier, claims, deployed, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long somebody may have to wait for a provider that does not answer.

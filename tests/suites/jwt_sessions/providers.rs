@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{IdentityProvider, SigningKey};
 
-use crate::{deployed, now};
+use super::{deployed, now};
 
 /// A provider's token, and what it takes to have it as a session.
 struct Shape {

@@ -6,7 +6,7 @@ use shared::session::SessionToken;
 use tests::signing_key::{base64url, unsigned};
 use tests::{Deployment, IdentityProvider, SigningKey};
 
-use crate::{claims, claims_with, deployed, now, settings};
+use super::{claims, claims_with, deployed, now, settings};
 
 /// A provider with a key of each sort, and an api that takes its tokens.
 struct World {

@@ -3,28 +3,30 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use rstest::rstest;
 use serde_json::json;
+use tests::Kind::{self, Embedded, Production};
 use tests::browser::drive;
 use tests::client::KEY_PATH;
-use tests::{Deployment, IdentityProvider, Kind, Plan, PrivateCa, SigningKey};
+use tests::{Deployment, IdentityProvider, Plan, PrivateCa, SigningKey};
 
-use crate::{claims, deployed, settings};
+use super::{claims, deployed, settings};
 
 const SOON: Duration = Duration::from_secs(10);
 
-tests::in_both_deployments! {
-    a_key_lives_and_dies_with_sessions_of_a_provider,
-}
-
 async fn started(kind: Kind, env: Vec<(&'static str, String)>) -> Deployment {
     match kind {
-        Kind::Production => deployed(env, 1).await,
-        Kind::Embedded => Deployment::embedded(&env).await,
+        Production => deployed(env, 1).await,
+        Embedded => Deployment::embedded(&env).await,
     }
 }
 
 /// And nothing of the tokens is in the log, whatever is logged.
-async fn a_key_lives_and_dies_with_sessions_of_a_provider(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_key_lives_and_dies_with_sessions_of_a_provider(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let keys = [
         SigningKey::rsa("a"),
         SigningKey::es256("b"),
@@ -197,7 +199,7 @@ async fn a_provider_elsewhere_is_reached_through_the_proxy_and_one_on_this_machi
 async fn the_dashboard_page_works_with_a_token_in_the_cookie() {
     let key = SigningKey::es256("a");
     let provider = IdentityProvider::start(&[&key]).await;
-    let deployment = started(Kind::Embedded, settings(&provider)).await;
+    let deployment = started(Embedded, settings(&provider)).await;
     let session = json!({ "session": key.token(&claims("jo")) });
     drive("a_key_is_shown_once_and_then_gone", &deployment, session).await;
 }

@@ -6,7 +6,7 @@ use shared::queue::Queue;
 use svix_simulator::{Fault, Pattern};
 use tests::eventually;
 
-use crate::rig::{ACTIVE, DATA, META, PATIENCE, Rig};
+use super::rig::{ACTIVE, DATA, META, PATIENCE, Rig};
 
 /// For how long a job that was sent is not sent again.
 const PERIOD: Duration = Duration::from_secs(10);

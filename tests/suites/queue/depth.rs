@@ -8,7 +8,7 @@ use shared::clock::Clock;
 use shared::queue::{DEPTH_LIMIT, Queue};
 use tokio::task::JoinSet;
 
-use crate::rig::{ACTIVE, DATA, Rig, SCHEDULED, jobs_of_nobody, queue};
+use super::rig::{ACTIVE, DATA, Rig, SCHEDULED, jobs_of_nobody, queue};
 
 /// By how much each of several pushers may overshoot: a chunk.
 const OVERSHOOT: usize = 100;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{ACTIVE, DATA, META, Rig};
+use super::rig::{ACTIVE, DATA, META, Rig};
 
 /// How soon the queue must work again.
 const SOON: Duration = Duration::from_secs(20);

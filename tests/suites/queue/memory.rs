@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use worker::liveness::Pulse;
 use worker::sweep::Sweep;
 
-use crate::rig::{PATIENCE, Rig, jobs_of_nobody};
+use super::rig::{PATIENCE, Rig, jobs_of_nobody};
 
 #[tokio::test]
 async fn the_memory_queue_takes_as_many_as_the_limit_allows() {

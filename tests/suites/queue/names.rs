@@ -9,7 +9,7 @@ use tests::eventually;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::rig::{ACTIVE, DATA, INFLIGHT, META, PATIENCE, QUEUES, Rig, WORKER, WORKERS, queue};
+use super::rig::{ACTIVE, DATA, INFLIGHT, META, PATIENCE, QUEUES, Rig, WORKER, WORKERS, queue};
 
 /// Longer than any clock is off and any worker is busy: dead.
 const DEAD: Duration = Duration::from_secs(91);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use shared::clock::Timestamp;
 use shared::ids::KeyId;
 use shared::store::{Claim, Job, NewKey, Outcome};
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 use tokio::task::JoinSet;
 
@@ -37,7 +39,12 @@ pub fn failed(at: Timestamp) -> Outcome {
     Outcome::DeadLetter { at, error }
 }
 
-pub async fn due_rows_come_oldest_first_and_within_the_limit(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn due_rows_come_oldest_first_and_within_the_limit(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let mut jobs = Vec::new();
     for (i, seconds) in [30, 10, 50, 20, 40].into_iter().enumerate() {
         let key = db.mint(&format!("acct-{i}"), at(seconds)).await;
@@ -51,14 +58,20 @@ pub async fn due_rows_come_oldest_first_and_within_the_limit(db: &StoreUnderTest
     assert_eq!(db.store.due(at(100), 0).await.unwrap(), []);
 }
 
-pub async fn a_row_is_due_from_its_microsecond_on(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_is_due_from_its_microsecond_on(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = minted_with(db, "acct", &retry(at(90))).await;
     let before = at(90) - Duration::from_micros(1);
     assert_eq!(db.store.due(before, 10).await.unwrap(), []);
     assert_eq!(db.store.due(at(90), 10).await.unwrap(), [job(key.id, 1)]);
 }
 
-pub async fn a_lease_hides_its_row_until_it_runs_out(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_hides_its_row_until_it_runs_out(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     claim(db, job(key.id, 0), at(60)).await;
     let before = at(60) - Duration::from_micros(1);
@@ -66,7 +79,10 @@ pub async fn a_lease_hides_its_row_until_it_runs_out(db: &StoreUnderTest) {
     assert_eq!(db.store.due(at(60), 10).await.unwrap(), [job(key.id, 1)]);
 }
 
-pub async fn of_50_copies_of_a_job_one_gets_the_claim(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_50_copies_of_a_job_one_gets_the_claim(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let mut claims = JoinSet::new();
     for _ in 0..50 {
@@ -78,7 +94,12 @@ pub async fn of_50_copies_of_a_job_one_gets_the_claim(db: &StoreUnderTest) {
     assert_eq!(db.row(key.id).await.attempts, 1);
 }
 
-pub async fn a_claim_raises_attempts_and_takes_the_lease(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_raises_attempts_and_takes_the_lease(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let expected = Claim {
         key_id: key.id,
@@ -97,7 +118,10 @@ pub async fn a_claim_raises_attempts_and_takes_the_lease(db: &StoreUnderTest) {
     assert_eq!(db.rows().await, [leased]);
 }
 
-pub async fn a_job_with_another_attempt_does_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_with_another_attempt_does_nothing(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     claim(db, job(key.id, 0), at(60)).await;
     let before = db.rows().await;
@@ -114,7 +138,10 @@ pub async fn a_job_with_another_attempt_does_nothing(db: &StoreUnderTest) {
     assert_eq!(db.rows().await, before);
 }
 
-pub async fn what_has_no_work_cannot_be_claimed(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_work_cannot_be_claimed(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let provisioned = minted_with(db, "provisioned", &provisioned()).await;
     let failed = minted_with(db, "failed", &failed(at(1))).await;
     let revoked = db.mint("revoked", at(0)).await;
@@ -135,7 +162,12 @@ pub async fn what_has_no_work_cannot_be_claimed(db: &StoreUnderTest) {
     assert_eq!(db.rows().await, before);
 }
 
-pub async fn each_claim_after_a_lease_ran_out_counts_one_more(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_claim_after_a_lease_ran_out_counts_one_more(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     for attempt in 0..5_i32 {
         let lease_end = at(60 * (1 + u64::try_from(attempt).unwrap()));

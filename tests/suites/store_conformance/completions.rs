@@ -1,11 +1,13 @@
 //! Writing what became of an attempt, and the fence around it.
 
+use rstest::rstest;
 use shared::clock::Timestamp;
 use shared::store::{Claim, Outcome};
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 use tokio::task::JoinSet;
 
-use crate::claims::{claim, failed, provisioned, retry};
+use super::claims::{claim, failed, provisioned, retry};
 
 /// Every way to finish is refused, and writes nothing.
 async fn is_refused(db: &StoreUnderTest, claim: &Claim) {
@@ -27,7 +29,10 @@ async fn after(db: &StoreUnderTest, outcome: &Outcome) -> (Row, Row) {
     (db.row(key.id).await, minted(&key))
 }
 
-pub async fn a_success_provisions_the_row(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_success_provisions_the_row(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (row, minted) = after(db, &provisioned()).await;
     let expected = Row {
         has_webhook: true,
@@ -39,7 +44,12 @@ pub async fn a_success_provisions_the_row(db: &StoreUnderTest) {
     assert_eq!(row, expected);
 }
 
-pub async fn a_failure_that_may_pass_waits_for_its_next_attempt(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_that_may_pass_waits_for_its_next_attempt(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (row, minted) = after(db, &retry(at(90))).await;
     let expected = Row {
         attempts: 1,
@@ -50,7 +60,10 @@ pub async fn a_failure_that_may_pass_waits_for_its_next_attempt(db: &StoreUnderT
     assert_eq!(row, expected);
 }
 
-pub async fn a_failure_for_good_makes_a_dead_letter(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_for_good_makes_a_dead_letter(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (row, minted) = after(db, &failed(at(2))).await;
     let expected = Row {
         attempts: 1,
@@ -62,7 +75,10 @@ pub async fn a_failure_for_good_makes_a_dead_letter(db: &StoreUnderTest) {
     assert_eq!(row, expected);
 }
 
-pub async fn a_success_forgets_the_last_error(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_success_forgets_the_last_error(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (waiting, _) = after(db, &retry(at(90))).await;
     let claim = claim(db, job(waiting.id, 1), at(150)).await;
     assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
@@ -70,14 +86,22 @@ pub async fn a_success_forgets_the_last_error(db: &StoreUnderTest) {
 }
 
 /// Nothing reads a clock here: only a newer claim ends an older one.
-pub async fn a_claim_that_ran_out_may_finish_while_it_is_the_newest(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_ran_out_may_finish_while_it_is_the_newest(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = claim(db, job(key.id, 0), Timestamp::from_micros(0)).await;
     assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
     assert!(db.row(key.id).await.has_webhook);
 }
 
-pub async fn an_older_claim_writes_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_claim_writes_nothing(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let older = claim(db, job(key.id, 0), at(60)).await;
     let newer = claim(db, job(key.id, 1), at(120)).await;
@@ -92,7 +116,10 @@ pub async fn an_older_claim_writes_nothing(db: &StoreUnderTest) {
     is_refused(db, &newer).await;
 }
 
-pub async fn the_claim_of_a_revoked_key_writes_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_claim_of_a_revoked_key_writes_nothing(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
     db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
@@ -103,7 +130,10 @@ pub async fn the_claim_of_a_revoked_key_writes_nothing(db: &StoreUnderTest) {
     assert_eq!(db.row(next.id).await, minted(&next));
 }
 
-pub async fn a_claim_finishes_once(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_finishes_once(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     for (i, outcome) in [provisioned(), retry(at(90)), failed(at(2))]
         .into_iter()
         .enumerate()
@@ -115,7 +145,10 @@ pub async fn a_claim_finishes_once(db: &StoreUnderTest) {
     }
 }
 
-pub async fn of_50_completions_at_once_one_is_written(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_50_completions_at_once_one_is_written(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
     let mut completions = JoinSet::new();
@@ -134,7 +167,10 @@ pub async fn of_50_completions_at_once_one_is_written(db: &StoreUnderTest) {
 }
 
 /// `attempts` equal is not enough: the attempt must be under way.
-pub async fn a_claim_nobody_gave_writes_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_nobody_gave_writes_nothing(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let invented = Claim {
         key_id: key.id,

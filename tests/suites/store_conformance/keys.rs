@@ -2,20 +2,30 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use shared::clock::Timestamp;
 use shared::ids::{AccountId, KeyId};
 use shared::secret_hash::SecretHash;
 use shared::store::{NewKey, Outcome, Revoked};
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, job, minted, new_key};
 use tokio::task::JoinSet;
 
-pub async fn a_minted_key_is_stored_with_its_work_due_at_once(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_minted_key_is_stored_with_its_work_due_at_once(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     assert_eq!(db.rows().await, [minted(&key)]);
     assert_eq!(db.store.due(at(0), 10).await.unwrap(), [job(key.id, 0)]);
 }
 
-pub async fn an_account_has_one_active_key(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_has_one_active_key(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let first = db.mint("acct", at(0)).await;
     let second = new_key("acct", at(1));
     assert!(!db.store.insert_key(&second).await.unwrap());
@@ -28,7 +38,12 @@ pub async fn an_account_has_one_active_key(db: &StoreUnderTest) {
     assert!(db.store.insert_key(&second).await.unwrap());
 }
 
-pub async fn of_50_mints_of_an_account_at_once_one_is_stored(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_50_mints_of_an_account_at_once_one_is_stored(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let mut mints = JoinSet::new();
     for _ in 0..50 {
         let store = db.store.clone();
@@ -39,7 +54,10 @@ pub async fn of_50_mints_of_an_account_at_once_one_is_stored(db: &StoreUnderTest
     assert_eq!(db.rows().await.len(), 1);
 }
 
-pub async fn a_key_that_exists_is_refused_as_an_error(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_exists_is_refused_as_an_error(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let same_hash = NewKey {
         key_hash: key.key_hash,
@@ -56,7 +74,10 @@ pub async fn a_key_that_exists_is_refused_as_an_error(db: &StoreUnderTest) {
     assert_eq!(db.rows().await, [minted(&key)]);
 }
 
-pub async fn the_active_key_is_shown_as_it_is(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_active_key_is_shown_as_it_is(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let of = |account: &str| AccountId::parse(account).unwrap();
     let shown = db.store.active_key(&of("acct")).await.unwrap().unwrap();
@@ -84,7 +105,12 @@ pub async fn the_active_key_is_shown_as_it_is(db: &StoreUnderTest) {
     assert!(db.store.active_key(&of("acct")).await.unwrap().is_none());
 }
 
-pub async fn a_key_is_found_by_its_hash_only_while_active(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_found_by_its_hash_only_while_active(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let other = db.mint("other", at(0)).await;
     let find = async |hash| {
@@ -100,7 +126,10 @@ pub async fn a_key_is_found_by_its_hash_only_while_active(db: &StoreUnderTest) {
     assert!(find(other.key_hash).await.is_some());
 }
 
-pub async fn revoking_keeps_the_row_and_drops_its_work(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_keeps_the_row_and_drops_its_work(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let other = db.mint("other", at(0)).await;
     db.store.claim(job(key.id, 0), at(60)).await.unwrap();
@@ -118,7 +147,10 @@ pub async fn revoking_keeps_the_row_and_drops_its_work(db: &StoreUnderTest) {
     assert_eq!(due, [job(other.id, 0)]);
 }
 
-pub async fn revoking_again_changes_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_again_changes_nothing(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let revoke = async |now| db.store.revoke_key(&key.account_id, now).await.unwrap();
     let revoked = Revoked {
@@ -131,7 +163,10 @@ pub async fn revoking_again_changes_nothing(db: &StoreUnderTest) {
     assert_eq!(db.rows().await, before);
 }
 
-pub async fn revoking_tells_the_application(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_tells_the_application(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
     let svix_app_id = "app_1".to_owned();
@@ -141,7 +176,10 @@ pub async fn revoking_tells_the_application(db: &StoreUnderTest) {
     assert_eq!(revoked.unwrap().svix_app_id.as_deref(), Some("app_1"));
 }
 
-pub async fn of_50_revocations_at_once_one_revokes(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_50_revocations_at_once_one_revokes(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let mut revocations = JoinSet::new();
     for _ in 0..50 {
@@ -152,7 +190,10 @@ pub async fn of_50_revocations_at_once_one_revokes(db: &StoreUnderTest) {
     assert_eq!(revoked.into_iter().flatten().count(), 1);
 }
 
-pub async fn touching_notes_the_use_and_nothing_else(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn touching_notes_the_use_and_nothing_else(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (key, other) = (db.mint("acct", at(0)).await, db.mint("other", at(0)).await);
     db.store.touch_key(key.id, at(7)).await.unwrap();
     let touched = Row {
@@ -165,7 +206,10 @@ pub async fn touching_notes_the_use_and_nothing_else(db: &StoreUnderTest) {
     assert_eq!(db.rows().await.len(), 2);
 }
 
-pub async fn times_read_back_equal_those_written(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn times_read_back_equal_those_written(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     // The first microsecond, odd ones, and the last of the year 9999.
     let instants = [1, 999_999, 1_800_000_000_123_457, 253_402_300_799_999_999];
     for (i, micros) in instants.into_iter().enumerate() {
@@ -190,7 +234,12 @@ pub async fn times_read_back_equal_those_written(db: &StoreUnderTest) {
     assert_eq!(read.failed_at, Some(odd));
 }
 
-pub async fn accounts_are_told_apart_by_every_character(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_are_told_apart_by_every_character(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let longest = "🦀".repeat(AccountId::MAX_CHARS);
     let accounts = [
         "auth0|名前-Ünïcode-🦀",

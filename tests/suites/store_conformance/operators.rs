@@ -1,11 +1,16 @@
 //! What operators are shown.
 
+use rstest::rstest;
 use shared::store::{Backlog, DeadLetter};
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at, job};
 
-use crate::claims::{claim, failed, minted_with, provisioned, retry};
+use super::claims::{claim, failed, minted_with, provisioned, retry};
 
-pub async fn the_backlog_of_an_empty_store_is_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_backlog_of_an_empty_store_is_nothing(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let nothing = Backlog {
         due: 0,
         leased: 0,
@@ -16,7 +21,10 @@ pub async fn the_backlog_of_an_empty_store_is_nothing(db: &StoreUnderTest) {
     assert_eq!(db.store.backlog(at(0)).await.unwrap(), nothing);
 }
 
-pub async fn the_backlog_counts_each_row_in_its_state(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_backlog_counts_each_row_in_its_state(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     for i in 0..2 {
         minted_with(db, &format!("provisioned-{i}"), &provisioned()).await;
     }
@@ -60,7 +68,12 @@ pub async fn the_backlog_counts_each_row_in_its_state(db: &StoreUnderTest) {
     assert_eq!(db.store.backlog(at(200)).await.unwrap(), all_due);
 }
 
-pub async fn dead_letters_are_listed_oldest_first_within_the_limit(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_listed_oldest_first_within_the_limit(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let mut letters = Vec::new();
     for (i, seconds) in [30, 10, 20].into_iter().enumerate() {
         let key = minted_with(db, &format!("acct-{i}"), &failed(at(seconds))).await;
@@ -79,7 +92,10 @@ pub async fn dead_letters_are_listed_oldest_first_within_the_limit(db: &StoreUnd
     assert_eq!(db.store.dead_letters(2).await.unwrap(), letters[..2]);
 }
 
-pub async fn revoked_dead_letters_are_not_listed(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_dead_letters_are_not_listed(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = minted_with(db, "acct", &failed(at(1))).await;
     assert_eq!(db.store.dead_letters(10).await.unwrap().len(), 1);
     db.store.revoke_key(&key.account_id, at(2)).await.unwrap();

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use rstest::rstest;
 use shared::ids::KeyId;
 use shared::store::{Job, NewKey, Rearm};
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 
-use crate::claims::{claim, failed, minted_with, provisioned, retry};
+use super::claims::{claim, failed, minted_with, provisioned, retry};
 
 /// One row in each state; its id by the name of the state, as of `at(100)`.
 async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, KeyId)> {
@@ -57,7 +59,12 @@ async fn is_armed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i32) {
     assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
 }
 
-pub async fn a_provisioned_key_is_provisioned_again_with_fresh_tries(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provisioned_key_is_provisioned_again_with_fresh_tries(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = minted_with(db, "acct", &provisioned()).await;
     let sent = db.store.reprovision(key.id, at(100)).await.unwrap();
     is_armed(db, &key, sent.unwrap(), 1).await;
@@ -65,7 +72,12 @@ pub async fn a_provisioned_key_is_provisioned_again_with_fresh_tries(db: &StoreU
     is_armed(db, &key, sent.unwrap(), 2).await;
 }
 
-pub async fn what_is_not_provisioned_is_not_provisioned_again(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_provisioned_is_not_provisioned_again(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let rows = one_of_each(db).await;
     let before = db.rows().await;
     for (state, id) in rows
@@ -78,7 +90,12 @@ pub async fn what_is_not_provisioned_is_not_provisioned_again(db: &StoreUnderTes
     assert_eq!(db.rows().await, before);
 }
 
-pub async fn a_claim_from_before_the_rearming_writes_nothing(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_from_before_the_rearming_writes_nothing(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let old = claim(db, job(key.id, 0), at(60)).await;
     assert!(db.store.finish(&old, &provisioned()).await.unwrap());
@@ -88,7 +105,12 @@ pub async fn a_claim_from_before_the_rearming_writes_nothing(db: &StoreUnderTest
     assert_eq!(db.rows().await, before);
 }
 
-pub async fn one_dead_letter_is_retried_with_fresh_tries(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_dead_letter_is_retried_with_fresh_tries(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = minted_with(db, "acct", &failed(at(1))).await;
     let sent = db
         .store
@@ -98,7 +120,10 @@ pub async fn one_dead_letter_is_retried_with_fresh_tries(db: &StoreUnderTest) {
     is_armed(db, &key, sent[0], 1).await;
 }
 
-pub async fn one_waiting_row_is_retried_at_once(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_waiting_row_is_retried_at_once(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = minted_with(db, "acct", &retry(at(5000))).await;
     let sent = db
         .store
@@ -108,7 +133,12 @@ pub async fn one_waiting_row_is_retried_at_once(db: &StoreUnderTest) {
     is_armed(db, &key, sent[0], 1).await;
 }
 
-pub async fn one_row_that_is_no_dead_letter_and_does_not_wait_is_left_alone(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_row_that_is_no_dead_letter_and_does_not_wait_is_left_alone(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let rows = one_of_each(db).await;
     let before = db.rows().await;
     for (state, id) in rows {
@@ -120,9 +150,12 @@ pub async fn one_row_that_is_no_dead_letter_and_does_not_wait_is_left_alone(db: 
     assert_eq!(db.rows().await, before);
 }
 
-pub async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_is_left(
-    db: &StoreUnderTest,
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_is_left(
+    #[values(Postgres, Sqlite)] database: Database,
 ) {
+    let db = &StoreUnderTest::migrated(database).await;
     let others = one_of_each(db).await;
     let mut letters = vec![(1, others[4].1)];
     for (i, seconds) in [40, 20, 50, 30].into_iter().enumerate() {
@@ -152,7 +185,12 @@ pub async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_i
     assert_eq!(armed.count(), letters.len(), "and nothing else was touched");
 }
 
-pub async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let others = one_of_each(db).await;
     let mut waiting = HashSet::from([job(others[2].1, 1)]);
     for i in 0..4 {
@@ -171,7 +209,12 @@ pub async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(db: &S
     }
 }
 
-pub async fn a_key_minted_after_a_dead_letter_was_revoked_starts_afresh(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_minted_after_a_dead_letter_was_revoked_starts_afresh(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let dead = minted_with(db, "acct", &failed(at(1))).await;
     db.store.revoke_key(&dead.account_id, at(2)).await.unwrap();
     let key = db.mint("acct", at(100)).await;

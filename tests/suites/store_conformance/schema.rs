@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use rstest::rstest;
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at, minted};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-pub async fn migrating_again_keeps_what_is_there(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrating_again_keeps_what_is_there(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     for _ in 0..3 {
         db.store.migrate().await.unwrap();
@@ -14,7 +19,10 @@ pub async fn migrating_again_keeps_what_is_there(db: &StoreUnderTest) {
     assert_eq!(db.rows().await, [minted(&key)]);
 }
 
-pub async fn several_processes_may_migrate_at_once(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_may_migrate_at_once(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     const PROCESSES: usize = 8;
     for _ in 0..5 {
         let empty = StoreUnderTest::empty(db.database).await;
@@ -34,7 +42,12 @@ pub async fn several_processes_may_migrate_at_once(db: &StoreUnderTest) {
     }
 }
 
-pub async fn a_database_without_our_schema_does_not_answer_the_ping(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_without_our_schema_does_not_answer_the_ping(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     db.store.ping().await.unwrap();
     let empty = StoreUnderTest::empty(db.database).await;
     assert!(empty.store.ping().await.is_err());
@@ -42,7 +55,12 @@ pub async fn a_database_without_our_schema_does_not_answer_the_ping(db: &StoreUn
     empty.store.ping().await.unwrap();
 }
 
-pub async fn a_database_that_lacks_a_table_does_not_answer_the_ping(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_lacks_a_table_does_not_answer_the_ping(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     db.execute("DROP TABLE sessions").await;
     assert!(db.store.ping().await.is_err());
     let other = StoreUnderTest::migrated(db.database).await;
@@ -50,7 +68,10 @@ pub async fn a_database_that_lacks_a_table_does_not_answer_the_ping(db: &StoreUn
     assert!(other.store.ping().await.is_err());
 }
 
-pub async fn one_process_sees_what_another_wrote(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_process_sees_what_another_wrote(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let another = db.another().await;
     let key = db.mint("acct", at(0)).await;
     let seen = another.active_key(&key.account_id).await.unwrap();

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use shared::ids::AccountId;
 use shared::session::SessionToken;
+use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at};
 
 async fn session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId) {
@@ -19,7 +21,12 @@ async fn session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId
     (token, account)
 }
 
-pub async fn a_session_names_its_account_until_it_expires(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_names_its_account_until_it_expires(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
     let last = at(100) - Duration::from_micros(1);
     for account in ["acct", "auth0|名前-🦀"] {
         let (token, account) = session(db, account).await;
@@ -31,7 +38,10 @@ pub async fn a_session_names_its_account_until_it_expires(db: &StoreUnderTest) {
     }
 }
 
-pub async fn a_revoked_session_names_nobody(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_session_names_nobody(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (revoked, _) = session(db, "revoked").await;
     let (other, account) = session(db, "other").await;
     let revoke = "UPDATE sessions SET revoked_at = created_at WHERE account_id = 'revoked'";
@@ -44,14 +54,20 @@ pub async fn a_revoked_session_names_nobody(db: &StoreUnderTest) {
     assert_eq!(named(other).await, Some(account));
 }
 
-pub async fn an_unknown_session_names_nobody(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_session_names_nobody(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     session(db, "acct").await;
     let unknown = SessionToken::generate().unwrap().hash();
     let named = db.store.session_account(&unknown, at(1)).await.unwrap();
     assert_eq!(named, None);
 }
 
-pub async fn a_session_token_is_stored_once(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_token_is_stored_once(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
     let (token, account) = session(db, "acct").await;
     let other = AccountId::parse("other").unwrap();
     let again = db

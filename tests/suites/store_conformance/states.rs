@@ -1,7 +1,9 @@
 //! The states of a row: the database accepts those that docs/ARCHITECTURE.md lists,
 //! and refuses every other combination of its columns.
 
-use tests::stores::{Database, StoreUnderTest, at};
+use rstest::rstest;
+use tests::stores::Database::{self, Postgres, Sqlite};
+use tests::stores::{StoreUnderTest, at};
 
 /// A combination of the columns that make up a row's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +130,10 @@ fn update(database: Database, columns: Columns) -> String {
     )
 }
 
-pub async fn a_row_takes_only_the_states_that_exist(db: &StoreUnderTest) {
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_takes_only_the_states_that_exist(#[values(Postgres, Sqlite)] database: Database) {
+    let db = StoreUnderTest::migrated(database).await;
     db.mint("acct", at(0)).await;
     let mut accepted = 0;
     for columns in all() {

@@ -1,0 +1,32 @@
+//! The suites of cases that need servers, processes or a browser: one module a suite,
+//! in one binary, so that they are linked once and wait side by side.
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+mod backlog;
+mod claim_model;
+mod clients;
+mod clocks;
+mod concurrency;
+mod contract;
+mod credentials;
+mod dashboard;
+mod dead_letters;
+mod document;
+mod embedded;
+mod idle_pickup;
+mod jwt_sessions;
+mod lifecycle;
+mod openapi;
+mod postgres_faults;
+mod queue;
+mod redis_faults;
+mod released;
+mod retry;
+mod secrets;
+mod settings;
+mod shutdown;
+mod soak;
+mod store_conformance;
+mod svix_outcomes;
+mod tls;
+mod worker_faults;
