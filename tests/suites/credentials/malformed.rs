@@ -82,7 +82,7 @@ async fn a_partner_key_is_no_session_and_a_session_is_no_partner_key(kind: Kind)
     // Even if a login were to use such a token, it would not be one.
     let (now, hash) = (
         shared::clock::Clock::system().now(),
-        shared::key::SecretHash::of(key.as_bytes()),
+        shared::secret_hash::SecretHash::of(key.as_bytes()),
     );
     let account = shared::ids::AccountId::parse("forger").unwrap();
     let later = now + std::time::Duration::from_hours(1);
