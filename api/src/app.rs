@@ -1,4 +1,4 @@
-//! What the operations work with, and how a request finds its operation.
+//! The dependencies of the operations, and the routes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,35 +12,34 @@ use shared::svix::{SvixClient, SvixConfig};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Sessions;
-use crate::envelope::Envelope;
-use crate::{dashboard, health, openapi};
+use crate::{dashboard, health, http, openapi};
 
-/// How long Svix may take while somebody waits for a portal link.
+/// The time limit of a call to Svix while a client waits for a portal link.
 const SVIX_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything an operation may use. Cheap to clone.
+/// Everything that an operation may use. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     /// The database.
     pub store: Arc<dyn Store>,
-    /// The queue, for readiness alone: operations only ever nudge.
+    /// The queue, for the readiness check. Operations use `nudge`.
     pub queue: Arc<dyn Queue>,
-    /// Tells the worker that there is work.
+    /// Tells the worker that there is a job.
     pub nudge: Nudge,
-    /// Svix, for portal links.
+    /// The Svix client, for portal links.
     pub svix: SvixClient,
-    /// The time.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Where sessions come from.
+    /// The source of sessions.
     pub sessions: Sessions,
     /// The HTTP settings.
     pub http: Arc<HttpConfig>,
-    /// Work that outlives its request; awaited at shutdown.
+    /// Work that goes on after its response. It is awaited at shutdown.
     pub background: TaskTracker,
 }
 
 impl App {
-    /// An app on the given store and queue.
+    /// Creates an app that uses the given store and queue, and the system clock.
     pub fn new(
         store: Arc<dyn Store>,
         queue: Arc<dyn Queue>,
@@ -61,19 +60,18 @@ impl App {
         }
     }
 
-    /// The whole HTTP interface, and what `add` adds to its routes.
+    /// Returns the whole HTTP interface, with the routes that `add` adds.
     pub fn endpoint(self, add: impl FnOnce(Route) -> Route) -> impl Endpoint + 'static {
         let service = openapi::service(&self.http.session_cookie);
-        let envelope = Envelope::new(&service.document);
         let routes = dashboard::add_to(Route::new(), &self.http);
-        add(routes)
+        let routes = add(routes)
             .at("/openapi.json", get(service.json()))
             .at("/openapi.yaml", get(service.yaml()))
             .at("/docs", get(service.docs()))
             .at("/healthz", get(health::live))
             .at("/readyz", get(health::ready))
             .nest("/", service.operations)
-            .data(self)
-            .with(envelope)
+            .data(self);
+        http::wrap(routes, &service.document)
     }
 }

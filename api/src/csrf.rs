@@ -1,43 +1,47 @@
-//! Cross-site request forgery: which requests with the session cookie are the
-//! dashboard's own.
+//! Protection against cross-site request forgery: other sites must not use the
+//! session cookie.
 
 use poem::http::header::{self, AsHeaderName};
 use poem::http::{HeaderMap, Uri};
 use url::{Origin, Url};
 
-/// Whether a request that changes something may use the session cookie: the
-/// browser says that our own site, or the user, made it (`Sec-Fetch-Site`), or
-/// its `Origin` is our host or one of `allowed`. Without both headers: no.
+/// Returns whether a request that changes something may use the session cookie.
+///
+/// It may if the browser says that this site or the user made the request
+/// (`Sec-Fetch-Site`), or if its `Origin` is our host or one of `allowed`. Without
+/// both headers it may not.
 pub fn is_allowed(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
     if matches!(
-        single(headers, "sec-fetch-site"),
+        single_value(headers, "sec-fetch-site"),
         Some("same-origin" | "none")
     ) {
         return true;
     }
-    let Some(origin) = single(headers, header::ORIGIN) else {
+    let Some(origin) = single_value(headers, header::ORIGIN) else {
         return false;
     };
-    // HTTP/2 has the host in the URI.
+    // In HTTP/2 the host is in the URI.
     let authority = uri.authority().map(poem::http::uri::Authority::as_str);
-    let host = single(headers, header::HOST).or(authority);
+    let host = single_value(headers, header::HOST).or(authority);
     allowed.iter().any(|allowed| allowed == origin)
         || host.is_some_and(|host| is_our_origin(origin, host))
 }
 
-/// The value of a header that is sent once.
-fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+/// Returns the value of a header, if it is sent exactly once.
+fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().filter(|_| values.next().is_none());
     value.and_then(|value| value.to_str().ok())
 }
 
-/// Whether the origin names the host the request was sent to. Its scheme is not
-/// compared: behind a proxy that ends TLS we cannot know our own.
+/// Returns whether the origin is the host to which the request was sent. The scheme
+/// is not compared: behind a proxy that terminates TLS, our own is not known.
 fn is_our_origin(origin: &str, host: &str) -> bool {
-    let bare = |text: &str| !text.contains(['@', '/', '?', '#']);
-    let is_bare = origin.split_once("://").is_some_and(|(_, rest)| bare(rest));
-    if !is_bare || !bare(host) {
+    let is_bare = |text: &str| !text.contains(['@', '/', '?', '#']);
+    let bare_origin = origin
+        .split_once("://")
+        .is_some_and(|(_, rest)| is_bare(rest));
+    if !bare_origin || !is_bare(host) {
         return false;
     }
     let Ok(origin) = Url::parse(origin) else {
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_pages_and_allowed_origins_pass() {
+    fn our_own_pages_and_allowed_origins_are_accepted() {
         assert!(allowed(&[("sec-fetch-site", "same-origin")]));
         assert!(allowed(&[("sec-fetch-site", "none")]));
         assert!(allowed(&[("origin", "https://api.example.com")]));
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_does_not() {
+    fn anything_else_is_refused() {
         assert!(!allowed(&[]));
         let own = ("origin", "https://api.example.com");
         assert!(

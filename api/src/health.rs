@@ -1,4 +1,5 @@
-//! `/healthz`: the process serves. `/readyz`: it has what it needs.
+//! The probes: `/healthz` (the process serves requests) and `/readyz` (its
+//! dependencies are available).
 
 use std::time::Duration;
 
@@ -10,18 +11,21 @@ use shared::store::StoreError;
 
 use crate::App;
 
-/// How long a check may take; probes are asked often and should not pile up.
+/// The time limit of a check. Probes come often and must not pile up.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// 200 for as long as the process serves.
+/// Answers 200 as long as the process serves requests.
 #[handler]
 pub fn live() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// 200 `ready`; 200 `degraded` without the queue, which costs latency alone, or
-/// without the identity provider's keys, for the portal needs none; 503
-/// `unavailable` without the database. `missing` names what is missing.
+/// Reports which dependencies are missing, in `missing`, and the status:
+///
+/// - 200 `ready`: none is missing.
+/// - 200 `degraded`: the queue is missing, which only costs latency, or the
+///   identity provider's keys, which the portal does not need.
+/// - 503 `unavailable`: the database is missing.
 #[handler]
 pub async fn ready(Data(app): Data<&App>) -> Response {
     let (database, queue) = tokio::join!(
@@ -37,7 +41,7 @@ pub async fn ready(Data(app): Data<&App>) -> Response {
     if !matches!(queue, Ok(Ok(_))) {
         missing.push("queue");
     }
-    if !app.sessions.can_be_told() {
+    if !app.sessions.can_verify_tokens() {
         missing.push("identity_provider");
     }
     let (code, status) = match database {

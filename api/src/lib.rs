@@ -1,19 +1,19 @@
-//! The api: four operations on a partner's key, and what serving them takes.
+//! The api: four operations on a partner's key.
 //!
-//! A request passes [`envelope`] (request id, error shape, access log), is
-//! routed by [`app`] and ends in one file of [`routes`].
+//! [`server`] accepts a request, [`http`] handles what all requests have in
+//! common (id, body, errors, access log), [`app`] routes it, and one file of
+//! [`routes`] answers it.
 
-mod acceptor;
 mod app;
 pub mod auth;
 mod csrf;
 mod dashboard;
-mod envelope;
 pub mod error;
 mod health;
+mod http;
 pub mod openapi;
 pub mod routes;
-mod serve;
+mod server;
 
 pub use app::App;
-pub use serve::{Bound, bind};
+pub use server::{Bound, bind};

@@ -1,14 +1,16 @@
-//! The two identifiers that travel through the whole product.
+//! The identifiers of keys and accounts.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
-/// Identifies one minted key, and so one row of `api_partners`.
+use crate::clock::Timestamp;
+
+/// The id of a key, and of its row in `api_partners`.
 ///
-/// A version 7 UUID: ordered by time of creation, which keeps the primary
-/// index dense. It is not a secret and says nothing about the key.
+/// It is a UUID of version 7. These are ordered by time of creation, which keeps the
+/// primary index dense. It is not a secret and reveals nothing about the key.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type,
 )]
@@ -17,10 +19,14 @@ use uuid::Uuid;
 pub struct KeyId(pub Uuid);
 
 impl KeyId {
-    /// A fresh id.
+    /// Generates the id of a key that is created now.
     #[must_use]
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
+    pub fn generate(now: Timestamp) -> Self {
+        let since_1970 = now.since(Timestamp::from_micros(0));
+        let (seconds, nanos) = (since_1970.as_secs(), since_1970.subsec_nanos());
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(
+            NoContext, seconds, nanos,
+        )))
     }
 }
 
@@ -38,25 +44,26 @@ impl std::str::FromStr for KeyId {
     }
 }
 
-/// The account a key and a session belong to, as the identity provider names it.
+/// The id of the account to which a key or a session belongs, as the platform's
+/// login or the identity provider names it.
 ///
-/// Any text of 1 to 255 characters: `auth0|6123…`, an e-mail address, a UUID.
+/// It is any text of 1 to 255 characters: `auth0|6123…`, an e-mail address, a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct AccountId(String);
 
-/// The text is empty, longer than 255 characters, or holds a NUL character.
+/// The text is empty, longer than 255 characters, or contains a NUL character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 255 characters, none of them NUL")]
 pub struct InvalidAccountId;
 
 impl AccountId {
-    /// The most characters an account id may have.
+    /// The largest number of characters in an account id.
     pub const MAX_CHARS: usize = 255;
 
-    /// Checks and takes an account id.
+    /// Checks and converts an account id.
     ///
-    /// NUL is refused because PostgreSQL's `text` cannot hold it.
+    /// NUL is refused because PostgreSQL's `text` cannot contain it.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidAccountId> {
         let text = text.into();
         let length = text.chars().take(Self::MAX_CHARS + 1).count();
@@ -67,7 +74,7 @@ impl AccountId {
         }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -92,7 +99,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_id_is_one_to_255_characters_of_anything_but_nul() {
+    fn a_key_id_is_a_version_7_uuid_with_the_given_time() {
+        let id = KeyId::generate(Timestamp::from_micros(1_795_338_600_123_456));
+        assert_eq!(id.0.get_version_num(), 7);
+        let time = id.0.get_timestamp().map(|time| time.to_unix());
+        assert_eq!(time, Some((1_795_338_600, 123_000_000)));
+    }
+
+    #[test]
+    fn an_account_id_is_1_to_255_characters_without_nul() {
         for good in ["a", "auth0|6123", "jo@example.org", &"é".repeat(255)] {
             assert!(AccountId::parse(good).is_ok(), "{good}");
         }

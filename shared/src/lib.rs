@@ -9,6 +9,7 @@ pub mod config;
 pub mod ids;
 pub mod key;
 pub mod queue;
+mod random_secret;
 pub mod retry;
 pub mod runtime;
 pub mod secret_hash;

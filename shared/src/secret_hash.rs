@@ -1,25 +1,27 @@
+//! The hash by which secrets are stored and found.
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a secret, 32 bytes: the only form in which a key or a session
-/// token is stored.
+/// The SHA-256 of a secret, 32 bytes. Partner keys and session tokens are stored
+/// only in this form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// Hashes a secret.
+    /// Computes the hash of a secret.
     pub fn of(secret: &[u8]) -> Self {
         Self(Sha256::digest(secret).into())
     }
 
-    /// The 32 bytes, as stored.
+    /// Returns the 32 bytes, as they are stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// A hash is no secret, but nothing that reads a log has a use for it.
+/// Shows nothing of the hash. It is not a secret, but is of no use in a log.
 impl fmt::Debug for SecretHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretHash(…)")

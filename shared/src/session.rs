@@ -1,62 +1,61 @@
-//! The session token by which the dashboard's login names an account.
+//! The session token, which identifies the account that is signed in.
 
 use std::fmt;
 
-use rand::{TryRng, rngs::SysRng};
-use zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
+use crate::random_secret;
 use crate::secret_hash::SecretHash;
 
-/// A session token, as presented in the cookie or as Bearer.
+/// A session token, sent in the session cookie or as a Bearer token.
 ///
-/// The login may use any opaque text, of which only the SHA-256 is stored; an
-/// identity provider's is a signed token, of which nothing is stored. It is a
-/// secret: wiped when dropped, and `Debug` shows nothing of it.
-pub struct SessionToken(Zeroizing<String>);
+/// The platform's login may use any opaque text, of which only the SHA-256 is
+/// stored. An identity provider issues signed tokens, of which nothing is stored.
+/// It is a secret: it is wiped from memory when dropped, and `Debug` shows nothing
+/// of it.
+pub struct SessionToken(SecretString);
 
-/// The text cannot be a session token. It carries nothing of the text.
+/// The text cannot be a session token. The error contains nothing of the text,
+/// which may be another secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a session token")]
+#[error("not a session token: expected 1 to 8192 printable ASCII characters without spaces")]
 pub struct InvalidSessionToken;
 
 impl SessionToken {
-    /// The longest token that is looked at, in bytes. Identity providers put
-    /// roles and groups into theirs, some of which reach 8 kB, where proxies
-    /// begin to refuse the header. Of a cookie browsers keep half as much.
+    /// The length of the longest accepted token, in bytes. Identity providers put
+    /// roles and groups into their tokens. Some reach 8 kB, from where on proxies
+    /// refuse the header. The limit of browsers for a cookie is half as much.
     pub const MAX_LENGTH: usize = 8192;
 
-    /// Makes a token: `session_` and 64 hex characters from the operating
-    /// system's random generator.
+    /// Generates a token with the operating system's random generator: `session_`
+    /// and 64 hex characters.
     ///
-    /// Fails only if the operating system has no randomness to give.
+    /// Fails only if the operating system cannot provide random bytes.
     pub fn generate() -> Result<Self, rand::rngs::SysError> {
-        let mut random = Zeroizing::new([0_u8; 32]);
-        SysRng.try_fill_bytes(random.as_mut())?;
-        let secret = Zeroizing::new(hex::encode(random.as_ref()));
-        Ok(Self(Zeroizing::new(format!("session_{}", *secret))))
+        random_secret::generate("session_").map(Self)
     }
 
-    /// Takes a token that a client presented. Printable ASCII without spaces,
-    /// as cookies and Bearer allow; what begins with `pk_` is a partner key in
-    /// the wrong place, never a session.
+    /// Parses a token that a client sent: printable ASCII without spaces, as
+    /// cookies and Bearer tokens allow. A text that starts with `pk_` is refused: it
+    /// is a partner key in the wrong place.
     pub fn parse(text: &str) -> Result<Self, InvalidSessionToken> {
         let is_key = text.starts_with("pk_");
         let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
         if fits && !is_key && text.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self(Zeroizing::new(text.to_owned())))
+            Ok(Self(SecretString::from(text)))
         } else {
             Err(InvalidSessionToken)
         }
     }
 
-    /// What is stored and looked up.
+    /// Returns the SHA-256 of the token, by which a session is stored and found.
     pub fn hash(&self) -> SecretHash {
-        SecretHash::of(self.0.as_bytes())
+        SecretHash::of(self.expose().as_bytes())
     }
 
-    /// The token in the clear, for the one place that hands it out.
+    /// Returns the token in the clear, only to issue or verify it.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
 
@@ -71,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_token_parses_and_never_repeats() {
+    fn generated_tokens_are_valid_and_differ() {
         let token = SessionToken::generate().unwrap();
         assert_eq!(
             SessionToken::parse(token.expose()).unwrap().hash(),
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn partner_keys_and_what_no_cookie_can_hold_are_refused() {
+    fn partner_keys_and_texts_that_no_cookie_can_contain_are_refused() {
         let huge = "a".repeat(SessionToken::MAX_LENGTH + 1);
         assert!(SessionToken::parse(&huge[1..]).is_ok());
         for bad in ["", "pk_live_abc", "pk_", "a b", "é", "a\nb", &huge] {

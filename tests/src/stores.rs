@@ -149,7 +149,7 @@ impl Tables {
 pub fn new_key(account: &str, created_at: Timestamp) -> NewKey {
     let key = PartnerKey::generate().unwrap();
     NewKey {
-        id: KeyId::generate(),
+        id: KeyId::generate(created_at),
         account_id: AccountId::parse(account).unwrap(),
         key_hash: key.hash(),
         key_prefix: key.prefix(),

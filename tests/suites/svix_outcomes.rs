@@ -44,7 +44,10 @@ impl Bench {
         };
         let provisioner = Provisioner::new(store.clone(), &config, clock.clone());
         let key = PartnerKey::generate().unwrap();
-        let (account, id) = (AccountId::parse("auth0|1").unwrap(), KeyId::generate());
+        let (account, id) = (
+            AccountId::parse("auth0|1").unwrap(),
+            KeyId::generate(clock.now()),
+        );
         let new = NewKey {
             id,
             account_id: account.clone(),

@@ -2,14 +2,15 @@
 
 use poem::http::{HeaderMap, header};
 
-/// The header is there and is not one well-formed Bearer token.
+/// The request has an `Authorization` header that is not one well-formed Bearer
+/// token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The Bearer token of a request; `None` without the header.
+/// Returns the Bearer token of a request; `None` without the header.
 ///
-/// Any other scheme is malformed too: nothing here takes one, and to pass over
-/// it would let two readers of one request see two callers.
+/// Other schemes are malformed too. If they were ignored, a proxy and this service
+/// could see different callers in the same request.
 pub fn token(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
@@ -40,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_in_any_case_of_the_scheme_is_taken() {
+    fn one_token_is_accepted_in_any_case_of_the_scheme() {
         for good in ["Bearer abc", "bearer abc", "BEARER  abc"] {
             assert_eq!(token(&headers(&[good.as_bytes()])), Ok(Some("abc")));
         }
@@ -48,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_headers_are_refused() {
         let bad: [&[u8]; 9] = [
             b"",
             b"Bearer",

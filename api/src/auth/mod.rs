@@ -1,5 +1,5 @@
-//! Who is calling. Each way in is a parameter of the handler, so that its
-//! signature says who may call it.
+//! Authentication. A handler takes the caller as a parameter, [`SignedIn`] or
+//! [`KeyHolder`], so its signature says who may call it.
 
 mod bearer;
 pub mod jwt;

@@ -10,14 +10,15 @@ use crate::error::ApiError;
 
 const SCHEME: &str = "PartnerKey";
 
-/// The caller holds an active partner key, sent as Bearer.
+/// A caller with an active partner key, sent as a Bearer token.
 ///
-/// Looked up at each request: a revoked key is refused from the moment its
-/// revocation is committed, by every process.
+/// The key is looked up at each request. Once its revocation is committed, every
+/// process refuses it.
 pub struct KeyHolder(pub StoredKey);
 
 impl KeyHolder {
-    async fn of(request: &Request) -> Result<Self, ApiError> {
+    /// Returns the holder of the key in the request.
+    async fn authenticate(request: &Request) -> Result<Self, ApiError> {
         let app = request.data::<App>().ok_or_else(ApiError::internal)?;
         let token = bearer::token(request.headers());
         let token = token.ok().flatten().ok_or_else(ApiError::no_partner_key)?;
@@ -57,6 +58,6 @@ impl<'a> ApiExtractor<'a> for KeyHolder {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
-        Ok(Self::of(request).await?)
+        Ok(Self::authenticate(request).await?)
     }
 }

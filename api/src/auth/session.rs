@@ -12,11 +12,11 @@ use crate::{App, csrf};
 const COOKIE_SCHEME: &str = "SessionCookie";
 const BEARER_SCHEME: &str = "SessionBearer";
 
-/// The caller is signed in to this account: by a session token sent as Bearer,
-/// or else in the session cookie.
+/// A caller with a session of this account. The session token is sent as a Bearer
+/// token or, without an `Authorization` header, in the session cookie.
 pub struct SignedIn(pub AccountId);
 
-/// How a session token came.
+/// The place of a session token in the request.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
     Bearer,
@@ -24,15 +24,16 @@ enum Source {
 }
 
 impl SignedIn {
-    async fn of(request: &Request) -> Result<Self, ApiError> {
+    /// Returns the account of the session in the request.
+    async fn authenticate(request: &Request) -> Result<Self, ApiError> {
         let app = request.data::<App>().ok_or_else(ApiError::internal)?;
-        let (token, source) = presented(request.headers(), &app.http.session_cookie)
+        let (token, source) = session_token(request.headers(), &app.http.session_cookie)
             .ok_or_else(ApiError::no_session)?;
         let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
         let (store, now) = (&*app.store, app.clock.now());
         let account = app.sessions.account(&token, store, now).await?;
 
-        // A browser adds the cookie to requests that other sites make, too.
+        // Browsers also add the cookie to requests that other sites make.
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
         let origins = &app.http.allowed_origins;
         if source == Source::Cookie
@@ -45,9 +46,9 @@ impl SignedIn {
     }
 }
 
-/// The token to look at. Where there is an `Authorization` header, the cookie is
-/// ignored, also if the header is malformed.
-fn presented<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Source)> {
+/// Returns the request's session token and its place. With an `Authorization`
+/// header, even a malformed one, the cookie is ignored.
+fn session_token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Source)> {
     match bearer::token(headers) {
         Ok(Some(token)) => Some((token, Source::Bearer)),
         Ok(None) => Some((cookie_value(headers, cookie)?, Source::Cookie)),
@@ -55,13 +56,13 @@ fn presented<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Sourc
     }
 }
 
-/// The value of the cookie, if it is sent exactly once: of several, one may have
-/// been planted by a neighbouring site.
+/// Returns the value of the cookie if it is sent exactly once. With several,
+/// another site of the same domain may have set one of them.
 fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     let mut values = lines
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        // By pairs: other cookies of the site may hold what is not text.
+        // Pair by pair: other cookies may contain bytes that are not UTF-8.
         .filter_map(|pair| std::str::from_utf8(pair).ok())
         .filter_map(|pair| pair.trim().split_once('='))
         .filter(|(given, _)| *given == name)
@@ -80,7 +81,7 @@ impl<'a> ApiExtractor<'a> for SignedIn {
             MetaSecurityScheme {
                 ty: "http",
                 description: Some(
-                    "The session token as a Bearer token. Where a cookie is sent too, this one counts.",
+                    "The session token as a Bearer token. If a cookie is sent too, it is ignored.",
                 ),
                 name: None,
                 key_in: None,
@@ -96,10 +97,10 @@ impl<'a> ApiExtractor<'a> for SignedIn {
                 ty: "apiKey",
                 description: Some(
                     "The browser's session cookie. A POST or DELETE with it must come from the \
-                     same origin, `Sec-Fetch-Site: same-origin` or `none`, or from an allowed \
+                     same origin (`Sec-Fetch-Site: same-origin` or `none`), or from an allowed \
                      `Origin`.",
                 ),
-                name: Some("session"), // `openapi` puts the configured name here
+                name: Some("session"), // `openapi::service` replaces it by the configured name
                 key_in: Some("cookie"),
                 scheme: None,
                 bearer_format: None,
@@ -118,7 +119,7 @@ impl<'a> ApiExtractor<'a> for SignedIn {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
-        Ok(Self::of(request).await?)
+        Ok(Self::authenticate(request).await?)
     }
 }
 
@@ -136,25 +137,28 @@ mod tests {
     }
 
     #[test]
-    fn bearer_counts_and_the_cookie_is_ignored_beside_it() {
+    fn with_an_authorization_header_the_cookie_is_ignored() {
         let both = headers(&[
             (header::AUTHORIZATION, "Bearer one"),
             (header::COOKIE, "session=two"),
         ]);
-        assert_eq!(presented(&both, "session"), Some(("one", Source::Bearer)));
+        assert_eq!(
+            session_token(&both, "session"),
+            Some(("one", Source::Bearer))
+        );
         let malformed = headers(&[
             (header::AUTHORIZATION, "Basic one"),
             (header::COOKIE, "session=two"),
         ]);
-        assert_eq!(presented(&malformed, "session"), None);
+        assert_eq!(session_token(&malformed, "session"), None);
     }
 
     #[test]
-    fn a_neighbouring_cookie_of_any_bytes_does_not_hide_ours() {
+    fn another_cookie_that_is_not_utf_8_does_not_hide_ours() {
         let line = HeaderValue::from_bytes(b"a=\xff\xfe; session=two; b=\xc3\xa9").unwrap();
         let headers = [(header::COOKIE, line)].into_iter().collect();
         assert_eq!(
-            presented(&headers, "session"),
+            session_token(&headers, "session"),
             Some(("two", Source::Cookie))
         );
     }
@@ -162,13 +166,16 @@ mod tests {
     #[test]
     fn the_cookie_is_found_among_others_and_refused_when_sent_twice() {
         let one = headers(&[(header::COOKIE, "a=1; session=two; b=3")]);
-        assert_eq!(presented(&one, "session"), Some(("two", Source::Cookie)));
+        assert_eq!(
+            session_token(&one, "session"),
+            Some(("two", Source::Cookie))
+        );
         let twice = headers(&[
             (header::COOKIE, "session=two"),
             (header::COOKIE, "session=three"),
         ]);
-        assert_eq!(presented(&twice, "session"), None);
+        assert_eq!(session_token(&twice, "session"), None);
         let none = headers(&[(header::COOKIE, "sessions=two; session")]);
-        assert_eq!(presented(&none, "session"), None);
+        assert_eq!(session_token(&none, "session"), None);
     }
 }

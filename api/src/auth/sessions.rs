@@ -9,18 +9,18 @@ use shared::store::Store;
 use super::jwt::{JwtSessions, NoAccount, ProviderError};
 use crate::error::{ApiError, ErrorCode};
 
-/// Where sessions come from, and so how a token names its account.
+/// The source of sessions, which decides how a token leads to its account.
 #[derive(Clone)]
 pub enum Sessions {
-    /// The table `sessions`, which the platform's login writes.
+    /// The table `sessions`, into which the platform's login writes.
     Table,
-    /// Tokens that an identity provider signed.
+    /// Tokens that an identity provider has signed.
     Jwt(Arc<JwtSessions>),
 }
 
 impl Sessions {
-    /// As configured. The provider's keys are fetched at once, in the
-    /// background: a wrong URL is in the log before the first request.
+    /// Creates the configured source. It starts to fetch the identity provider's
+    /// keys immediately, so that an invalid URL is logged before the first request.
     pub fn new(config: &SessionConfig, clock: Clock) -> Result<Self, ProviderError> {
         match config {
             SessionConfig::Table => Ok(Self::Table),
@@ -32,16 +32,16 @@ impl Sessions {
         }
     }
 
-    /// Whether it can be told whom a token signs in to: not before an identity
-    /// provider has given its keys, which it is asked for again here.
-    pub fn can_be_told(&self) -> bool {
+    /// Returns whether tokens can be verified yet. May start to fetch the identity
+    /// provider's keys.
+    pub fn can_verify_tokens(&self) -> bool {
         match self {
             Self::Table => true,
             Self::Jwt(sessions) => sessions.has_keys(),
         }
     }
 
-    /// The account that this token signs in to.
+    /// Returns the account that the token signs in to.
     pub async fn account(
         &self,
         token: &SessionToken,
@@ -67,7 +67,7 @@ impl From<NoAccount> for ApiError {
             }
             NoAccount::Unavailable { retry_after } => Self::new(
                 ErrorCode::Unavailable,
-                "Sessions cannot be checked right now. Please try again in a moment.",
+                "Sessions cannot be verified at the moment. Please try again shortly.",
             )
             .retry_after(retry_after),
         }

@@ -1,42 +1,42 @@
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
-/// What went wrong, for programs. A status may in time have several codes; a
-/// code always has one status. Some are for addresses and methods that are not in
-/// this document, or reserved.
+/// The kind of error, for programs. A code always has the same status; a status may
+/// get further codes in the future. Some codes are reserved, or are used only for
+/// addresses and methods that are not in this document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// 400: the request is malformed.
     BadRequest,
-    /// 401: no valid credentials.
+    /// 401: the request has no valid credentials.
     Unauthorized,
-    /// 403: a cross-site request with the session cookie.
+    /// 403: another site sent the request with the session cookie.
     Forbidden,
-    /// 404: nothing there (yet).
+    /// 404: there is nothing at this address, or not yet.
     NotFound,
-    /// 405: not with this method.
+    /// 405: the address does not support the method.
     MethodNotAllowed,
     /// 409: the account already has an active key.
     Conflict,
     /// 413: the request is too large.
     PayloadTooLarge,
-    /// 415: not with this content type.
+    /// 415: the content type is not supported.
     UnsupportedMediaType,
-    /// 429: too many requests.
+    /// 429: the client sends too many requests.
     RateLimited,
-    /// 500: a defect on our side.
+    /// 500: the service has a defect.
     Internal,
     /// 502: Svix failed.
     BadGateway,
-    /// 503: the database, or the identity provider, is unavailable.
+    /// 503: the database or the identity provider is unavailable.
     Unavailable,
     /// 504: Svix did not answer in time.
     GatewayTimeout,
 }
 
 impl ErrorCode {
-    /// The status it comes with.
+    /// Returns the status of responses with this code.
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -55,8 +55,8 @@ impl ErrorCode {
         }
     }
 
-    /// The code for a status that the framework chose.
-    pub fn of_status(status: StatusCode) -> Self {
+    /// Returns the code for a status that the framework chose.
+    pub fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthorized,
             StatusCode::FORBIDDEN => Self::Forbidden,
@@ -80,13 +80,14 @@ pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
-/// What went wrong.
+/// A description of the error.
 #[derive(Debug, Object)]
 pub struct ErrorDetail {
-    /// For programs.
+    /// The kind of error, for programs.
     pub code: ErrorCode,
-    /// For people: what happened and what to do about it.
+    /// What happened and what to do about it, for people.
     pub message: String,
-    /// Names this request, as the `X-Request-Id` header does. Worth quoting to support.
+    /// The id of this request, as in the `X-Request-Id` header. Quote it when you contact
+    /// support.
     pub request_id: String,
 }

@@ -1,8 +1,8 @@
-//! Errors, as clients see them: one shape for all.
+//! Errors as clients see them: one JSON shape for all of them.
 //!
-//! What a client is told (a code and a sentence) and what the log is told are
-//! two things: the cause of a failure is logged where it is turned into an
-//! [`ApiError`], and goes no further.
+//! A client gets a code and a message. The cause is logged where it becomes an
+//! [`ApiError`], and is never sent. The one place that makes the response of an
+//! error is `http/error_response.rs`.
 
 mod api_error;
 mod body;
@@ -11,4 +11,4 @@ pub mod messages;
 
 pub use api_error::ApiError;
 pub use body::{ErrorBody, ErrorCode, ErrorDetail};
-pub use documented::{COMMON_ERRORS, DocumentedError, DocumentedErrors, OperationError};
+pub use documented::{COMMON_ERRORS, DocumentedError};

@@ -1,4 +1,5 @@
-//! The OpenAPI document: made from the operations, served, and committed.
+//! The OpenAPI document. It is generated from the operations, served, and
+//! committed as `openapi.yaml`.
 
 use poem::http::header;
 use poem::web::Html;
@@ -7,7 +8,7 @@ use poem::{IntoResponse, Response, endpoint::make_sync};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
 use serde_json::Value;
 
-mod examples;
+mod errors;
 mod operations;
 mod tidy;
 
@@ -16,22 +17,22 @@ use operations::Operations;
 const TITLE: &str = "Partner API keys";
 
 const DESCRIPTION: &str = "\
-One API key for each partner account, and webhooks through Svix.
+Each partner account has one API key, and webhooks through Svix.
 
 The dashboard creates, shows and revokes the key of the signed-in account. The partner's \
 backend exchanges the key for a link to the Svix App Portal, where webhook endpoints are \
-managed. Every error has the same shape, `ErrorBody`; its `request_id` is also in the \
+managed. Every error has the same shape, `ErrorBody`. Its `request_id` is also in the \
 `X-Request-Id` header of every response.";
 
-/// What the page of the document may load: nothing from anywhere else. Scalar,
-/// which is in the page, would fetch fonts, and can send what is tried out on the
-/// page, keys included, through a proxy of its makers.
+/// The content security policy of `/docs`: the page loads nothing from other
+/// servers. Scalar, which the page contains, would otherwise fetch fonts, and can
+/// send requests made on the page, with their keys, through its makers' proxy.
 const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' data: blob:; \
                            base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The operations and their document.
 pub struct Service<E> {
-    /// The operations, routed.
+    /// The operations, with their routes.
     pub operations: E,
     /// The document.
     pub document: Value,
@@ -40,7 +41,7 @@ pub struct Service<E> {
     docs: String,
 }
 
-fn describe() -> OpenApiService<Operations, ()> {
+fn openapi_service() -> OpenApiService<Operations, ()> {
     let request_id = ExtraHeader::new("X-Request-Id");
     OpenApiService::new(Operations, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -50,23 +51,24 @@ fn describe() -> OpenApiService<Operations, ()> {
         )))
         .server(ServerObject::new("/").description("The server that serves this document"))
         .extra_response_header::<String, _>(
-            request_id.description("Names this request. Worth quoting to support."),
+            request_id.description("Identifies this request. Quote it when you contact support."),
         )
 }
 
-/// The operations and their document, for the given session cookie.
+/// Creates the operations and their document. The document names
+/// `session_cookie` as the session cookie.
 pub fn service(
     session_cookie: &str,
 ) -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
-    let service = describe();
+    let service = openapi_service();
     let raw = service.spec();
     let mut document: Value = serde_json::from_str(&raw)
         .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
     document["components"]["securitySchemes"]["SessionCookie"]["name"] = session_cookie.into();
     tidy::tidy(&mut document);
-    examples::add_to(&mut document);
+    errors::add_examples(&mut document);
     let json = pretty_json(&document);
-    let docs = page(&service.scalar_html(), &raw, &json);
+    let docs = docs_page(&service.scalar_html(), &raw, &json);
     Service {
         operations: service,
         json,
@@ -76,10 +78,10 @@ pub fn service(
     }
 }
 
-/// The page of poem-openapi, with our document in place of its own, our title, and
-/// no fonts of its makers', which [`DOCS_POLICY`] would refuse.
-fn page(html: &str, raw: &str, json: &str) -> String {
-    // Within a script element, so that no text in it may end that.
+/// Returns poem-openapi's page with our document, our title, and without Scalar's
+/// fonts, which [`DOCS_POLICY`] would block.
+fn docs_page(html: &str, raw: &str, json: &str) -> String {
+    // The document stands in a script element, which no text in it must end.
     let json = json.replace('<', "\\u003c");
     let title = format!("<title>{TITLE}</title>");
     let own_fonts = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
@@ -88,7 +90,7 @@ fn page(html: &str, raw: &str, json: &str) -> String {
         .replacen(r#"id="api-reference""#, own_fonts, 1)
 }
 
-/// The document as it is committed: with the default cookie name, in YAML.
+/// Returns the document as it is committed: in YAML, with the default cookie name.
 pub fn committed() -> String {
     service("session").yaml
 }
@@ -104,17 +106,17 @@ fn yaml(document: &Value) -> String {
 }
 
 impl<E> Service<E> {
-    /// `/openapi.json`
+    /// Returns the endpoint `/openapi.json`.
     pub fn json(&self) -> impl Endpoint + 'static + use<E> {
-        document(self.json.clone(), "application/json; charset=utf-8")
+        serve_text(self.json.clone(), "application/json; charset=utf-8")
     }
 
-    /// `/openapi.yaml`
+    /// Returns the endpoint `/openapi.yaml`.
     pub fn yaml(&self) -> impl Endpoint + 'static + use<E> {
-        document(self.yaml.clone(), "application/yaml; charset=utf-8")
+        serve_text(self.yaml.clone(), "application/yaml; charset=utf-8")
     }
 
-    /// `/docs`: the document as a page.
+    /// Returns the endpoint `/docs`: the document as a page.
     pub fn docs(&self) -> impl Endpoint + 'static + use<E> {
         let docs = self.docs.clone();
         make_sync(move |_| {
@@ -125,7 +127,7 @@ impl<E> Service<E> {
     }
 }
 
-fn document(text: String, content_type: &'static str) -> impl Endpoint + 'static {
+fn serve_text(text: String, content_type: &'static str) -> impl Endpoint + 'static {
     make_sync(move |_| {
         Response::builder()
             .content_type(content_type)

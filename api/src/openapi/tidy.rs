@@ -1,14 +1,14 @@
 use serde_json::{Map, Value};
 
-/// Makes of the document that poem-openapi writes one that client generators
-/// read well. What it says stays the same.
+/// Rewrites the document of poem-openapi for client generators. Its meaning stays
+/// the same.
 pub fn tidy(document: &mut Value) {
     match document {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(members) => {
-            // A reference with a description beside it is written as `allOf` of the
-            // two, of which generators make a type of its own. The referenced
-            // schema has its own description.
+            // poem-openapi writes a reference with a description as `allOf` of the
+            // two. Generators would make an additional type of it. The description
+            // is not needed: the referenced schema has its own.
             if let Some(Value::Array(parts)) = members.get("allOf")
                 && let Some(reference) = parts.iter().find_map(|part| part.get("$ref")).cloned()
             {
@@ -16,15 +16,15 @@ pub fn tidy(document: &mut Value) {
                 members.insert("$ref".into(), reference);
                 return;
             }
-            // The media type is what generators look for, its parameter is not; and
-            // poem-openapi shouts the names of extra headers.
+            // Generators look for the media type without its parameter. poem-openapi
+            // writes the names of extra headers in capitals.
             rename(
                 members,
                 "application/json; charset=utf-8",
                 "application/json",
             );
             rename(members, "X-REQUEST-ID", "X-Request-Id");
-            // The default, said of every header.
+            // It is the default.
             if members.get("deprecated") == Some(&Value::Bool(false)) {
                 members.shift_remove("deprecated");
             }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn generators_get_plain_references_and_media_types() {
+    fn references_and_media_types_become_plain() {
         let mut document = json!({"content": {"application/json; charset=utf-8": {
             "schema": {"allOf": [{"$ref": "#/x"}, {"description": "d"}], "description": "d"},
             "deprecated": false,

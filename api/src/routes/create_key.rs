@@ -10,24 +10,22 @@ use super::Tag;
 use super::types::EXAMPLE_PREFIX;
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{
-    ApiError, DocumentedError, DocumentedErrors, ErrorCode, OperationError, messages,
-};
+use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 
-/// What `createPartnerApiKey` says about the key. A literal of the contract.
+/// The `message` of the response. A literal of the contract.
 const MESSAGE: &str = "Save this key — it will not be shown again.";
 
-/// `POST /api/v1/partners/api-key`
+/// The operation `POST /api/v1/partners/api-key`.
 pub struct CreateKey;
 
 /// A new key.
 #[derive(Object)]
 #[oai(example)]
 struct CreatedKey {
-    /// The key: `pk_live_` and 64 lowercase hex characters. This response is the only
-    /// place where it is ever shown.
+    /// The key: `pk_live_` and 64 lowercase hex characters. Only this response ever
+    /// shows it.
     api_key: String,
-    /// The first 24 characters of the key: names it where it must not be shown.
+    /// The first 24 characters of the key. It identifies the key without being secret.
     prefix: String,
     /// A reminder to save the key.
     message: String,
@@ -45,34 +43,30 @@ impl Example for CreatedKey {
 
 #[derive(ApiResponse)]
 enum Created {
-    /// The key was created. Its webhooks are being set up behind the scenes.
+    /// The key was created. Its webhooks are being set up in the background.
     #[oai(status = 201)]
     Created(Json<CreatedKey>),
 }
 
-/// How it can fail.
-pub struct CreateErrors;
-
-impl DocumentedErrors for CreateErrors {
-    const ALL: &'static [DocumentedError] = &[
-        DocumentedError::NO_SESSION,
-        DocumentedError::CROSS_SITE,
-        DocumentedError::new(
-            ErrorCode::Conflict,
-            "The account already has an active key, which keeps working.",
-            messages::KEY_EXISTS,
-        ),
-        DocumentedError::UNAVAILABLE,
-    ];
-}
+/// The errors of this operation.
+pub const ERRORS: &[DocumentedError] = &[
+    DocumentedError::NO_SESSION,
+    DocumentedError::CROSS_SITE,
+    DocumentedError::new(
+        ErrorCode::Conflict,
+        "The account already has an active key. That key still works.",
+        messages::KEY_EXISTS,
+    ),
+    DocumentedError::UNAVAILABLE,
+];
 
 #[OpenApi]
 impl CreateKey {
     /// Create the account's API key
     ///
-    /// The key is shown once, in this response, and stored only as a hash. An account
-    /// has one active key: revoke it to create another. The webhooks are set up behind
-    /// the scenes; `getPartnerApiKey` says when they are ready.
+    /// The key is shown once, in this response; only its hash is stored. An account has
+    /// at most one active key: revoke it to create another. The webhooks are set up in
+    /// the background; `getPartnerApiKey` tells when they are ready.
     #[oai(
         path = "/api/v1/partners/api-key",
         method = "post",
@@ -83,24 +77,25 @@ impl CreateKey {
         &self,
         SignedIn(account_id): SignedIn,
         Data(app): Data<&App>,
-    ) -> Result<Created, OperationError<CreateErrors>> {
+    ) -> Result<Created, ApiError> {
         let key = PartnerKey::generate().map_err(|error| {
             tracing::error!(%error, "the operating system gave no randomness");
             ApiError::internal()
         })?;
+        let now = app.clock.now();
         let new = NewKey {
-            id: KeyId::generate(),
+            id: KeyId::generate(now),
             account_id,
             key_hash: key.hash(),
             key_prefix: key.prefix(),
-            created_at: app.clock.now(),
+            created_at: now,
         };
         if !app.store.insert_key(&new).await? {
-            return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS))?;
+            return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS));
         }
         tracing::info!(key_id = %new.id, prefix = %new.key_prefix, "key created");
 
-        // The row already says that there is work; this only saves waiting for the sweep.
+        // The row is the job. The nudge only saves waiting for the next sweep.
         app.nudge.send(Job {
             key_id: new.id,
             attempt: 0,

@@ -1,4 +1,4 @@
-//! The four operations, one file each.
+//! The four operations. Each is one file, to be read from top to bottom.
 
 mod create_key;
 mod open_portal;
@@ -13,22 +13,23 @@ pub use show_key::ShowKey;
 
 use poem_openapi::Tags;
 
-use crate::error::{DocumentedError, DocumentedErrors};
+use crate::error::DocumentedError;
 
-/// How the document groups the operations.
+/// The groups of operations in the document.
 #[derive(Tags)]
 pub enum Tag {
     /// The API key of the signed-in account.
     #[oai(rename = "API key")]
     ApiKey,
-    /// The account's webhooks, at Svix.
+    /// The account's webhooks at Svix.
     Webhooks,
 }
 
-/// How each operation can fail, by its id.
+/// The errors that each operation may return, by operation id. The errors that
+/// all operations may return are not among them.
 pub const ERRORS_BY_OPERATION: [(&str, &[DocumentedError]); 4] = [
-    ("createPartnerApiKey", create_key::CreateErrors::ALL),
-    ("getPartnerApiKey", show_key::ShowErrors::ALL),
-    ("deletePartnerApiKey", revoke_key::RevokeErrors::ALL),
-    ("getPartnerPortal", open_portal::PortalErrors::ALL),
+    ("createPartnerApiKey", create_key::ERRORS),
+    ("getPartnerApiKey", show_key::ERRORS),
+    ("deletePartnerApiKey", revoke_key::ERRORS),
+    ("getPartnerPortal", open_portal::ERRORS),
 ];

@@ -4,31 +4,29 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::store::{StoredKey, WebhookState};
-use shared::svix::{PortalLink, SvixError, SvixFailure};
+use shared::store::{StoreError, StoredKey, WebhookState};
+use shared::svix::{PortalLink, SvixFailure};
 
 use super::Tag;
 use crate::App;
 use crate::auth::KeyHolder;
-use crate::error::{
-    ApiError, DocumentedError, DocumentedErrors, ErrorCode, OperationError, messages,
-};
+use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 
-/// `last_used_at` is kept to this precision, to spare the database a write at
-/// each use.
+/// The precision of `last_used_at`. It spares the database a write at each use.
 const LAST_USED_PRECISION: Duration = Duration::from_mins(1);
-/// What a client is asked to wait where the next attempt's time says nothing:
-/// an attempt is under way or about to be.
-const SOON: Duration = Duration::from_secs(2);
 
-/// `GET /api/v1/partners/portal`
+/// The shortest `Retry-After`, used when an attempt is running or about to start.
+const MIN_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// The operation `GET /api/v1/partners/portal`.
 pub struct OpenPortal;
 
-/// A link into the portal.
+/// A link to the portal.
 #[derive(Object)]
 #[oai(example)]
 struct Portal {
-    /// Signs whoever opens it into the account's Svix App Portal; works for an hour.
+    /// The link. It signs whoever opens it in to the account's Svix App Portal, and
+    /// works for one hour.
     url: String,
 }
 
@@ -42,48 +40,44 @@ impl Example for Portal {
 
 #[derive(ApiResponse)]
 enum Opened {
-    /// A fresh link.
+    /// A new link.
     #[oai(status = 200)]
     Link(Json<Portal>),
 }
 
-/// How it can fail.
-pub struct PortalErrors;
-
-impl DocumentedErrors for PortalErrors {
-    const ALL: &'static [DocumentedError] = &[
-        DocumentedError::new(
-            ErrorCode::Unauthorized,
-            "No active partner API key.",
-            messages::NO_PARTNER_KEY,
-        ),
-        DocumentedError::new(
-            ErrorCode::NotFound,
-            "The webhooks are not set up yet or, without `Retry-After`, could not be.",
-            messages::SETTING_UP,
-        ),
-        DocumentedError::new(ErrorCode::BadGateway, "Svix failed.", messages::SVIX_FAILED),
-        DocumentedError::new(
-            ErrorCode::Unavailable,
-            "The database is unavailable.",
-            messages::UNAVAILABLE,
-        ),
-        DocumentedError::new(
-            ErrorCode::GatewayTimeout,
-            "Svix did not answer in time.",
-            messages::SVIX_SLOW,
-        ),
-    ];
-}
+/// The errors of this operation.
+pub const ERRORS: &[DocumentedError] = &[
+    DocumentedError::new(
+        ErrorCode::Unauthorized,
+        "There is no active partner API key in the request.",
+        messages::NO_PARTNER_KEY,
+    ),
+    DocumentedError::new(
+        ErrorCode::NotFound,
+        "The webhooks are not set up yet. Without `Retry-After`, they could not be set up.",
+        messages::SETTING_UP,
+    ),
+    DocumentedError::new(ErrorCode::BadGateway, "Svix failed.", messages::SVIX_FAILED),
+    DocumentedError::new(
+        ErrorCode::Unavailable,
+        "The database is unavailable.",
+        messages::UNAVAILABLE,
+    ),
+    DocumentedError::new(
+        ErrorCode::GatewayTimeout,
+        "Svix did not answer in time.",
+        messages::SVIX_SLOW,
+    ),
+];
 
 #[OpenApi]
 impl OpenPortal {
     /// Open the webhook portal
     ///
     /// Exchanges the partner API key for a short-lived link to the account's Svix App
-    /// Portal. While the webhooks are still being set up, for the first time or again,
-    /// the answer is 404 with `Retry-After`. Without it they were given up, as
-    /// `webhook.state` of the key says.
+    /// Portal. While the webhooks are being set up, for the first time or again, the
+    /// response is 404 with `Retry-After`. A 404 without `Retry-After` means that they
+    /// could not be set up; `webhook.state` of the key is then `needs_attention`.
     #[oai(
         path = "/api/v1/partners/portal",
         method = "get",
@@ -94,50 +88,59 @@ impl OpenPortal {
         &self,
         KeyHolder(key): KeyHolder,
         Data(app): Data<&App>,
-    ) -> Result<Opened, OperationError<PortalErrors>> {
-        note_use(app, &key);
+    ) -> Result<Opened, ApiError> {
+        record_use(app, &key);
 
         let Some(svix_app_id) = key.svix_app_id.as_deref().filter(|_| key.has_webhook) else {
-            return Err(not_set_up(app, &key))?;
+            return Err(not_set_up(app, &key));
         };
         let link = match app.svix.portal_link(svix_app_id, key.id).await {
             Ok(link) => link,
-            Err(error) => return Err(svix_failed(app, &key, &error).await?)?,
+            Err(error) => {
+                tracing::error!(key_id = %key.id, %error, "Svix gave no portal link");
+                error.alarm_if_misconfigured();
+                if error.failure == SvixFailure::NotFound {
+                    recreate_application(app, &key).await?;
+                }
+                return Err(client_error(error.failure));
+            }
         };
-        still_active(app, &key).await?;
+        ensure_still_active(app, &key).await?;
         Ok(Opened::Link(Json(Portal { url: expose(&link) })))
     }
 }
 
-/// The one place where the link leaves the process.
+/// Returns the link in the clear. This is the only place where it leaves the process.
 fn expose(link: &PortalLink) -> String {
     link.expose().to_owned()
 }
 
-/// Notes the use, in the background: nobody waits for it.
-fn note_use(app: &App, key: &StoredKey) {
+/// Records the time of use in the background, so that the client need not wait.
+fn record_use(app: &App, key: &StoredKey) {
     let now = app.clock.now();
-    let recent = key
+    let is_recorded = key
         .last_used_at
         .is_some_and(|at| now.since(at) < LAST_USED_PRECISION);
-    if !recent {
+    if !is_recorded {
         let (store, id) = (app.store.clone(), key.id);
         app.background.spawn(async move {
             if let Err(error) = store.touch_key(id, now).await {
-                tracing::warn!(key_id = %id, %error, "the use of a key was not noted");
+                tracing::warn!(key_id = %id, %error, "could not record the use of a key");
             }
         });
     }
 }
 
-/// A key revoked while Svix was working gets no link. One revoked after this
-/// has its portal sessions ended by the revocation, which comes later.
-async fn still_active(app: &App, key: &StoredKey) -> Result<(), ApiError> {
+/// Fails if the key was revoked while Svix was working: then the link must not be
+/// handed out. If the key is revoked later, the revocation ends the portal
+/// sessions of the link.
+async fn ensure_still_active(app: &App, key: &StoredKey) -> Result<(), ApiError> {
     let active = app.store.active_key(&key.account_id).await?;
     let is_same = active.is_some_and(|active| active.id == key.id);
     is_same.then_some(()).ok_or_else(ApiError::no_partner_key)
 }
 
+/// Returns the 404 for a key without webhooks.
 fn not_set_up(app: &App, key: &StoredKey) -> ApiError {
     if key.webhook_state() == WebhookState::NeedsAttention {
         return ApiError::new(
@@ -148,23 +151,26 @@ fn not_set_up(app: &App, key: &StoredKey) -> ApiError {
     }
     let next = key.next_attempt_due().map(|at| at.since(app.clock.now()));
     let error = ApiError::new(ErrorCode::NotFound, messages::SETTING_UP);
-    error.retry_after(next.unwrap_or_default().max(SOON))
+    error.retry_after(next.unwrap_or_default().max(MIN_RETRY_AFTER))
 }
 
-/// What Svix's failure means for the client.
-async fn svix_failed(app: &App, key: &StoredKey, error: &SvixError) -> Result<ApiError, ApiError> {
-    tracing::error!(key_id = %key.id, %error, "Svix gave no portal link");
-    error.alarm_if_misconfigured();
-    Ok(match error.failure {
-        // Somebody deleted the application at Svix: have it made again.
+/// Makes the worker create the application at Svix again, after somebody deleted
+/// it there.
+async fn recreate_application(app: &App, key: &StoredKey) -> Result<(), StoreError> {
+    if let Some(job) = app.store.reprovision(key.id, app.clock.now()).await? {
+        app.nudge.send(job);
+    }
+    Ok(())
+}
+
+/// Returns what the client is told about a failure of Svix.
+fn client_error(failure: SvixFailure) -> ApiError {
+    match failure {
         SvixFailure::NotFound => {
-            if let Some(job) = app.store.reprovision(key.id, app.clock.now()).await? {
-                app.nudge.send(job);
-            }
             let message = "Your webhooks are being set up again. Please try again shortly.";
-            ApiError::new(ErrorCode::NotFound, message).retry_after(SOON)
+            ApiError::new(ErrorCode::NotFound, message).retry_after(MIN_RETRY_AFTER)
         }
         SvixFailure::TimedOut => ApiError::new(ErrorCode::GatewayTimeout, messages::SVIX_SLOW),
         _ => ApiError::new(ErrorCode::BadGateway, messages::SVIX_FAILED),
-    })
+    }
 }

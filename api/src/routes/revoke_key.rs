@@ -10,12 +10,12 @@ use super::Tag;
 use super::types::ConstBool;
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{DocumentedError, DocumentedErrors, OperationError};
+use crate::error::{ApiError, DocumentedError};
 
-/// `DELETE /api/v1/partners/api-key`
+/// The operation `DELETE /api/v1/partners/api-key`.
 pub struct RevokeKey;
 
-/// There is no active key any more.
+/// The account now has no active key.
 #[derive(Object)]
 #[oai(example)]
 struct RevokedKey {
@@ -31,28 +31,24 @@ impl Example for RevokedKey {
 
 #[derive(ApiResponse)]
 enum Revoked {
-    /// The account has no active key (any more).
+    /// The account now has no active key.
     #[oai(status = 200)]
     Revoked(Json<RevokedKey>),
 }
 
-/// How it can fail.
-pub struct RevokeErrors;
-
-impl DocumentedErrors for RevokeErrors {
-    const ALL: &'static [DocumentedError] = &[
-        DocumentedError::NO_SESSION,
-        DocumentedError::CROSS_SITE,
-        DocumentedError::UNAVAILABLE,
-    ];
-}
+/// The errors of this operation.
+pub const ERRORS: &[DocumentedError] = &[
+    DocumentedError::NO_SESSION,
+    DocumentedError::CROSS_SITE,
+    DocumentedError::UNAVAILABLE,
+];
 
 #[OpenApi]
 impl RevokeKey {
     /// Revoke the account's API key
     ///
-    /// The key stops working at once and for good. Without an active key the answer is
-    /// the same. The account's webhook endpoints stay for its next key.
+    /// The key stops working immediately and forever. If there is no active key, the
+    /// response is the same. The account's webhook endpoints are kept for its next key.
     #[oai(
         path = "/api/v1/partners/api-key",
         method = "delete",
@@ -63,7 +59,7 @@ impl RevokeKey {
         &self,
         SignedIn(account): SignedIn,
         Data(app): Data<&App>,
-    ) -> Result<Revoked, OperationError<RevokeErrors>> {
+    ) -> Result<Revoked, ApiError> {
         if let Some(revoked) = app.store.revoke_key(&account, app.clock.now()).await? {
             tracing::info!(key_id = %revoked.id, "key revoked");
             if let Some(svix_app_id) = revoked.svix_app_id {
@@ -75,17 +71,19 @@ impl RevokeKey {
     }
 }
 
-/// Ends the portal sessions opened with the key. In the background: the key is
-/// revoked whether or not Svix can be reached, and links live an hour at most.
+/// Ends the portal sessions that were opened with the key.
+///
+/// It runs in the background because the revocation must not depend on Svix. If
+/// all tries fail, the sessions end when their links expire, within an hour.
 async fn end_portal_sessions(app: App, svix_app_id: String, key: KeyId) {
     for pause in [1, 5, 25].map(Duration::from_secs) {
         let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await else {
             return;
         };
-        tracing::warn!(key_id = %key, %error, "portal sessions not ended yet");
+        tracing::warn!(key_id = %key, %error, "could not end the portal sessions; trying again");
         tokio::time::sleep(pause).await;
     }
     if let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await {
-        tracing::error!(key_id = %key, %error, "portal sessions left to run out");
+        tracing::error!(key_id = %key, %error, "could not end the portal sessions; they will expire");
     }
 }

@@ -12,14 +12,14 @@ use super::Tag;
 use super::types::{ConstBool, EXAMPLE_PREFIX};
 use crate::App;
 use crate::auth::SignedIn;
-use crate::error::{DocumentedError, DocumentedErrors, OperationError};
+use crate::error::{ApiError, DocumentedError};
 
-/// `GET /api/v1/partners/api-key`
+/// The operation `GET /api/v1/partners/api-key`.
 pub struct ShowKey;
 
-/// Whether the account has a key; `has_key` tells the two shapes apart.
-// The shape that asks for more stands first: some generated clients try them in
-// order, and do not look at what `has_key` is.
+/// The account's active key, if it has one. `has_key` tells the two shapes apart.
+// The shape with more required members must be first: some generated clients try
+// the shapes in order and do not look at the value of `has_key`.
 #[derive(Union)]
 #[oai(one_of = true)]
 enum PartnerApiKey {
@@ -43,37 +43,37 @@ struct ActiveKey {
     has_key: ConstBool<true>,
     /// The first 24 characters of the key.
     prefix: String,
-    /// Whether the webhooks are set up. Becomes true by itself, unless `webhook.state`
-    /// is `needs_attention`.
+    /// Whether the webhooks are set up. Becomes true automatically, unless
+    /// `webhook.state` is `needs_attention`.
     has_webhook: bool,
-    /// When the key was created.
+    /// The time at which the key was created.
     created_at: OffsetDateTime,
-    /// When the key was last presented at the portal. Noted once a minute at most;
-    /// missing before its first use.
+    /// The time at which the key was last used to open the portal. Updated at most once
+    /// a minute. Missing before the first use.
     #[oai(skip_serializing_if_is_none)]
     last_used_at: Option<OffsetDateTime>,
-    /// How far the setting up of webhooks is.
+    /// The progress of setting up the webhooks.
     #[oai(skip_serializing_if_is_none)]
     webhook: Option<Webhook>,
 }
 
-/// How far the setting up of webhooks is.
+/// The progress of setting up the webhooks.
 #[derive(Object)]
 struct Webhook {
-    /// The state.
+    /// The state of the webhooks.
     state: State,
-    /// Attempts made so far.
+    /// The number of attempts so far.
     attempts: i32,
-    /// When the next attempt is due; missing while one is being made, and when no
-    /// more will be.
+    /// The time at which the next attempt is due. Missing while an attempt is running,
+    /// and when there will be no more attempts.
     #[oai(skip_serializing_if_is_none)]
     next_attempt_at: Option<OffsetDateTime>,
 }
 
-/// The state of the webhooks. `setting_up`: attempts that fail are repeated by
-/// themselves. `ready`: the portal can be opened. `needs_attention`: given up, as
-/// Svix refused it or many attempts failed; support can start it again, and so does
-/// revoking the key and creating a new one.
+/// The state of the webhooks. `setting_up`: they are being set up; failed attempts are
+/// repeated automatically. `ready`: the portal can be opened. `needs_attention`: there
+/// will be no more attempts, because Svix rejected one or because too many failed.
+/// Support can restart them. Revoking the key and creating a new one also restarts them.
 #[derive(Enum)]
 #[oai(rename = "WebhookState", rename_all = "snake_case")]
 enum State {
@@ -131,18 +131,13 @@ impl From<StoredKey> for ActiveKey {
 
 #[derive(ApiResponse)]
 enum Shown {
-    /// The account's key, or that it has none.
+    /// The account's active key, if it has one.
     #[oai(status = 200)]
     Key(Json<PartnerApiKey>),
 }
 
-/// How it can fail.
-pub struct ShowErrors;
-
-impl DocumentedErrors for ShowErrors {
-    const ALL: &'static [DocumentedError] =
-        &[DocumentedError::NO_SESSION, DocumentedError::UNAVAILABLE];
-}
+/// The errors of this operation.
+pub const ERRORS: &[DocumentedError] = &[DocumentedError::NO_SESSION, DocumentedError::UNAVAILABLE];
 
 #[OpenApi]
 impl ShowKey {
@@ -159,7 +154,7 @@ impl ShowKey {
         &self,
         SignedIn(account): SignedIn,
         Data(app): Data<&App>,
-    ) -> Result<Shown, OperationError<ShowErrors>> {
+    ) -> Result<Shown, ApiError> {
         let key = match app.store.active_key(&account).await? {
             Some(key) => PartnerApiKey::Active(key.into()),
             None => PartnerApiKey::None(NoKey { has_key: ConstBool }),

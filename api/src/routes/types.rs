@@ -1,5 +1,4 @@
-//! What the operations' types share: a type that poem-openapi does not have, and
-//! an example.
+//! Parts that several operations use in their types.
 
 use std::borrow::Cow;
 
@@ -7,10 +6,10 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
 
-/// The prefix of the key in the document's examples.
+/// The key prefix in the document's examples.
 pub const EXAMPLE_PREFIX: &str = "pk_live_0123456789abcdef";
 
-/// A boolean that is always `B`: what tells the shapes of a `oneOf` apart.
+/// A boolean that is always `B`. It tells the shapes of a `oneOf` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConstBool<const B: bool>;
 

@@ -1,5 +1,5 @@
-//! The partner's API key. The key itself, its hash and its prefix are separate
-//! types, so that none can be used where another is meant.
+//! The partner's API key. The key, its hash ([`crate::secret_hash`]) and its prefix
+//! are separate types, so that one cannot be used in place of another.
 
 mod partner_key;
 mod prefix;

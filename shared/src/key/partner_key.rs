@@ -1,72 +1,64 @@
 use std::fmt;
 
-use rand::{TryRng, rngs::SysRng};
-use zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::KeyPrefix;
+use crate::random_secret::{self, RANDOM_BYTES};
 use crate::secret_hash::SecretHash;
 
 /// A partner's API key: `pk_live_` and 64 lowercase hex characters, 72 in all.
 ///
-/// It is a secret: wiped from memory when dropped, without `Clone`, `Display`
-/// or serialization, and `Debug` shows the prefix alone. Only its [`SecretHash`]
-/// is ever stored.
-pub struct PartnerKey(Zeroizing<String>);
+/// It is a secret. It is wiped from memory when dropped, it has no `Clone`,
+/// `Display` or serialization, and `Debug` shows only the prefix. Only its
+/// [`SecretHash`] is stored.
+pub struct PartnerKey(SecretString);
 
-/// The text is not a partner key. It deliberately carries nothing of the text.
+/// The text is not a partner key. The error contains nothing of the text, which
+/// may be another secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a partner key: expected `pk_live_` and 64 lowercase hex characters")]
 pub struct InvalidPartnerKey;
 
 impl PartnerKey {
-    /// What every key begins with.
+    /// The beginning of every key.
     pub const PREFIX: &str = "pk_live_";
-    /// Random bytes in a key: 256 bits, as much as its SHA-256 keeps.
-    const RANDOM_BYTES: usize = 32;
-    /// Characters in a key: 8 of prefix and two for each random byte.
-    pub const LENGTH: usize = Self::PREFIX.len() + 2 * Self::RANDOM_BYTES;
+    /// The number of characters in a key: the prefix, and two for each random byte.
+    pub const LENGTH: usize = Self::PREFIX.len() + 2 * RANDOM_BYTES;
 
-    /// Makes a key from the operating system's random generator.
+    /// Generates a key with the operating system's random generator.
     ///
-    /// Fails only if the operating system has no randomness to give.
+    /// Fails only if the operating system cannot provide random bytes.
     pub fn generate() -> Result<Self, rand::rngs::SysError> {
-        let mut random = Zeroizing::new([0_u8; Self::RANDOM_BYTES]);
-        SysRng.try_fill_bytes(random.as_mut())?;
-
-        // The exact capacity, so that no growth leaves a copy behind.
-        let mut text = Zeroizing::new(String::with_capacity(Self::LENGTH));
-        text.push_str(Self::PREFIX);
-        text.push_str(&Zeroizing::new(hex::encode(random.as_ref())));
-        Ok(Self(text))
+        random_secret::generate(Self::PREFIX).map(Self)
     }
 
-    /// Takes a key that a client presented, exactly as it was presented.
+    /// Parses a key that a client sent. Spaces or capital letters make it invalid.
     pub fn parse(text: &str) -> Result<Self, InvalidPartnerKey> {
         let secret = text.strip_prefix(Self::PREFIX).ok_or(InvalidPartnerKey)?;
         let is_lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if text.len() == Self::LENGTH && secret.bytes().all(is_lowercase_hex) {
-            Ok(Self(Zeroizing::new(text.to_owned())))
+            Ok(Self(SecretString::from(text)))
         } else {
             Err(InvalidPartnerKey)
         }
     }
 
-    /// SHA-256 of the whole key: what is stored and looked up.
+    /// Returns the SHA-256 of the whole key, by which the key is stored and found.
     ///
-    /// A fast hash is right here: 256 random bits cannot be guessed, so there
-    /// is nothing for a slow one to slow down.
+    /// A slow hash is not needed: it protects secrets that can be guessed, and 256
+    /// random bits cannot.
     pub fn hash(&self) -> SecretHash {
-        SecretHash::of(self.0.as_bytes())
+        SecretHash::of(self.expose().as_bytes())
     }
 
-    /// The part that may be shown, stored and logged.
+    /// Returns the part that may be shown, stored and logged.
     pub fn prefix(&self) -> KeyPrefix {
-        KeyPrefix::of(&self.0)
+        KeyPrefix::of(self.expose())
     }
 
-    /// The key in the clear. For the one answer that shows it, and nothing else.
+    /// Returns the key in the clear, only for the one response that shows it.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
 
@@ -83,7 +75,7 @@ mod tests {
     const KEY: &str = "pk_live_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn a_generated_key_is_72_characters_that_parse_and_never_repeats() {
+    fn generated_keys_have_72_characters_are_valid_and_differ() {
         let key = PartnerKey::generate().unwrap();
         assert_eq!(key.expose().len(), 72);
         assert_eq!(PartnerKey::parse(key.expose()).unwrap().hash(), key.hash());
@@ -108,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_keys_are_refused() {
         let upper = KEY.to_uppercase();
         let upper_hex = KEY.replace('a', "A");
         let not_hex = KEY.replace('f', "g");
@@ -139,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_prefix_alone() {
+    fn debug_shows_only_the_prefix() {
         let shown = format!("{:?}", PartnerKey::parse(KEY).unwrap());
         assert_eq!(shown, "PartnerKey(pk_live_0123456789abcdef…)");
     }

@@ -2,22 +2,22 @@ use std::fmt;
 
 /// The first 24 characters of a key: `pk_live_` and 16 hex characters.
 ///
-/// Names a key towards people; safe to log, show and store.
+/// It identifies a key to people, and may be logged, shown and stored.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
-    /// Characters of the key that the prefix shows. 64 of the key's 256 random
-    /// bits; the 192 that stay hidden are far beyond guessing.
+    /// The number of characters. They reveal 64 of the key's 256 random bits; the
+    /// other 192 bits cannot be guessed.
     pub const LENGTH: usize = 24;
 
-    /// The prefix of a well-formed key (ASCII, longer than the prefix).
+    /// Returns the prefix of a valid key.
     pub(super) fn of(key: &str) -> Self {
         Self(key.chars().take(Self::LENGTH).collect())
     }
 
-    /// The prefix as text.
+    /// Returns the prefix as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

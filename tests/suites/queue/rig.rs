@@ -199,6 +199,6 @@ pub fn queue(redis: &RedisServer, clock: Clock) -> RedisQueue {
 
 /// Jobs of rows that are not there.
 pub fn jobs_of_nobody(count: usize) -> Vec<Job> {
-    let jobs = std::iter::repeat_with(|| job(KeyId::generate(), 0));
+    let jobs = std::iter::repeat_with(|| job(KeyId::generate(Clock::system().now()), 0));
     jobs.take(count).collect()
 }

@@ -130,7 +130,7 @@ async fn a_job_with_another_attempt_does_nothing(#[values(Postgres, Sqlite)] dat
         job(key.id, 0),
         job(key.id, 2),
         job(key.id, i32::MAX),
-        job(KeyId::generate(), 1),
+        job(KeyId::generate(at(99)), 1),
     ];
     for other in others {
         assert_eq!(db.store.claim(other, at(99)).await.unwrap(), None);

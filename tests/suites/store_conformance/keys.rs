@@ -201,7 +201,7 @@ async fn touching_notes_the_use_and_nothing_else(#[values(Postgres, Sqlite)] dat
         ..minted(&key)
     };
     assert_eq!(db.rows().await, [touched, minted(&other)]);
-    let unknown = KeyId::generate();
+    let unknown = KeyId::generate(at(8));
     db.store.touch_key(unknown, at(8)).await.unwrap();
     assert_eq!(db.rows().await.len(), 2);
 }

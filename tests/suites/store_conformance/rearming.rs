@@ -36,7 +36,7 @@ async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, KeyId)> {
         ("failed", minted_with(db, "failed", &failed(at(1))).await.id),
         ("revoked dead letter", revoked.id),
         ("revoked provisioned", gone.id),
-        ("unknown", KeyId::generate()),
+        ("unknown", KeyId::generate(at(100))),
     ]
 }
 

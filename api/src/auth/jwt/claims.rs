@@ -1,4 +1,4 @@
-//! What a token says: by whom, for whom, until when, and about which account.
+//! The claims of a token: its issuer, audience, validity and account.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use shared::ids::AccountId;
 
 use super::Refusal;
 
-/// How far apart the provider's clock and ours may be.
+/// The tolerated difference between the provider's clock and ours.
 const LEEWAY: Duration = Duration::from_secs(30);
 
-/// The account of a token whose signature was verified.
+/// Checks the claims of a token whose signature was verified, and returns its
+/// account.
 pub fn account(
     claims: &Map<String, Value>,
     config: &JwtConfig,
@@ -21,15 +22,18 @@ pub fn account(
     if claims.get("iss").and_then(Value::as_str) != Some(&config.issuer) {
         return Err(Refusal::Issuer);
     }
-    if !names(claims.get("aud"), &config.audience) {
+    if !has_audience(claims.get("aud"), &config.audience) {
         return Err(Refusal::Audience);
     }
-    let expires = claims.get("exp").and_then(time).ok_or(Refusal::Expired)?;
+    let expires = claims
+        .get("exp")
+        .and_then(numeric_date)
+        .ok_or(Refusal::Expired)?;
     if now - LEEWAY >= expires {
         return Err(Refusal::Expired);
     }
     if let Some(not_before) = claims.get("nbf") {
-        let not_before = time(not_before).ok_or(Refusal::NotYet)?;
+        let not_before = numeric_date(not_before).ok_or(Refusal::NotYet)?;
         if now + LEEWAY < not_before {
             return Err(Refusal::NotYet);
         }
@@ -38,8 +42,8 @@ pub fn account(
     AccountId::parse(account.ok_or(Refusal::Account)?).map_err(|_| Refusal::Account)
 }
 
-/// `aud` is one text or several.
-fn names(aud: Option<&Value>, audience: &str) -> bool {
+/// Returns whether `aud`, a string or an array of strings, contains the audience.
+fn has_audience(aud: Option<&Value>, audience: &str) -> bool {
     match aud {
         Some(Value::String(one)) => one == audience,
         Some(Value::Array(several)) => several.iter().any(|one| one == audience),
@@ -47,12 +51,15 @@ fn names(aud: Option<&Value>, audience: &str) -> bool {
     }
 }
 
-/// RFC 7519's `NumericDate`: seconds since 1970, perhaps with a fraction.
-fn time(value: &Value) -> Option<Timestamp> {
+/// Reads a `NumericDate` of RFC 7519: seconds since 1970, possibly with a fraction.
+fn numeric_date(value: &Value) -> Option<Timestamp> {
     let micros = if let Some(whole) = value.as_i64() {
         whole.saturating_mul(1_000_000)
     } else {
-        #[allow(clippy::cast_possible_truncation)] // saturates: the ends of time
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the cast saturates, and the limits are far from any valid time"
+        )]
         let micros = (value.as_f64()? * 1e6) as i64;
         micros
     };
@@ -69,8 +76,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
     const TICK: Duration = Duration::from_micros(1);
 
-    /// What comes of good claims with these among them; null takes one out.
-    fn of(claims: Value) -> Result<String, Refusal> {
+    /// Checks valid claims with these changes; null removes a claim.
+    fn account_with(claims: Value) -> Result<String, Refusal> {
         let mut all = json!({
             "iss": "https://id.example.com/", "aud": "keys", "sub": "jo", "exp": 1_800_000_060,
         });
@@ -84,10 +91,10 @@ mod tests {
                 all.insert(name, value);
             }
         }
-        at(NOW, all)
+        account_at(NOW, all)
     }
 
-    fn at(now: Timestamp, claims: &Map<String, Value>) -> Result<String, Refusal> {
+    fn account_at(now: Timestamp, claims: &Map<String, Value>) -> Result<String, Refusal> {
         let config = JwtConfig {
             jwks_url: "https://id.example.com/keys".parse().unwrap(),
             issuer: "https://id.example.com/".into(),
@@ -98,27 +105,30 @@ mod tests {
     }
 
     #[test]
-    fn the_leeway_is_thirty_seconds_to_the_microsecond_at_both_ends() {
+    fn the_leeway_is_exactly_thirty_seconds_for_exp_and_nbf() {
         let claims = json!({
             "iss": "https://id.example.com/", "aud": "keys", "sub": "jo",
             "exp": 1_800_000_000, "nbf": 1_800_000_000,
         });
         let claims = claims.as_object().unwrap();
-        assert_eq!(at(NOW + LEEWAY, claims), Err(Refusal::Expired));
-        assert!(at(NOW + LEEWAY - TICK, claims).is_ok());
-        assert!(at(NOW - LEEWAY, claims).is_ok());
-        assert_eq!(at(NOW - LEEWAY - TICK, claims), Err(Refusal::NotYet));
+        assert_eq!(account_at(NOW + LEEWAY, claims), Err(Refusal::Expired));
+        assert!(account_at(NOW + LEEWAY - TICK, claims).is_ok());
+        assert!(account_at(NOW - LEEWAY, claims).is_ok());
+        assert_eq!(
+            account_at(NOW - LEEWAY - TICK, claims),
+            Err(Refusal::NotYet)
+        );
     }
 
     #[test]
-    fn an_expiry_is_a_number_and_must_be_there() {
+    fn exp_is_a_number_and_required() {
         for good in [
             json!(1_800_000_001),
             json!(1.8e9),
             json!(1e300),
             json!(1_799_999_970.5),
         ] {
-            assert!(of(json!({"exp": good})).is_ok(), "{good}");
+            assert!(account_with(json!({"exp": good})).is_ok(), "{good}");
         }
         for bad in [
             json!(null),
@@ -130,16 +140,24 @@ mod tests {
             json!(i64::MIN),
             json!(1_799_999_969.5),
         ] {
-            assert_eq!(of(json!({"exp": bad})), Err(Refusal::Expired), "{bad}");
+            assert_eq!(
+                account_with(json!({"exp": bad})),
+                Err(Refusal::Expired),
+                "{bad}"
+            );
         }
-        assert!(of(json!({"nbf": 0})).is_ok());
+        assert!(account_with(json!({"nbf": 0})).is_ok());
         for bad in [json!("0"), json!(u64::MAX), json!(1e300), json!([])] {
-            assert_eq!(of(json!({"nbf": bad})), Err(Refusal::NotYet), "{bad}");
+            assert_eq!(
+                account_with(json!({"nbf": bad})),
+                Err(Refusal::NotYet),
+                "{bad}"
+            );
         }
     }
 
     #[test]
-    fn an_issuer_is_the_one_to_the_letter() {
+    fn iss_must_equal_the_issuer_exactly() {
         for bad in [
             json!(null),
             json!("https://id.example.com"),
@@ -147,14 +165,18 @@ mod tests {
             json!(["https://id.example.com/"]),
             json!(""),
         ] {
-            assert_eq!(of(json!({"iss": bad})), Err(Refusal::Issuer), "{bad}");
+            assert_eq!(
+                account_with(json!({"iss": bad})),
+                Err(Refusal::Issuer),
+                "{bad}"
+            );
         }
     }
 
     #[test]
-    fn an_audience_is_ours_alone_or_among_others() {
+    fn aud_is_our_audience_or_contains_it() {
         for good in [json!("keys"), json!(["keys"]), json!(["a", "keys", "b"])] {
-            assert!(of(json!({"aud": good})).is_ok(), "{good}");
+            assert!(account_with(json!({"aud": good})).is_ok(), "{good}");
         }
         for bad in [
             json!(null),
@@ -167,14 +189,18 @@ mod tests {
             json!([["keys"]]),
             json!({"keys": true}),
         ] {
-            assert_eq!(of(json!({"aud": bad})), Err(Refusal::Audience), "{bad}");
+            assert_eq!(
+                account_with(json!({"aud": bad})),
+                Err(Refusal::Audience),
+                "{bad}"
+            );
         }
     }
 
     #[test]
-    fn an_account_is_any_text_of_1_to_255_characters() {
+    fn the_account_is_any_string_of_1_to_255_characters() {
         for good in ["auth0|6123", "jo@example.org", " ", &"é".repeat(255)] {
-            assert_eq!(of(json!({"sub": good})).as_deref(), Ok(good));
+            assert_eq!(account_with(json!({"sub": good})).as_deref(), Ok(good));
         }
         for bad in [
             json!(null),
@@ -184,7 +210,11 @@ mod tests {
             json!("a\0b"),
             json!("é".repeat(256)),
         ] {
-            assert_eq!(of(json!({"sub": bad})), Err(Refusal::Account), "{bad}");
+            assert_eq!(
+                account_with(json!({"sub": bad})),
+                Err(Refusal::Account),
+                "{bad}"
+            );
         }
     }
 }

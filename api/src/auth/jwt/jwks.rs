@@ -1,28 +1,31 @@
-//! A provider's keys as it publishes them: a JSON Web Key Set, RFC 7517.
+//! The provider's published keys: a JSON Web Key Set, RFC 7517.
 
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The keys of a provider that sign sessions. At least one.
+/// The keys with which a provider signs sessions. There is at least one.
 pub struct KeySet(Vec<Key>);
 
-/// One public key, and the one algorithm it is for.
+/// A public key and its only algorithm.
 struct Key {
     kid: Option<String>,
     algorithm: Algorithm,
     public: DecodingKey,
 }
 
-/// What a set has for a token.
+/// The result of looking for the key of a token.
 #[derive(Debug)]
 pub enum Found {
-    /// The key that should have signed it.
+    /// The key that must have signed the token.
     Key(DecodingKey),
-    /// A key of that name for another algorithm; or the token names none, and
-    /// there are several.
+    /// The key with this name is for another algorithm, or the token names no key
+    /// and there are several.
     Unsuitable,
-    /// No key of that name. The provider may have a new one.
+    /// There is no key with this name. The provider may have a new one.
     Unknown,
 }
 
@@ -31,81 +34,75 @@ struct Document {
     keys: Vec<Value>,
 }
 
-/// The members that are of use, of all sorts of keys.
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    #[serde(rename = "use")]
-    purpose: Option<String>,
-    key_ops: Option<Vec<String>>,
-    alg: Option<String>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
 impl KeySet {
-    /// The usable keys of a document; `None` if there is not one. Others are
-    /// passed over: providers publish keys for encryption, and for algorithms
-    /// that are not taken, beside these.
+    /// Reads the keys that can sign sessions; returns `None` if there are none.
+    ///
+    /// Other keys are skipped: providers also publish keys for encryption and for
+    /// algorithms that are not accepted here. Each key is read separately, because
+    /// `JwkSet` rejects the whole set if it cannot read one of them.
     pub fn parse(document: &[u8]) -> Option<Self> {
         let document: Document = serde_json::from_slice(document).ok()?;
-        let keys = document.keys.into_iter();
-        let keys = keys.filter_map(|key| Key::of(serde_json::from_value(key).ok()?));
-        let keys: Vec<Key> = keys.collect();
+        let keys: Vec<Key> = document.keys.iter().filter_map(Key::parse).collect();
         (!keys.is_empty()).then_some(Self(keys))
     }
 
-    /// How many there are.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The key of this name and algorithm. Without a name: the only key.
+    /// Finds the key with this name and algorithm. Without a name, it must be the
+    /// only key.
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found {
-        let named = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
-        let mut suitable = self.0.iter().filter(named);
+        let has_name = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
+        let mut candidates = self.0.iter().filter(has_name);
         match kid {
-            Some(_) if suitable.clone().next().is_none() => return Found::Unknown,
+            Some(_) if candidates.clone().next().is_none() => return Found::Unknown,
             None if self.0.len() > 1 => return Found::Unsuitable,
             _ => {}
         }
-        let suitable = suitable.find(|key| key.algorithm == algorithm);
+        let suitable = candidates.find(|key| key.algorithm == algorithm);
         suitable.map_or(Found::Unsuitable, |key| Found::Key(key.public.clone()))
     }
 }
 
 impl Key {
-    fn of(jwk: Jwk) -> Option<Self> {
-        let signs = jwk.purpose.is_none_or(|purpose| purpose == "sig")
-            && jwk
-                .key_ops
-                .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
-        let (algorithm, names, key) = match (&*jwk.kty, jwk.crv.as_deref()) {
-            ("RSA", None) => {
-                let key = DecodingKey::from_rsa_components(&jwk.n?, &jwk.e?);
-                (Algorithm::RS256, &["RS256"][..], key)
+    /// Reads a key; returns `None` if it cannot sign sessions.
+    fn parse(json: &Value) -> Option<Self> {
+        let jwk = Jwk::deserialize(json).ok()?;
+        let algorithm = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => Algorithm::RS256,
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                Algorithm::ES256
             }
-            ("EC", Some("P-256")) => {
-                let key = DecodingKey::from_ec_components(&jwk.x?, &jwk.y?);
-                (Algorithm::ES256, &["ES256"][..], key)
-            }
-            ("OKP", Some("Ed25519")) => {
-                let key = DecodingKey::from_ed_components(&jwk.x?);
-                (Algorithm::EdDSA, &["EdDSA", "Ed25519"][..], key) // RFC 9864 has the second
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+                Algorithm::EdDSA
             }
             _ => return None,
         };
-        let fits = jwk.alg.is_none_or(|alg| names.contains(&&*alg));
-        (signs && fits).then_some(Self {
-            kid: jwk.kid,
+        // RFC 9864 renames `EdDSA` to `Ed25519`, which jsonwebtoken does not know.
+        let has_new_name = algorithm == Algorithm::EdDSA && json["alg"] == "Ed25519";
+        let fits = jwk
+            .common
+            .key_algorithm
+            .is_none_or(|alg| alg == algorithm.into());
+        if !may_verify(&jwk.common) || !(fits || has_new_name) {
+            return None;
+        }
+        Some(Self {
+            public: DecodingKey::from_jwk(&jwk).ok()?,
+            kid: jwk.common.key_id,
             algorithm,
-            public: key.ok()?,
         })
     }
+}
+
+/// Returns whether the key is for signatures, as far as it says.
+fn may_verify(key: &CommonParameters) -> bool {
+    let purpose = key.public_key_use.as_ref();
+    let operations = key.key_operations.as_ref();
+    purpose.is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+        && operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify))
 }
 
 #[cfg(test)]
@@ -114,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// What is found in a set of these keys; a dash for no set at all.
+    /// Looks for a key in a set of these keys. A dash means that there is no set.
     fn find(keys: &Value, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
         let document = json!({"keys": keys}).to_string();
         let Some(set) = KeySet::parse(document.as_bytes()) else {
@@ -145,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_its_name_and_for_its_own_algorithm_alone() {
+    fn a_key_is_found_by_its_name_and_only_for_its_own_algorithm() {
         let all = || json!([rsa("r"), ec("e"), ed("d")]);
         let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
         for (kid, own) in ["r", "e", "d"].into_iter().zip(algorithms) {
@@ -159,7 +156,7 @@ mod tests {
             }
             assert_eq!(find(&all(), Some("x"), own), "unknown");
         }
-        // Two of one name: each for its own.
+        // Two keys may share a name, if their algorithms differ.
         let same = || json!([rsa("k"), ec("k")]);
         assert_eq!(find(&same(), Some("k"), Algorithm::RS256), "key");
         assert_eq!(find(&same(), Some("k"), Algorithm::ES256), "key");
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_names_no_key_needs_there_to_be_one_only() {
+    fn a_token_that_names_no_key_requires_a_set_of_one() {
         assert_eq!(find(&json!([rsa("r")]), None, Algorithm::RS256), "key");
         assert_eq!(
             find(&json!([rsa("r")]), None, Algorithm::ES256),
@@ -181,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_anything_else_are_passed_over() {
+    fn keys_for_anything_else_are_skipped() {
         for (member, value) in [
             ("use", json!("enc")),
             ("key_ops", json!(["encrypt"])),
@@ -201,7 +198,7 @@ mod tests {
                 "-",
                 "{member} {value}"
             );
-            // Beside a good one it does no harm.
+            // It does not affect the other keys of its set.
             let keys = json!([key, ec("e")]);
             assert_eq!(find(&keys, Some("e"), Algorithm::ES256), "key");
         }
@@ -216,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_none() {
+    fn an_invalid_document_is_no_key_set() {
         for bad in [
             "",
             "{}",

@@ -1,8 +1,8 @@
-//! The provider's keys, kept for a while and fetched again when they are old, or
+//! The cache of the provider's keys. They are fetched again when they are old, or
 //! when a token names a key that is not among them.
 //!
-//! A fetch is a task of its own: there is at most one, whoever needs it waits for
-//! it, and a client that goes away does not end it.
+//! A fetch is a separate task. There is at most one, all requests that need it wait
+//! for it, and it goes on if their clients disconnect.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,22 +17,22 @@ use url::Url;
 use super::jwks::{Found, KeySet};
 use super::provider::{Provider, ProviderError};
 
-/// How long keys are used without asking: how long one that the provider has
-/// withdrawn may still sign sessions.
+/// The age at which keys are fetched again. A key that the provider has withdrawn
+/// may still sign sessions for this long.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
-/// The least time between two fetches for the sake of unknown keys. Anybody can
-/// make up a key's name.
+/// The shortest time between two fetches because of unknown keys: anybody can
+/// send tokens that name unknown keys.
 const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long the provider is left alone after a failed fetch, while there are
-/// keys to go on with.
+/// The time without fetches after one has failed, while older keys can be used.
 const FAILURE_PAUSE: Duration = Duration::from_secs(30);
 
-/// The same, while there are none and nobody can sign in.
+/// The time without fetches after one has failed, while there are no keys and
+/// nobody can sign in.
 const FIRST_KEYS_PAUSE: Duration = Duration::from_secs(5);
 
-/// A provider's keys.
+/// The cached keys of a provider.
 pub struct Keys(Arc<Inner>);
 
 struct Inner {
@@ -41,7 +41,7 @@ struct Inner {
     state: Mutex<State>,
 }
 
-/// A fetch: its task, and what those wait on who need it.
+/// A fetch: its task, and a future for those who wait for its end.
 struct Fetch {
     task: AbortHandle,
     ended: Shared<BoxFuture<'static, ()>>,
@@ -49,30 +49,30 @@ struct Fetch {
 
 #[derive(Default)]
 struct State {
-    /// The last good set, and when it came. An outage does not take it away.
-    good: Option<(KeySet, Timestamp)>,
-    /// When the last fetch failed, if it did.
+    /// The last keys that were fetched, and when. A failed fetch keeps them.
+    cached: Option<(KeySet, Timestamp)>,
+    /// The time of the last fetch, if it failed.
     failed_at: Option<Timestamp>,
-    /// When the provider was last asked for the sake of an unknown key.
-    unknown_at: Option<Timestamp>,
+    /// The time of the last fetch because of an unknown key.
+    unknown_key_at: Option<Timestamp>,
     /// The last fetch.
     fetch: Option<Fetch>,
 }
 
-/// No key to verify a token with.
+/// The reason why there is no key to verify a token with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKey {
-    /// The provider has none that suits it.
+    /// The provider has no suitable key.
     Refused,
-    /// Whether it has cannot be told: it does not answer.
+    /// The provider does not answer, so it is unknown whether it has the key.
     Unavailable {
-        /// When it will be asked again.
+        /// The time until the next fetch.
         retry_after: Duration,
     },
 }
 
 impl Keys {
-    /// Of the provider that publishes them here.
+    /// Creates the key cache for the JWKS at `url`.
     pub fn new(url: &Url, clock: Clock) -> Result<Self, ProviderError> {
         Ok(Self(Arc::new(Inner {
             provider: Provider::new(url)?,
@@ -81,20 +81,22 @@ impl Keys {
         })))
     }
 
-    /// Whether any have come yet, however old.
-    pub fn are_there(&self) -> bool {
-        self.state().good.is_some()
+    /// Returns whether keys have been fetched, however old they are.
+    pub fn has_any(&self) -> bool {
+        self.state().cached.is_some()
     }
 
-    /// Fetches them in the background, if none are there or they are old.
-    pub fn fetch(&self) {
+    /// Starts to fetch the keys in the background, if there are none or if they are
+    /// old.
+    pub fn refresh(&self) {
         let (mut state, now) = (self.state(), self.0.clock.now());
-        if state.are_old(now) && state.may_fetch(now) {
+        if state.is_stale(now) && state.may_fetch(now) {
             self.start_fetch(&mut state);
         }
     }
 
-    /// The key that must have signed a token whose header says this.
+    /// Returns the key that must have signed a token with this header. Waits for a
+    /// fetch if that may give the key.
     pub async fn find(
         &self,
         kid: Option<&str>,
@@ -103,21 +105,22 @@ impl Keys {
         let fetch = {
             let (mut state, now) = (self.state(), self.0.clock.now());
             let found = state.find(kid, algorithm);
-            let (old, is_unknown) = (state.are_old(now), matches!(found, Found::Unknown));
-            let needed = old || (is_unknown && state.may_ask_for_unknown(now));
-            if needed && state.may_fetch(now) {
+            let (is_stale, is_unknown) = (state.is_stale(now), matches!(found, Found::Unknown));
+            let is_needed = is_stale || (is_unknown && state.may_fetch_for_unknown_key(now));
+            if is_needed && state.may_fetch(now) {
                 self.start_fetch(&mut state);
-                if is_unknown && state.good.is_some() {
-                    state.unknown_at = Some(now);
+                if is_unknown && state.cached.is_some() {
+                    state.unknown_key_at = Some(now);
                 }
             }
             match found {
-                Found::Key(key) if !old || state.failed_at.is_some() => return Ok(key),
-                Found::Unsuitable if !old => return Err(NoKey::Refused),
-                _ => state.fetch_under_way(),
+                // After a failed fetch, stale keys are used without waiting.
+                Found::Key(key) if !is_stale || state.failed_at.is_some() => return Ok(key),
+                Found::Unsuitable if !is_stale => return Err(NoKey::Refused),
+                _ => state.running_fetch(),
             }
         };
-        let waited = fetch.is_some();
+        let has_waited = fetch.is_some();
         if let Some(fetch) = fetch {
             fetch.await;
         }
@@ -125,14 +128,15 @@ impl Keys {
         let (mut state, now) = (self.state(), self.0.clock.now());
         match state.find(kid, algorithm) {
             Found::Key(key) => Ok(key),
-            Found::Unknown if state.good.is_none() || state.failed_at.is_some() => {
+            Found::Unknown if state.cached.is_none() || state.failed_at.is_some() => {
                 let failed_at = state.failed_at.unwrap_or(now);
-                let retry_after = remaining(state.pause(), failed_at, now);
+                let retry_after = time_left(state.failure_pause(), failed_at, now);
                 Err(NoKey::Unavailable { retry_after })
             }
             Found::Unknown => {
-                if waited {
-                    state.unknown_at = Some(now); // it was asked just now
+                if has_waited {
+                    // The fetch that has just ended did not give the key.
+                    state.unknown_key_at = Some(now);
                 }
                 Err(NoKey::Refused)
             }
@@ -162,11 +166,11 @@ impl Inner {
             Ok(keys) => {
                 let count = keys.len();
                 tracing::info!(count, "fetched the identity provider's keys");
-                state.good = Some((keys, now));
+                state.cached = Some((keys, now));
                 state.failed_at = None;
             }
             Err(error) => {
-                let kept = state.good.as_ref().map_or(0, |(keys, _)| keys.len());
+                let kept = state.cached.as_ref().map_or(0, |(keys, _)| keys.len());
                 tracing::warn!(%error, kept, "the identity provider's keys could not be fetched");
                 state.failed_at = Some(now);
             }
@@ -174,55 +178,58 @@ impl Inner {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is one assignment: a panic leaves nothing half-done.
+        // Each change is one assignment, so a panic leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
     fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found {
-        let keys = self.good.as_ref().map(|(keys, _)| keys);
+        let keys = self.cached.as_ref().map(|(keys, _)| keys);
         keys.map_or(Found::Unknown, |keys| keys.find(kid, algorithm))
     }
 
-    fn are_old(&self, now: Timestamp) -> bool {
-        let fetched_at = self.good.as_ref().map(|(_, at)| *at);
-        is_over(MAX_AGE, fetched_at, now)
+    /// Returns whether there are no keys, or they are older than [`MAX_AGE`].
+    fn is_stale(&self, now: Timestamp) -> bool {
+        let fetched_at = self.cached.as_ref().map(|(_, at)| *at);
+        has_passed(MAX_AGE, fetched_at, now)
     }
 
-    fn may_ask_for_unknown(&self, now: Timestamp) -> bool {
-        is_over(UNKNOWN_KEY_PAUSE, self.unknown_at, now)
+    fn may_fetch_for_unknown_key(&self, now: Timestamp) -> bool {
+        has_passed(UNKNOWN_KEY_PAUSE, self.unknown_key_at, now)
     }
 
     fn may_fetch(&self, now: Timestamp) -> bool {
-        self.fetch_under_way().is_none() && is_over(self.pause(), self.failed_at, now)
+        self.running_fetch().is_none() && has_passed(self.failure_pause(), self.failed_at, now)
     }
 
-    /// How long the provider is left alone after a failed fetch.
-    fn pause(&self) -> Duration {
-        match self.good {
+    /// Returns the time without fetches after one has failed.
+    fn failure_pause(&self) -> Duration {
+        match self.cached {
             Some(_) => FAILURE_PAUSE,
             None => FIRST_KEYS_PAUSE,
         }
     }
 
-    /// The end of the fetch that is under way, if one is.
-    fn fetch_under_way(&self) -> Option<Shared<BoxFuture<'static, ()>>> {
+    /// Returns the end of the fetch that is running, if there is one.
+    fn running_fetch(&self) -> Option<Shared<BoxFuture<'static, ()>>> {
         let fetch = self.fetch.as_ref();
         let fetch = fetch.filter(|fetch| !fetch.task.is_finished());
         fetch.map(|fetch| fetch.ended.clone())
     }
 }
 
-/// Whether so much time has passed. A clock that was set back is believed: what
-/// seems to lie far ahead is long ago.
-fn is_over(period: Duration, since: Option<Timestamp>, now: Timestamp) -> bool {
-    since.is_none_or(|since| now.since(since).max(since.since(now)) >= period)
+/// Returns whether `period` has passed since `start`; without a start it has.
+///
+/// If the clock was set back, `start` is in the future. A start at least one
+/// period ahead therefore counts as passed: otherwise the wait could be very long.
+fn has_passed(period: Duration, start: Option<Timestamp>, now: Timestamp) -> bool {
+    start.is_none_or(|start| now.since(start).max(start.since(now)) >= period)
 }
 
-/// What is left of the period, and a second at least.
-fn remaining(period: Duration, since: Timestamp, now: Timestamp) -> Duration {
-    let left = period.saturating_sub(now.since(since));
+/// Returns the rest of the period, at least one second.
+fn time_left(period: Duration, start: Timestamp, now: Timestamp) -> Duration {
+    let left = period.saturating_sub(now.since(start));
     left.max(Duration::from_secs(1))
 }
 
@@ -231,20 +238,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_is_over_at_its_end_or_when_the_clock_was_set_back_by_as_much() {
+    fn a_period_has_passed_at_its_end_or_if_the_clock_was_set_back_by_as_much() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         let minute = Duration::from_mins(1);
-        assert!(is_over(minute, None, at(0)));
-        for (now, over) in [
+        assert!(has_passed(minute, None, at(0)));
+        for (now, passed) in [
             (100, false),
             (159, false),
             (160, true),
             (99, false),
             (40, true),
         ] {
-            assert_eq!(is_over(minute, Some(at(100)), at(now)), over, "{now}");
+            assert_eq!(has_passed(minute, Some(at(100)), at(now)), passed, "{now}");
         }
-        assert_eq!(remaining(minute, at(100), at(110)), Duration::from_secs(50));
-        assert_eq!(remaining(minute, at(100), at(160)), Duration::from_secs(1));
+        assert_eq!(time_left(minute, at(100), at(110)), Duration::from_secs(50));
+        assert_eq!(time_left(minute, at(100), at(160)), Duration::from_secs(1));
     }
 }

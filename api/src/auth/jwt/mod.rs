@@ -1,9 +1,8 @@
-//! Sessions as an identity provider signs them: JSON Web Tokens, RFC 7519.
+//! Sessions signed by an identity provider: JSON Web Tokens, RFC 7519.
 //!
-//! [`keys`] holds the provider's keys, [`claims`] says whom a token names and
-//! for how long. Here is the order: which key, is it signed by it, what does it
-//! say. The signature is the `jsonwebtoken` crate's work; the times are compared
-//! here, with a clock that tests can set.
+//! A token is verified in this order: find its key ([`keys`]), verify the
+//! signature, check the claims ([`claims`]). The `jsonwebtoken` crate verifies the
+//! signature. The times are compared here, with a clock that tests can set.
 
 mod claims;
 mod jwks;
@@ -22,9 +21,9 @@ use shared::session::SessionToken;
 use keys::{Keys, NoKey};
 pub use provider::ProviderError;
 
-/// What tokens may be signed with: public keys alone. With a shared secret
-/// (HMAC) whoever can verify a session could make one, and the provider's
-/// public key could be taken for the secret.
+/// The accepted algorithms: those with public keys. With a shared secret (HMAC),
+/// everybody who can verify a session could make one, and an attacker could use
+/// the provider's public key as the secret.
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
 /// Verifies the session tokens of one identity provider.
@@ -34,54 +33,54 @@ pub struct JwtSessions {
     clock: Clock,
 }
 
-/// Why a token is no session. Says nothing of what is in it.
+/// The reason why a token is no session. It contains nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is no signed JWT, or one of another purpose.
-    #[error("it is no JWT of a session")]
+    /// The token is not a signed JWT, or a JWT for another purpose.
+    #[error("it is not a signed JWT for a session")]
     Malformed,
-    /// Not one of those that are taken.
+    /// The algorithm is not accepted.
     #[error("its algorithm is not RS256, ES256 or EdDSA")]
     Algorithm,
-    /// The provider has no such key.
+    /// The provider has no suitable key.
     #[error("its key is not one of the provider's")]
     Key,
-    /// The key did not sign it.
-    #[error("its signature is wrong")]
+    /// The key did not sign the token.
+    #[error("its signature is invalid")]
     Signature,
-    /// `iss` is not the configured one.
+    /// `iss` is not the configured issuer.
     #[error("its `iss` is not SESSION_ISSUER")]
     Issuer,
-    /// `aud` does not name us.
-    #[error("its `aud` does not name SESSION_AUDIENCE")]
+    /// `aud` does not contain the configured audience.
+    #[error("its `aud` does not contain SESSION_AUDIENCE")]
     Audience,
-    /// `exp` has passed.
-    #[error("its `exp` has passed, or is missing")]
+    /// `exp` has passed, or is missing or not a number.
+    #[error("its `exp` has passed, or is missing or not a number")]
     Expired,
-    /// `nbf` is still to come.
-    #[error("its `nbf` is still to come, or is no number")]
+    /// `nbf` is in the future, or not a number.
+    #[error("its `nbf` is in the future, or not a number")]
     NotYet,
-    /// The account claim is no account id.
-    #[error("SESSION_ACCOUNT_CLAIM is no text of 1 to 255 characters in it")]
+    /// The account claim is missing or is not an account id.
+    #[error("the claim SESSION_ACCOUNT_CLAIM is missing or is not a string of 1 to 255 characters")]
     Account,
 }
 
-/// No account, and why.
+/// The reason why a token leads to no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoAccount {
-    /// The token is no session.
+    /// The token is not a session.
     #[error("the token was refused: {0}")]
     Refused(#[from] Refusal),
-    /// Nobody can tell: the provider does not give its keys.
-    #[error("the provider's keys are not there")]
+    /// The token cannot be verified: the provider's keys are not available.
+    #[error("the provider's keys are not available")]
     Unavailable {
-        /// When they will be asked for again.
+        /// The time until they are fetched again.
         retry_after: Duration,
     },
 }
 
 impl JwtSessions {
-    /// For this provider, which is not asked for anything yet.
+    /// Creates a verifier for this provider. It fetches nothing yet.
     pub fn new(config: JwtConfig, clock: Clock) -> Result<Self, ProviderError> {
         let keys = Keys::new(&config.jwks_url, clock.clone())?;
         Ok(Self {
@@ -91,19 +90,19 @@ impl JwtSessions {
         })
     }
 
-    /// Fetches the keys, in the background, if none are there.
+    /// Starts to fetch the keys in the background, if there are none.
     pub fn fetch_keys(&self) {
-        self.keys.fetch();
+        self.keys.refresh();
     }
 
-    /// Whether there are keys. If not, they are fetched in the background, once the
-    /// pause after the last failure is over.
+    /// Returns whether there are keys. If there are none, it starts to fetch them in
+    /// the background, unless the pause after the last failure is not over.
     pub fn has_keys(&self) -> bool {
-        self.keys.fetch();
-        self.keys.are_there()
+        self.keys.refresh();
+        self.keys.has_any()
     }
 
-    /// The account that this token signs in to.
+    /// Returns the account that the token signs in to.
     pub async fn account(&self, token: &SessionToken) -> Result<AccountId, NoAccount> {
         let header = decode_header(token.expose()).map_err(|_| Refusal::Malformed)?;
         check_header(&header)?;
@@ -112,7 +111,7 @@ impl JwtSessions {
             NoKey::Refused => NoAccount::Refused(Refusal::Key),
             NoKey::Unavailable { retry_after } => NoAccount::Unavailable { retry_after },
         })?;
-        let claims = verified(token, &key, header.alg).ok_or(Refusal::Signature)?;
+        let claims = verify_signature(token, &key, header.alg).ok_or(Refusal::Signature)?;
         Ok(claims::account(&claims, &self.config, self.clock.now())?)
     }
 }
@@ -121,8 +120,8 @@ fn check_header(header: &Header) -> Result<(), Refusal> {
     if !ALGORITHMS.contains(&header.alg) {
         return Err(Refusal::Algorithm);
     }
-    // `crit` names what must be understood, and nothing is. `typ` tells access
-    // tokens (RFC 9068) from logout tokens and others of the same key.
+    // `crit` lists extensions that must be supported; none is. `typ` tells access
+    // tokens (RFC 9068) from logout tokens and others that the same key signs.
     let typ = header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
     let typ = typ.strip_prefix("application/").unwrap_or(&typ);
     if header.crit.is_some() || !matches!(typ, "jwt" | "at+jwt") {
@@ -131,17 +130,17 @@ fn check_header(header: &Header) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The claims, if this key signed them.
-fn verified(
+/// Returns the claims, if this key signed them.
+fn verify_signature(
     token: &SessionToken,
     key: &DecodingKey,
     algorithm: Algorithm,
 ) -> Option<Map<String, Value>> {
-    let mut signature_alone = Validation::new(algorithm);
-    signature_alone.required_spec_claims.clear();
-    signature_alone.validate_exp = false;
-    signature_alone.validate_aud = false;
-    // Its error may quote the token, so it ends here.
-    let decoded = decode(token.expose(), key, &signature_alone).ok()?;
+    let mut signature_only = Validation::new(algorithm);
+    signature_only.required_spec_claims.clear();
+    signature_only.validate_exp = false;
+    signature_only.validate_aud = false;
+    // The error may quote the token, so it is dropped.
+    let decoded = decode(token.expose(), key, &signature_only).ok()?;
     Some(decoded.claims)
 }

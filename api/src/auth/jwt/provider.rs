@@ -1,4 +1,4 @@
-//! The identity provider, as far as it gives its keys.
+//! The HTTP client that fetches the identity provider's keys.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,58 +10,59 @@ use url::Url;
 
 use super::jwks::KeySet;
 
-/// How long a fetch may take, from the look-up of the name to the last byte:
-/// somebody may be waiting for it.
+/// The time limit of a fetch, from the DNS lookup to the last byte. Requests may be
+/// waiting for it.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The largest document that is read, in bytes. A key with its certificates
-/// takes 4 kB, and providers have a handful.
+/// The size of the largest document that is read, in bytes. A key with its
+/// certificates takes 4 kB, and providers have a few.
 const MAX_DOCUMENT: usize = 256 * 1024;
 
-/// Fetches the keys.
+/// A client for the provider's JWKS.
 pub struct Provider {
     http: Client,
     url: Url,
 }
 
-/// The HTTP client could not be made: the CA certificates are no use.
+/// The HTTP client could not be created, because the CA certificates are unusable.
 #[derive(Debug, thiserror::Error)]
-#[error("no HTTP client for the identity provider's keys: {0}")]
+#[error("could not create the HTTP client for the identity provider's keys: {0}")]
 pub struct ProviderError(#[from] reqwest::Error);
 
-/// Why there are no keys. For the log: it holds nothing of the URL's query.
+/// The reason why a fetch failed. It is logged, so it must not contain the URL,
+/// whose query may be secret.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No answer, or not in time.
+    /// There was no answer in time.
     #[error("{0}")]
     NoAnswer(String),
-    /// Not 200.
+    /// The status is not 200.
     #[error("the answer's status is {0}")]
     Status(StatusCode),
-    /// Too much.
+    /// The document is larger than [`MAX_DOCUMENT`].
     #[error("the answer is larger than {MAX_DOCUMENT} bytes")]
     TooLarge,
-    /// No key that signs sessions.
+    /// The document has no key that can sign sessions.
     #[error("the answer has no key for RS256, ES256 or EdDSA")]
     NoKeys,
 }
 
 impl Provider {
-    /// That publishes its keys here.
+    /// Creates a client for the JWKS at `url`.
     pub fn new(url: &Url) -> Result<Self, ProviderError> {
         let client = Client::builder()
             .user_agent(concat!("partner-keys/", env!("CARGO_PKG_VERSION")))
-            // Where the keys are is a setting, not for an answer to say.
+            // The settings alone decide from where keys are fetched.
             .redirect(redirect::Policy::none())
-            // Minutes lie between two fetches: no connection waits for the next.
+            // Minutes pass between two fetches, so no connection is kept.
             .pool_max_idle_per_host(0)
             .timeout(TIMEOUT);
         let client = if is_this_machine(url) {
-            client.no_proxy() // from a proxy, "this machine" is another
+            client.no_proxy() // a proxy's loopback address is another machine
         } else {
             client
         };
-        // Read here, and not left to the client: SSL_CERT_FILE counts on every system.
+        // The client would ignore SSL_CERT_FILE on some systems.
         let trusted = rustls_native_certs::load_native_certs().certs;
         let trusted = trusted
             .iter()
@@ -72,7 +73,7 @@ impl Provider {
         })
     }
 
-    /// The keys it has now.
+    /// Fetches the current keys.
     pub async fn fetch(&self) -> Result<KeySet, FetchError> {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.get(self.url.clone()).header(ACCEPT, json);
@@ -96,7 +97,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
     Ok(document)
 }
 
-/// With its causes, which say more than it does, and without its URL.
+/// Converts the error to its text with all causes, and without the URL.
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();

@@ -1,5 +1,3 @@
-//! Listening and serving, until told to stop.
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,30 +5,34 @@ use poem::{Route, Server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::acceptor::UntilShutdown;
 use crate::App;
-use crate::acceptor::UntilShutdown;
 
-/// How long requests in flight may take once the server is told to stop: more
-/// than any takes but a portal whose Svix and database are both at their limits,
-/// and less than the 10 s that an orchestrator gives.
+/// The time that requests in flight have to finish once the server is told to
+/// stop. Only a portal request for which both Svix and the database need all of
+/// their time limits takes longer. Orchestrators kill the process after 10 s.
 const DRAIN: Duration = Duration::from_millis(8500);
 
-/// How long connections that were accepted last have to send their request before
-/// idle ones are closed.
+/// The time that the connections accepted last have to send their request before
+/// idle connections are closed.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
-/// How long a connection may be silent: longer than a load balancer keeps one
-/// (60 s, usually), so that it is never ours that closes under a request.
+/// The time after which an idle connection is closed. It is longer than the
+/// usual 60 s of load balancers, so that they close connections before us: a
+/// request sent while we close would fail.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// A socket that listens; nobody is answered yet.
+/// The time that background work has to finish after the last request.
+const BACKGROUND: Duration = Duration::from_millis(500);
+
+/// A listening socket. Connections wait until [`Bound::serve`] accepts them.
 pub struct Bound {
     listener: TcpListener,
     /// The address, with the port that the system chose if none was asked for.
     pub address: SocketAddr,
 }
 
-/// Binds the address that the app is configured for.
+/// Listens on the address.
 pub async fn bind(address: SocketAddr) -> std::io::Result<Bound> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
@@ -38,12 +40,13 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<Bound> {
 }
 
 impl Bound {
-    /// Serves until `shutdown`, then finishes what was accepted.
+    /// Serves the app until `shutdown`, then finishes the accepted requests.
     pub async fn serve(self, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
         self.serve_with(app, |routes| routes, shutdown).await
     }
 
-    /// The same, with what `add` adds to the routes.
+    /// Serves the app and the routes that `add` adds until `shutdown`, then
+    /// finishes the accepted requests.
     pub async fn serve_with(
         self,
         app: App,
@@ -61,7 +64,7 @@ impl Bound {
             .run_with_graceful_shutdown(app.endpoint(add), no_more_requests, Some(DRAIN))
             .await?;
         background.close();
-        let _ = tokio::time::timeout(Duration::from_millis(500), background.wait()).await;
+        let _ = tokio::time::timeout(BACKGROUND, background.wait()).await;
         Ok(())
     }
 }

@@ -8,36 +8,39 @@ use poem::web::{LocalAddr, RemoteAddr};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// Accepts connections until `shutdown`; then takes those that the system has
-/// already made for us, and closes the socket, so that further ones are refused
-/// and their clients go elsewhere.
+/// An acceptor that stops at `shutdown`. It then accepts the connections that
+/// the operating system has already established, and closes the socket: later
+/// connections are refused, so that their clients try another process.
 pub struct UntilShutdown {
-    /// None once the socket is closed.
+    /// The socket; `None` once it is closed.
     listener: Option<TcpListener>,
     address: SocketAddr,
     shutdown: CancellationToken,
-    /// The last connections, taken when the socket was closed.
-    last: VecDeque<(TcpStream, SocketAddr)>,
+    /// The connections that were waiting when the socket was closed.
+    waiting: VecDeque<(TcpStream, SocketAddr)>,
 }
 
 impl UntilShutdown {
+    /// Creates an acceptor for the socket, which listens on `address`.
     pub fn new(listener: TcpListener, address: SocketAddr, shutdown: CancellationToken) -> Self {
         Self {
             listener: Some(listener),
             address,
             shutdown,
-            last: VecDeque::new(),
+            waiting: VecDeque::new(),
         }
     }
 
-    /// Asks the system itself what is left: tokio would wait to be told.
+    /// Accepts the waiting connections and closes the socket.
+    ///
+    /// Uses the socket without tokio, which might not have been notified of them yet.
     fn close(&mut self) -> io::Result<()> {
         if let Some(listener) = self.listener.take() {
             let listener = listener.into_std()?;
             while let Ok((connection, client)) = listener.accept() {
                 connection.set_nonblocking(true)?;
                 let connection = TcpStream::from_std(connection)?;
-                self.last.push_back((connection, client));
+                self.waiting.push_back((connection, client));
             }
         }
         Ok(())
@@ -59,7 +62,7 @@ impl Acceptor for UntilShutdown {
                 () = self.shutdown.cancelled() => self.close()?,
             }
         }
-        let Some((connection, client)) = accepted.or_else(|| self.last.pop_front()) else {
+        let Some((connection, client)) = accepted.or_else(|| self.waiting.pop_front()) else {
             return std::future::pending().await;
         };
         let (address, client) = (LocalAddr(self.address.into()), RemoteAddr(client.into()));

@@ -1,0 +1,39 @@
+//! One log line for each request.
+
+use std::sync::Arc;
+
+use poem::http::Method;
+use poem::{Endpoint, PathPattern, Request, Response};
+use tokio::time::Instant;
+
+/// Logs the request's method, route, status and duration in microseconds.
+///
+/// The route is logged, not the path: a client may put a secret into its URL by
+/// mistake, and that must not reach the log.
+pub async fn write<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
+    let started = Instant::now();
+    let method = loggable(request.method());
+    let response = next.get_response(request).await;
+
+    let route = response.data::<PathPattern>();
+    let route = route.map_or("-", |pattern| &pattern.0);
+    let status = response.status().as_u16();
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(method, route, status, micros, "answered");
+    Ok(response)
+}
+
+/// Returns the method's name if it is a standard one. A client may send any
+/// other word as the method, a secret too.
+fn loggable(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

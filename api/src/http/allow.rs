@@ -1,0 +1,48 @@
+//! The `Allow` header, which RFC 9110 requires of a 405. poem does not add it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use poem::http::header::{self, HeaderValue};
+use poem::http::{Method, StatusCode};
+use poem::{Endpoint, Request, Response};
+use serde_json::Value;
+
+/// The methods of the paths that are not in the OpenAPI document: pages and
+/// probes.
+const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
+/// The `Allow` header of each path of the OpenAPI document.
+pub struct AllowedMethods(HashMap<String, HeaderValue>);
+
+impl AllowedMethods {
+    /// Reads the methods from the OpenAPI document.
+    pub fn from_document(document: &Value) -> Self {
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let headers = paths.filter_map(|(path, operations)| {
+            let methods = operations.as_object()?.keys();
+            let mut methods: Vec<String> = methods.map(|method| method.to_uppercase()).collect();
+            if methods.iter().any(|method| method == Method::GET.as_str()) {
+                methods.push(Method::HEAD.to_string());
+            }
+            let header = HeaderValue::try_from(methods.join(", ")).ok()?;
+            Some((path.clone(), header))
+        });
+        Self(headers.collect())
+    }
+}
+
+/// Adds the `Allow` header to a 405.
+pub async fn add_header<E: Endpoint>(
+    allowed: Arc<AllowedMethods>,
+    next: Arc<E>,
+    request: Request,
+) -> poem::Result<Response> {
+    let path = request.uri().path().to_owned();
+    let mut response = next.get_response(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = allowed.0.get(&path).cloned().unwrap_or(READ_ONLY);
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    Ok(response)
+}

@@ -1,0 +1,47 @@
+//! The layers around all routes. What holds for every request is here; what
+//! holds for one operation is in its file of [`crate::routes`].
+
+mod access_log;
+mod allow;
+mod body;
+mod caching;
+mod error_response;
+mod request_id;
+
+use std::sync::Arc;
+
+use poem::error::ResponseError;
+use poem::http::header;
+use poem::middleware::{CatchPanic, SetHeader};
+use poem::{Endpoint, EndpointExt};
+use serde_json::Value;
+
+use crate::error::ApiError;
+use allow::AllowedMethods;
+
+/// Wraps the layers around the routes. `document` is the OpenAPI document,
+/// which names the methods of each path.
+///
+/// The first layer is the innermost. A request passes them from the last to the
+/// first, a response from the first to the last.
+pub fn wrap<E: Endpoint + 'static>(
+    routes: E,
+    document: &Value,
+) -> impl Endpoint + use<E> + 'static {
+    let allowed = Arc::new(AllowedMethods::from_document(document));
+    routes
+        // The panic hook has logged the panic. Only the request that caused it fails.
+        .with(CatchPanic::new().with_handler(|_panic| ApiError::internal().as_response()))
+        // From here on there are only responses, no `poem::Error`.
+        .catch_all_error(error_response::from_error)
+        // No operation runs for a request whose body was refused.
+        .around(body::discard)
+        // The headers are for all of these responses.
+        .around(move |next, request| allow::add_header(Arc::clone(&allowed), next, request))
+        .with(SetHeader::new().overriding(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .around(caching::forbid_by_default)
+        // It logs the final status, and measures the layers above too.
+        .around(access_log::write)
+        // The outermost: log lines and errors of all layers need the id.
+        .around(request_id::assign)
+}
