@@ -224,7 +224,9 @@ async fn a_flawed_svix_is_not_used(flaw: Flaw, reason: &str) {
     let created = deployment.client.create(&session).await;
     assert_eq!(created.status, 201);
     let worker = &mut deployment.in_production_mut().workers[0];
-    let line = worker.logged("failed; will be tried again").await;
+    let line = worker
+        .logged("the attempt failed and will be retried")
+        .await;
     assert!(line.contains(reason), "{line}");
     let shown = deployment.client.show(&session).await.body;
     assert_eq!(shown["has_webhook"], false);

@@ -126,7 +126,7 @@ async fn what_svix_answers_decides_what_the_portal_answers(
     client.portal(&key).await.is_error(502, "bad_gateway");
     let log = deployment.server.log();
     assert!(
-        log.contains("Svix refuses us"),
+        log.contains("Svix refuses our calls"),
         "the 401 raised the alarm: {log}"
     );
 }

@@ -119,7 +119,7 @@ async fn what_svix_quotes_of_our_requests_is_kept_nowhere() {
         assert_eq!(deployment.client.revoke(&session).await.status, 200);
     }
 
-    let refused = "Svix refuses us";
+    let refused = "Svix refuses our calls";
     let worker = &deployment.in_production().workers[0];
     assert!(log(worker).contains(refused), "{}", log(worker));
     secrets.absent_from("the worker's log", log(worker).as_bytes());
