@@ -140,17 +140,17 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
                 routes
             }
         };
-        let served = bound.serve_with(app, add_demo, shutdown.clone()).await;
+        let done = bound.serve_with(app, add_demo, shutdown.clone()).await;
         shutdown.cancel();
-        served.context("the HTTP server failed")
+        done.context("the HTTP server failed")
     };
     let working = async {
-        let worked = worker.run(shutdown.clone()).await;
+        let done = worker.run(shutdown.clone()).await;
         shutdown.cancel();
-        worked.context("the worker failed")
+        done.context("the worker failed")
     };
-    let (served, worked) = tokio::join!(serving, working);
-    served.and(worked)?;
+    let (server_done, worker_done) = tokio::join!(serving, working);
+    server_done.and(worker_done)?;
     tracing::info!("stopped");
     Ok(())
 }

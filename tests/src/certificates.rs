@@ -9,7 +9,10 @@ pub struct PrivateCa(CertifiedIssuer<'static, KeyPair>);
 
 impl PrivateCa {
     /// Makes one. Each has a key of its own, and all the same name.
-    #[allow(clippy::new_without_default)] // no two are equal, so none is the default
+    #[expect(
+        clippy::new_without_default,
+        reason = "no two are equal, so none is the default"
+    )]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,5 +1,7 @@
-//! A client of the api that holds every answer against the served document.
+//! A client of the api that checks every answer against the served document.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
@@ -22,30 +24,64 @@ pub const OPERATIONS: [(Method, &str); 4] = [
 /// An answer of the api.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
+    /// The status.
+    pub status: Status,
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body, read as JSON; null if it is not.
+    /// The body as JSON, or null if it is not JSON.
     pub body: Value,
-    /// Its body as it came.
+    /// The body as text.
     pub text: String,
 }
 
+/// The status of an answer. Its `Debug` also shows the request and the body, so that
+/// a failed comparison of two statuses says which request had which answer.
+#[derive(Clone)]
+pub struct Status {
+    code: StatusCode,
+    exchange: Arc<str>,
+}
+
+impl Deref for Status {
+    type Target = StatusCode;
+
+    fn deref(&self) -> &StatusCode {
+        &self.code
+    }
+}
+
+impl PartialEq<u16> for Status {
+    fn eq(&self, code: &u16) -> bool {
+        self.code == *code
+    }
+}
+
+impl PartialEq<StatusCode> for Status {
+    fn eq(&self, code: &StatusCode) -> bool {
+        self.code == *code
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.code.as_u16(), self.exchange)
+    }
+}
+
 impl Answer {
-    /// The text of a field; fails if there is none.
+    /// Returns the text of a field. Panics if there is none.
     pub fn text(&self, field: &str) -> String {
         let text = self.body[field].as_str();
         text.unwrap_or_else(|| panic!("no {field} in {self:?}"))
             .to_owned()
     }
 
-    /// A header's value.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Checks that this is an error in the one shape, and of this code.
+    /// Checks that the answer is an error in the one shape, with this status and code.
     #[track_caller]
     pub fn is_error(&self, status: u16, code: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
@@ -76,7 +112,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at this URL.
+    /// Creates a client of the server at this URL.
     pub async fn new(base: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let document = http
@@ -92,47 +128,47 @@ impl Client {
         }
     }
 
-    /// The document that the server serves.
+    /// Returns the OpenAPI document that the server serves.
     pub fn document(&self) -> &Value {
         &self.document
     }
 
-    /// The server's URL.
+    /// Returns the server's URL.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// `createPartnerApiKey`, the session as Bearer.
+    /// Calls `createPartnerApiKey` with the session as Bearer token.
     pub async fn create(&self, session: &str) -> Answer {
         self.send(Method::POST, KEY_PATH, |r| r.bearer_auth(session))
             .await
     }
 
-    /// `getPartnerApiKey`, the session as Bearer.
+    /// Calls `getPartnerApiKey` with the session as Bearer token.
     pub async fn show(&self, session: &str) -> Answer {
         self.send(Method::GET, KEY_PATH, |r| r.bearer_auth(session))
             .await
     }
 
-    /// `deletePartnerApiKey`, the session as Bearer.
+    /// Calls `deletePartnerApiKey` with the session as Bearer token.
     pub async fn revoke(&self, session: &str) -> Answer {
         self.send(Method::DELETE, KEY_PATH, |r| r.bearer_auth(session))
             .await
     }
 
-    /// `getPartnerPortal`.
+    /// Calls `getPartnerPortal`.
     pub async fn portal(&self, key: &str) -> Answer {
         self.send(Method::GET, PORTAL_PATH, |r| r.bearer_auth(key))
             .await
     }
 
-    /// Any of the above with an `Authorization` header as given.
+    /// Sends a request with this `Authorization` header.
     pub async fn authorized(&self, method: Method, path: &str, value: &[u8]) -> Answer {
         self.send(method, path, |request| request.header(AUTHORIZATION, value))
             .await
     }
 
-    /// Any request. What comes back is checked against the document.
+    /// Sends a request and checks the answer against the document.
     pub async fn send(
         &self,
         method: Method,
@@ -146,8 +182,13 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or_default();
+        let request_id = headers.get("x-request-id");
+        let exchange = format!("{method} {path}, answer {request_id:?}: {text}").into();
         let answer = Answer {
-            status,
+            status: Status {
+                code: status,
+                exchange,
+            },
             headers,
             body,
             text,
@@ -156,8 +197,8 @@ impl Client {
         answer
     }
 
-    /// Every status that an operation answers with is in the document, with the
-    /// headers that it requires there; every error has the one shape.
+    /// Checks that the document has the answer's status and that the answer has the
+    /// headers which the document requires. Checks the shape of errors.
     fn check(&self, method: &Method, path: &str, answer: &Answer) {
         assert!(answer.header("x-request-id").is_some(), "{answer:?}");
         let status = answer.status.as_u16();

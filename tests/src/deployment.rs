@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use shared::clock::{Clock, Timestamp};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
 use shared::store::{Backlog, SqliteStore, Store};
+use shared::svix::SvixConfig;
 use svix_simulator::{Options, Simulator};
 use tempfile::TempDir;
 
@@ -33,6 +35,8 @@ pub struct Production {
     pub redis: RedisServer,
     /// Its workers.
     pub workers: Vec<Process>,
+    /// Its further api processes, each with a client.
+    pub apis: Vec<(Process, Client)>,
     env: Vec<(&'static str, String)>,
 }
 
@@ -97,11 +101,12 @@ impl Deployment {
             None => RedisServer::start().await,
         };
         let svix = Simulator::start(Options::default()).await.unwrap();
-        let (env, workers) = (plan.env, Vec::new());
+        let (env, workers, apis) = (plan.env, Vec::new(), Vec::new());
         let production = Production {
             database,
             redis,
             workers,
+            apis,
             env,
         };
 
@@ -171,6 +176,25 @@ impl Deployment {
         (api, client)
     }
 
+    /// Starts one more api, which belongs to the deployment.
+    pub async fn add_api(&mut self) {
+        let api = self.start_api().await;
+        self.in_production_mut().apis.push(api);
+    }
+
+    /// Returns a client of each api process.
+    pub fn clients(&self) -> Vec<&Client> {
+        let further = self.production.iter().flat_map(|it| &it.apis);
+        let further = further.map(|(_, client)| client);
+        std::iter::once(&self.client).chain(further).collect()
+    }
+
+    /// Returns this many clients, which use the api processes in turn.
+    pub fn crowd(&self, size: usize) -> impl Iterator<Item = Client> {
+        let clients: Vec<Client> = self.clients().into_iter().cloned().collect();
+        (0..size).map(move |i| clients[i % clients.len()].clone())
+    }
+
     /// Starts one more api, which listens on this address.
     pub async fn start_api_at(&self, address: &str) -> Process {
         let args = ["--listen", address];
@@ -215,11 +239,14 @@ impl Deployment {
 
     /// Sessions of so many new accounts.
     pub async fn sessions(&self, count: usize) -> Vec<String> {
-        let mut sessions = Vec::with_capacity(count);
-        for _ in 0..count {
-            sessions.push(self.session().await);
-        }
-        sessions
+        // Side by side, because a load needs thousands of them.
+        let store = &self.store;
+        let issue = |_| async move { issue_session(&**store, &new_account()).await };
+        stream::iter(0..count)
+            .map(issue)
+            .buffered(16)
+            .collect()
+            .await
     }
 
     /// Waits until no active key is without its webhook.
@@ -273,6 +300,14 @@ impl Production {
         ]);
         env.extend(self.env.iter().cloned()); // the last of a name counts
         env
+    }
+}
+
+/// Returns the settings with which code in the test's own process calls the simulator.
+pub fn svix_config(svix: &Simulator) -> SvixConfig {
+    SvixConfig {
+        token: SVIX_TOKEN.into(),
+        server_url: Some(svix.url()),
     }
 }
 

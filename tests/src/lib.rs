@@ -3,8 +3,11 @@
 //!
 //! Nothing here is a stand-in but Svix: PostgreSQL, Redis and the binaries are
 //! the real ones. A service that is missing fails the test; see `make test`.
-#![allow(clippy::missing_panics_doc)] // a helper's panic is a failed test
-#![allow(clippy::unwrap_used)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a panic is a failed test"
+)]
 
 pub mod backlog;
 pub mod browser;
@@ -38,19 +41,6 @@ pub use redis_server::RedisServer;
 pub use relay::{Passing, Relay};
 pub use signing_key::SigningKey;
 pub use wait::eventually;
-
-/// Makes two tests of each `async fn name(kind: Kind)`: one for each deployment.
-#[macro_export]
-macro_rules! in_both_deployments {
-    ($($name:ident),* $(,)?) => {
-        mod in_production {
-            $(#[tokio::test] async fn $name() { super::$name($crate::Kind::Production).await; })*
-        }
-        mod embedded {
-            $(#[tokio::test] async fn $name() { super::$name($crate::Kind::Embedded).await; })*
-        }
-    };
-}
 
 /// A directory of a test's own, removed with it.
 pub fn scratch() -> tempfile::TempDir {

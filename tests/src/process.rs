@@ -1,4 +1,4 @@
-//! A process under test, its output kept, ended when dropped.
+//! A process under test. Its output is kept in files.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,11 @@ use tokio::process::{Child, Command};
 
 use crate::wait::eventually;
 
-/// How long a process may take to start, and to end once it was told to.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for a start, and for the end of a process that was told to stop.
+const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A running binary of ours, or a server. Killed when dropped.
+/// A running program. Dropping it kills it. If a test fails, its output is copied to
+/// `artifacts/failed/`, in a folder with the name of the test.
 pub struct Process {
     child: Child,
     name: String,
@@ -22,7 +23,7 @@ pub struct Process {
     pub stderr: PathBuf,
 }
 
-/// Where our binaries are: beside the test's own, as cargo lays them out.
+/// Returns the path of one of our binaries, which cargo puts beside the test's own.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let binary = test.parent().unwrap().parent().unwrap().join(name);
@@ -146,6 +147,33 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            keep_logs(&[&self.stdout, &self.stderr]);
+        }
+    }
+}
+
+/// Copies the logs of a failed test, which are deleted with the test's directory, to
+/// `artifacts/failed/`. The test harness names each thread after its test.
+fn keep_logs(files: &[&Path]) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("unknown").replace("::", ".");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../artifacts/failed")
+        .join(test);
+    for file in files {
+        let name = file.file_name().unwrap_or_default();
+        let copied =
+            std::fs::create_dir_all(&folder).and_then(|()| std::fs::copy(file, folder.join(name)));
+        match copied {
+            Ok(_) => eprintln!("kept {}", folder.join(name).display()),
+            Err(error) => eprintln!("could not keep {}: {error}", file.display()),
+        }
+    }
+}
+
 fn read(file: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned()
 }
@@ -167,4 +195,36 @@ pub fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(16_000..32_000));
     let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     ports.find(is_free).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logs_of_a_failed_test_are_kept() {
+        let name = "a_test_that_fails_on_purpose";
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../artifacts/failed")
+            .join(name);
+        let _ = std::fs::remove_dir_all(&kept);
+        let failing = std::thread::Builder::new().name(name.to_owned()).spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let _inside = runtime.enter();
+            let dir = tempfile::tempdir().unwrap();
+            let mut echo = Command::new("echo");
+            echo.arg("what the process said");
+            let mut process = Process::spawn(dir.path(), "echo", echo);
+            runtime.block_on(process.ended());
+            panic!("on purpose");
+        });
+        assert!(failing.unwrap().join().is_err());
+        let logs = std::fs::read_dir(&kept).unwrap();
+        let texts: Vec<String> = logs.map(|file| read(&file.unwrap().path())).collect();
+        assert!(
+            texts.contains(&"what the process said\n".to_owned()),
+            "{texts:?}"
+        );
+        std::fs::remove_dir_all(&kept).unwrap();
+    }
 }

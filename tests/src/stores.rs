@@ -38,7 +38,7 @@ enum Tables {
 
 /// A row of `api_partners`, all of it but the secret's hash and prefix.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-#[allow(missing_docs)] // the columns are explained in the migration
+#[expect(missing_docs, reason = "the migration explains the columns")]
 pub struct Row {
     pub id: KeyId,
     pub account_id: AccountId,
@@ -94,6 +94,14 @@ impl StoreUnderTest {
     /// The same database, opened once more, as by another process.
     pub async fn another(&self) -> Arc<dyn Store> {
         self.tables.open().await
+    }
+
+    /// Returns a pool on the database, which must be PostgreSQL.
+    pub fn postgres(&self) -> &PgPool {
+        match &self.tables {
+            Tables::Postgres(_, pool) => pool,
+            Tables::Sqlite(..) => panic!("the store is in SQLite"),
+        }
     }
 
     /// Runs a statement without the store. Returns the number of changed rows.

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::queue::RedisQueue;
-use shared::svix::SvixConfig;
 use svix_simulator::{Fault, Pattern, Route};
 use tests::Deployment;
-use tests::deployment::SVIX_TOKEN;
+use tests::deployment::svix_config;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::Worker;
@@ -18,10 +17,7 @@ fn start_worker(deployment: &Deployment, clock: Clock, stop: &CancellationToken)
     let store = Arc::new(deployment.in_production().database.store());
     let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
     let queue = RedisQueue::new(client, clock.clone()).unwrap();
-    let svix = SvixConfig {
-        token: SVIX_TOKEN.into(),
-        server_url: Some(deployment.svix.url()),
-    };
+    let svix = svix_config(&deployment.svix);
     let worker = Worker::new(store, Arc::new(queue), &svix, clock, 16);
     let stop = stop.clone();
     tokio::spawn(async move { worker.run(stop).await.unwrap() })

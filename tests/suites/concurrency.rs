@@ -6,49 +6,28 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use rstest::rstest;
 use tests::Kind::{self, Embedded, Production};
-use tests::{Answer, Client, Deployment, Process};
+use tests::{Answer, Client, Deployment};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A deployment and a client of each of its api processes.
-struct Fleet {
-    deployment: Deployment,
-    clients: Vec<Client>,
-    _second: Option<Process>,
-}
-
-impl Fleet {
-    async fn start(kind: Kind) -> Self {
-        let deployment = Deployment::start(kind).await;
-        let mut clients = vec![deployment.client.clone()];
-        let mut second = None;
-        if kind == Production {
-            let (process, client) = deployment.start_api().await;
-            clients.push(client);
-            second = Some(process);
-        }
-        Self {
-            deployment,
-            clients,
-            _second: second,
-        }
+/// Deploys with two api processes in production, or one process.
+async fn deployed(kind: Kind) -> Deployment {
+    let mut deployment = Deployment::start(kind).await;
+    if kind == Production {
+        deployment.add_api().await;
     }
-
-    /// So many clients, the processes taking turns.
-    fn crowd(&self, size: usize) -> impl Iterator<Item = Client> {
-        self.clients.iter().cycle().take(size).cloned()
-    }
+    deployment
 }
 
 #[rstest]
 #[tokio::test]
 async fn of_fifty_creations_at_once_one_succeeds(#[values(Production, Embedded)] kind: Kind) {
-    let fleet = Fleet::start(kind).await;
+    let deployment = deployed(kind).await;
     for round in 0..5 {
         let account = format!("auth0|{round}");
-        let session = fleet.deployment.session_of(&account).await;
+        let session = deployment.session_of(&account).await;
         let (start, started) = watch::channel(false);
         let create = |client: Client| {
             let (session, mut started) = (session.clone(), started.clone());
@@ -57,7 +36,7 @@ async fn of_fifty_creations_at_once_one_succeeds(#[values(Production, Embedded)]
                 client.create(&session).await
             }
         };
-        let creations: JoinSet<Answer> = fleet.crowd(50).map(create).collect();
+        let creations: JoinSet<Answer> = deployment.crowd(50).map(create).collect();
         start.send_replace(true);
 
         let answers = creations.join_all().await;
@@ -67,17 +46,19 @@ async fn of_fifty_creations_at_once_one_succeeds(#[values(Production, Embedded)]
         for refused in refused {
             refused.is_error(409, "conflict");
         }
-        let rows = fleet.deployment.rows(&account).await;
+        let rows = deployment.rows(&account).await;
         assert!(rows.len() == 1 && rows[0].is_active, "{rows:?}");
-        for client in &fleet.clients {
+        for client in &deployment.clients() {
             let shown = client.show(&session).await;
             assert_eq!(shown.text("prefix"), created[0].text("prefix"));
         }
-        fleet.deployment.provisioned(&session, SOON).await;
-        let opened = fleet.clients[0].portal(&created[0].text("api_key")).await;
+        deployment.provisioned(&session, SOON).await;
+        let opened = deployment.clients()[0]
+            .portal(&created[0].text("api_key"))
+            .await;
         assert_eq!(opened.status, 200);
     }
-    assert_eq!(fleet.deployment.svix.applications().len(), 5);
+    assert_eq!(deployment.svix.applications().len(), 5);
 }
 
 /// Creates and revokes at random. The keys that it was given.
@@ -104,17 +85,17 @@ async fn rampage(client: Client, session: String) -> Vec<String> {
 async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(
     #[values(Production, Embedded)] kind: Kind,
 ) {
-    let fleet = Fleet::start(kind).await;
+    let deployment = deployed(kind).await;
     for account in ["one", "two", "three"] {
-        let session = fleet.deployment.session_of(account).await;
-        let crowd = fleet.crowd(8);
+        let session = deployment.session_of(account).await;
+        let crowd = deployment.crowd(8);
         let storm: JoinSet<_> = crowd
             .map(|client| rampage(client, session.clone()))
             .collect();
         let keys = storm.join_all().await.concat();
         assert!(!keys.is_empty());
 
-        let rows = fleet.deployment.rows(account).await;
+        let rows = deployment.rows(account).await;
         assert_eq!(
             rows.len(),
             keys.len(),
@@ -123,7 +104,7 @@ async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(
         let active: Vec<_> = rows.iter().filter(|row| row.is_active).collect();
         assert!(active.len() <= 1, "{active:?}");
         assert!(rows.iter().all(|row| row.is_active != row.was_revoked));
-        for client in &fleet.clients {
+        for client in &deployment.clients() {
             let shown = client.show(&session).await;
             assert_eq!(shown.body["has_key"], !active.is_empty());
             let active = active.first().map(|row| &*row.key_prefix);
@@ -138,18 +119,18 @@ async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(
 #[rstest]
 #[tokio::test]
 async fn a_revocation_counts_on_every_process_at_once(#[values(Production, Embedded)] kind: Kind) {
-    let fleet = Fleet::start(kind).await;
-    let session = fleet.deployment.session().await;
+    let deployment = deployed(kind).await;
+    let session = deployment.session().await;
     for round in 0..40 {
-        let acting = &fleet.clients[round % fleet.clients.len()];
+        let acting = &deployment.clients()[round % deployment.clients().len()];
         let key = acting.create(&session).await.text("api_key");
-        for client in &fleet.clients {
+        for client in &deployment.clients() {
             // Whatever might remember the key has seen it now.
             assert_ne!(client.portal(&key).await.status, 401);
             assert_eq!(client.show(&session).await.text("prefix"), key[..24]);
         }
         assert_eq!(acting.revoke(&session).await.status, 200);
-        for client in fleet.clients.iter().rev() {
+        for client in deployment.clients().iter().rev() {
             client.portal(&key).await.is_error(401, "unauthorized");
             assert_eq!(client.show(&session).await.text, r#"{"has_key":false}"#);
         }
@@ -171,24 +152,27 @@ async fn hammer(client: Client, key: String, stop: watch::Receiver<bool>) -> Vec
 async fn nobody_gets_in_after_the_answer_however_many_are_trying(
     #[values(Production, Embedded)] kind: Kind,
 ) {
-    let fleet = Fleet::start(kind).await;
-    let session = fleet.deployment.session().await;
+    let deployment = deployed(kind).await;
+    let session = deployment.session().await;
     for _ in 0..5 {
-        let key = fleet.clients[0].create(&session).await.text("api_key");
-        fleet.deployment.provisioned(&session, SOON).await;
+        let key = deployment.clients()[0]
+            .create(&session)
+            .await
+            .text("api_key");
+        deployment.provisioned(&session, SOON).await;
         let (stop, stopped) = watch::channel(false);
-        let trying = fleet
+        let trying = deployment
             .crowd(8)
             .map(|client| hammer(client, key.clone(), stopped.clone()));
         let trying: JoinSet<_> = trying.collect();
 
         for _ in 0..20 {
-            assert_eq!(fleet.clients[0].portal(&key).await.status, 200);
+            assert_eq!(deployment.clients()[0].portal(&key).await.status, 200);
         }
-        assert_eq!(fleet.clients[0].revoke(&session).await.status, 200);
+        assert_eq!(deployment.clients()[0].revoke(&session).await.status, 200);
         let answered = Instant::now();
         for _ in 0..20 {
-            fleet.clients[0]
+            deployment.clients()[0]
                 .portal(&key)
                 .await
                 .is_error(401, "unauthorized");

@@ -3,22 +3,28 @@
 
 use reqwest::header::{HOST, HeaderMap};
 use reqwest::{Client as Http, Response, redirect};
+use rstest::rstest;
 use serde_json::{Value, json};
+use tests::Kind::{self, Embedded, Production};
 use tests::browser::{drive, run};
 use tests::process::free_port;
-use tests::{Deployment, Kind, Process, in_both_deployments, scratch};
+use tests::{Deployment, Process, scratch};
 
 /// Sessions of further accounts.
 async fn others(deployment: &Deployment) -> Value {
     json!({ "others": deployment.sessions(1).await })
 }
 
-async fn a_key_is_shown_once_and_then_gone(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_key_is_shown_once_and_then_gone(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     drive("a_key_is_shown_once_and_then_gone", &deployment, json!({})).await;
 }
 
-async fn provisioning_is_seen_live_through_an_outage(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn provisioning_is_seen_live_through_an_outage(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let more = others(&deployment).await;
     drive(
@@ -31,48 +37,44 @@ async fn provisioning_is_seen_live_through_an_outage(kind: Kind) {
 
 /// The api knows no login unless it is configured, so the page says what to do.
 /// `standalone` has the demo sign-in.
-async fn an_ended_session_leads_to_the_login(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn an_ended_session_leads_to_the_login(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
-    let login = (kind == Kind::Embedded).then_some("/demo/sign-in");
+    let login = (kind == Embedded).then_some("/demo/sign-in");
     let more = json!({ "expired": deployment.expired_session().await, "login": login });
     drive("an_ended_session_leads_to_the_login", &deployment, more).await;
 }
 
-in_both_deployments!(
-    a_key_is_shown_once_and_then_gone,
-    provisioning_is_seen_live_through_an_outage,
-    an_ended_session_leads_to_the_login,
-);
-
 #[tokio::test]
 async fn a_secret_is_forgotten_on_every_way_out() {
-    let deployment = Deployment::start(Kind::Embedded).await;
+    let deployment = Deployment::start(Embedded).await;
     let more = json!({ "expired": deployment.expired_session().await });
     drive("a_secret_is_forgotten_on_every_way_out", &deployment, more).await;
 }
 
 #[tokio::test]
 async fn an_older_answer_changes_nothing() {
-    let deployment = Deployment::start(Kind::Embedded).await;
+    let deployment = Deployment::start(Embedded).await;
     let more = json!({ "expired": deployment.expired_session().await });
     drive("an_older_answer_changes_nothing", &deployment, more).await;
 }
 
 #[tokio::test]
 async fn a_double_click_makes_one_key() {
-    let deployment = Deployment::start(Kind::Production).await;
+    let deployment = Deployment::start(Production).await;
     drive("a_double_click_makes_one_key", &deployment, json!({})).await;
 }
 
 #[tokio::test]
 async fn two_tabs_do_not_disturb_each_other() {
-    let deployment = Deployment::start(Kind::Production).await;
+    let deployment = Deployment::start(Production).await;
     drive("two_tabs_do_not_disturb_each_other", &deployment, json!({})).await;
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_shown_and_recovers() {
-    let deployment = Deployment::start(Kind::Embedded).await;
+    let deployment = Deployment::start(Embedded).await;
     let more = others(&deployment).await;
     drive(
         "a_broken_connection_is_shown_and_recovers",
@@ -84,14 +86,14 @@ async fn a_broken_connection_is_shown_and_recovers() {
 
 #[tokio::test]
 async fn a_requested_pause_is_shown_and_kept() {
-    let deployment = Deployment::start(Kind::Embedded).await;
+    let deployment = Deployment::start(Embedded).await;
     let case = "a_requested_pause_is_shown_and_kept";
     drive(case, &deployment, json!({})).await;
 }
 
 #[tokio::test]
 async fn the_keyboard_alone_is_enough() {
-    let deployment = Deployment::start(Kind::Embedded).await;
+    let deployment = Deployment::start(Embedded).await;
     drive("the_keyboard_alone_is_enough", &deployment, json!({})).await;
 }
 
@@ -130,7 +132,7 @@ async fn get(url: &str, headers: HeaderMap) -> Response {
 
 #[tokio::test]
 async fn only_standalone_has_the_demo_sign_in_and_only_for_this_machine() {
-    let embedded = Deployment::start(Kind::Embedded).await;
+    let embedded = Deployment::start(Embedded).await;
     let sign_in = format!("{}/demo/sign-in", embedded.client.base());
     let here = get(&sign_in, HeaderMap::new()).await;
     assert_eq!(here.status(), 303);

@@ -1,29 +1,24 @@
-//! Redis fails in every way it can, under load: no mint is refused or slowed,
-//! and afterwards everything is provisioned without a restart of anything.
-//!
-//! One case at a time, as each compares times of answers.
+//! Redis fails in many ways, under load: no creation is refused or waits for Redis,
+//! and afterwards everything is provisioned without a restart of any process.
 
 use std::time::Duration;
 
+use svix_simulator::Pattern;
 use tests::load::{all_created, p99};
 use tests::{Deployment, Load, Plan, RedisServer, eventually};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+/// The deadline for provisioning everything once Redis works again.
+const RECOVERY: Duration = Duration::from_mins(1);
 
-/// How long everything may take to be provisioned once Redis is well again.
-const RECOVERY: Duration = Duration::from_secs(30);
-/// How much slower the slowest of 100 answers may be during the fault.
-const SLACK: Duration = Duration::from_millis(50);
-
-/// Runs `fault` under load, and checks what the partner sees of it: nothing.
+/// Runs `fault` under load and checks that no partner notices it. The times are
+/// printed only, because they depend on the machine.
 async fn nothing_is_lost_when(
     what: &str,
     mut deployment: Deployment,
     fault: impl AsyncFnOnce(&mut Deployment),
 ) {
-    let load = Load::start(&deployment, 4000).await;
+    let load = Load::start(&deployment, 3000).await;
     load.answers(150).await;
     let began = Instant::now();
     fault(&mut deployment).await;
@@ -41,17 +36,13 @@ async fn nothing_is_lost_when(
          provisioned {recovered:?} after",
         mints.len(),
     );
-    assert!(
-        during < before + SLACK,
-        "mints were slowed: {before:?} to {during:?}"
-    );
     assert_eq!(deployment.svix.applications().len(), mints.len());
     for process in &mut deployment.in_production_mut().workers {
         assert!(process.is_running(), "nothing was restarted");
     }
 }
 
-/// Waits until the fault was noticed: without that it proves nothing.
+/// Waits until the worker has noticed the fault. Without that, a case proves nothing.
 async fn worker_noticed(deployment: &Deployment) {
     let log = || async { deployment.in_production().workers[0].log() };
     eventually("the worker notices", Duration::from_secs(20), log, |log| {
@@ -61,12 +52,34 @@ async fn worker_noticed(deployment: &Deployment) {
 }
 
 async fn for_a_while(time: Duration) {
-    tokio::time::sleep(time).await; // the length of the fault, not a wait for anything
+    tokio::time::sleep(time).await; // the duration of the fault
+}
+
+/// Redis is frozen before the api starts, and no worker runs. So no answer can depend
+/// on Redis or Svix, however fast or slow the machine is.
+#[tokio::test]
+async fn keys_are_created_while_redis_never_answers_and_nobody_calls_svix() {
+    let redis = RedisServer::start().await;
+    redis.signal("STOP");
+    let mut deployment = Deployment::planned(Plan {
+        redis: Some(redis),
+        ..Plan::default()
+    })
+    .await;
+    let sessions = deployment.sessions(200).await;
+    for session in &sessions {
+        assert_eq!(deployment.client.create(session).await.status, 201);
+    }
+    assert_eq!(deployment.svix.calls(Pattern::any()), 0);
+
+    deployment.in_production().redis.signal("CONT");
+    deployment.start_worker().await;
+    deployment.all_provisioned(RECOVERY).await;
+    assert_eq!(deployment.svix.applications().len(), sessions.len());
 }
 
 #[tokio::test]
 async fn redis_is_killed_and_comes_back_empty() {
-    let _turn = ONE_AT_A_TIME.lock().await;
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("SIGKILL", deployment, async |deployment| {
         deployment.in_production_mut().redis.kill().await;
@@ -78,7 +91,6 @@ async fn redis_is_killed_and_comes_back_empty() {
 
 #[tokio::test]
 async fn redis_is_flushed() {
-    let _turn = ONE_AT_A_TIME.lock().await;
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("FLUSHALL", deployment, async |deployment| {
         let mut redis = deployment.in_production().redis.connection().await;
@@ -93,7 +105,6 @@ async fn redis_is_flushed() {
 
 #[tokio::test]
 async fn redis_is_stopped_for_thirty_seconds() {
-    let _turn = ONE_AT_A_TIME.lock().await;
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("stopped for 30 s", deployment, async |deployment| {
         deployment.in_production_mut().redis.kill().await;
@@ -106,7 +117,6 @@ async fn redis_is_stopped_for_thirty_seconds() {
 
 #[tokio::test]
 async fn redis_freezes_for_five_seconds() {
-    let _turn = ONE_AT_A_TIME.lock().await;
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("frozen for 5 s", deployment, async |deployment| {
         deployment.in_production().redis.signal("STOP");
@@ -117,9 +127,8 @@ async fn redis_freezes_for_five_seconds() {
     .await;
 }
 
-/// Makes Redis refuse writes by one setting, and take them again by another.
+/// Makes Redis refuse writes by one setting, and accept them again by another.
 async fn redis_refuses_writes(what: &str, refuse: &[&str], accept: &[&str]) {
-    let _turn = ONE_AT_A_TIME.lock().await;
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when(what, deployment, async |deployment| {
         let mut redis = deployment.in_production().redis.connection().await;
@@ -168,7 +177,6 @@ async fn redis_is_a_read_only_replica() {
 
 #[tokio::test]
 async fn redis_wants_another_password_at_the_start() {
-    let _turn = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start_with(&["--requirepass", "right"]).await;
     let port = redis.port();
     let env = vec![("REDIS_URL", format!("redis://:wrong@127.0.0.1:{port}/"))];

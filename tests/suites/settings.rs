@@ -2,7 +2,7 @@
 //! secret is ever shown.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tests::process::binary;
 
@@ -36,11 +36,8 @@ async fn run(name: &str, args: &[&str], env: &[(&str, &str)]) -> Ended {
     let mut command = tokio::process::Command::new(binary(name));
     command.args(args).env_clear().envs(env.iter().copied());
     command.current_dir(dir.path()).stdin(Stdio::null());
-    let started = Instant::now();
-    let output = tokio::time::timeout(Duration::from_secs(20), command.kill_on_drop(true).output());
-    let output = output.await.expect("it runs on").unwrap();
-    // A second or so; more where the machine is busy with other tests.
-    assert!(started.elapsed() < Duration::from_secs(10), "{output:?}");
+    let output = tokio::time::timeout(Duration::from_mins(1), command.kill_on_drop(true).output());
+    let output = output.await.expect("it did not end").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let ended = Ended {
         code: output.status.code().expect("it was not killed"),

@@ -81,10 +81,15 @@ async fn a_second_signal_ends_at_once() {
     let worker = &mut deployment.in_production_mut().workers[0];
     worker.signal("TERM");
     worker.logged("shutting down").await;
-    let began = Instant::now();
     worker.signal("TERM");
-    assert!(!worker.ended().await.success());
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(worker.ended().await.code(), Some(1));
+    // It did not wait for the call to Svix, which would have ended the attempt.
+    let log = worker.log();
+    assert!(
+        log.contains("a second signal ended the process at once"),
+        "{log}"
+    );
+    assert!(!log.contains("will be retried"), "{log}");
 }
 
 /// A client that, as a load balancer does, tries the next api where one refuses
@@ -164,13 +169,10 @@ async fn an_api_under_load_ends_in_time() {
     let mut deployment = Deployment::production(0).await;
     let load = Load::start(&deployment, 200).await;
     load.answers(50).await;
-    let began = Instant::now();
     let mints = load.stop().await;
     deployment.server.signal("TERM");
+    // Idle connections do not delay it: it would wait for 75 s for them, which is longer
+    // than `ended` waits.
     assert!(deployment.server.ended().await.success());
-    assert!(
-        began.elapsed() < API_PATIENCE,
-        "idle connections do not hold it up"
-    );
     all_created(&mints);
 }

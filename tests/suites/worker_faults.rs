@@ -9,8 +9,18 @@ use svix_simulator::{Fault, Pattern, Route};
 use tests::process::free_port;
 use tests::{Deployment, Process, eventually};
 
-/// Long enough for a lease (60 s) to run out and the next attempt to be made.
-const PAST_A_LEASE: Duration = Duration::from_secs(100);
+/// The deadline for the next attempt, once the lease has run out.
+const SOON: Duration = Duration::from_secs(50);
+
+/// Lets every lease run out now, and not after its 60 s.
+async fn leases_run_out(deployment: &Deployment) {
+    let pool = deployment.in_production().database.pool().await;
+    let statement = "
+        UPDATE api_partners SET next_attempt_at = now(), leased_until = now()
+        WHERE leased_until IS NOT NULL";
+    let expired = sqlx::query(statement).execute(&pool).await.unwrap();
+    assert!(expired.rows_affected() > 0, "nothing was leased");
+}
 
 #[tokio::test]
 async fn a_worker_killed_five_times_with_its_hands_full_loses_nothing() {
@@ -37,8 +47,9 @@ async fn a_worker_killed_five_times_with_its_hands_full_loses_nothing() {
         worker.kill().await;
     }
     let killed = deployment.svix.calls(Route::Create);
+    leases_run_out(&deployment).await;
     deployment.start_worker().await;
-    deployment.all_provisioned(PAST_A_LEASE).await;
+    deployment.all_provisioned(SOON).await;
 
     assert_eq!(deployment.svix.applications().len(), accounts, "one each");
     println!(
@@ -58,12 +69,13 @@ async fn a_worker_frozen_past_its_lease_changes_nothing_it_no_longer_owns() {
     deployment.in_production().workers[0].signal("STOP");
 
     deployment.start_worker().await;
-    let shown = deployment.provisioned(&session, PAST_A_LEASE).await;
+    leases_run_out(&deployment).await;
+    let shown = deployment.provisioned(&session, SOON).await;
     assert_eq!(shown["webhook"]["attempts"], 2, "the other took over");
 
     deployment.in_production().workers[0].signal("CONT");
     deployment.in_production_mut().workers[0]
-        .logged("no longer ours")
+        .logged("the claim is no longer ours")
         .await;
     let after = deployment.client.show(&session).await.body;
     assert_eq!(after["webhook"], shown["webhook"]);

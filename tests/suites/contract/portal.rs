@@ -113,7 +113,8 @@ async fn what_svix_answers_decides_what_the_portal_answers(
         let started = Instant::now();
         let answer = client.portal(&key).await;
         answer.is_error(status, code);
-        assert!(started.elapsed() < Duration::from_secs(8), "{fault:?}");
+        // The call has a time limit of 5 s, and the slowest fault takes 30 s.
+        assert!(started.elapsed() < Duration::from_secs(25), "{fault:?}");
         let names_svix =
             [deployment.svix.url().as_str(), "app_", "HTTP"].map(|text| answer.text.contains(text));
         assert_eq!(names_svix, [false; 3], "{fault:?}: {answer:?}");

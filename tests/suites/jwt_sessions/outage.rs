@@ -12,7 +12,7 @@ use super::{Verifier, claims, deployed, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long somebody may have to wait for a provider that does not answer.
-const PATIENCE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn retry_after(account: &Result<String, NoAccount>) -> Duration {
     match account {
@@ -144,7 +144,8 @@ async fn a_slow_provider_is_waited_for_once_and_not_for_long() {
         let calls = provider.calls();
         let started = Instant::now();
         assert!(verifier.takes(&key).await);
-        assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
+        // A request that waited for the provider would take 4 s, its time limit.
+        assert!(started.elapsed() < 4 * SECOND, "{:?}", started.elapsed());
         provider.called(calls + 1).await;
     }
 }

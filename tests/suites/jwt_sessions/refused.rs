@@ -9,7 +9,7 @@ use tests::{Deployment, IdentityProvider, SigningKey};
 use super::{claims, claims_with, deployed, now, settings};
 
 /// A provider with a key of each sort, and an api that takes its tokens.
-struct World {
+struct JwtDeployment {
     provider: IdentityProvider,
     deployment: Deployment,
     rsa: SigningKey,
@@ -17,7 +17,7 @@ struct World {
     ed: SigningKey,
 }
 
-impl World {
+impl JwtDeployment {
     async fn start() -> Self {
         let keys = [
             SigningKey::rsa("rsa"),
@@ -55,16 +55,20 @@ impl World {
 
 #[tokio::test]
 async fn what_a_token_says_must_be_right_and_signed_by_the_key_that_it_names() {
-    let world = World::start().await;
-    for key in world.keys() {
-        assert!(world.takes(&key.token(&claims("jo"))).await);
+    let deployed = JwtDeployment::start().await;
+    for key in deployed.keys() {
+        assert!(deployed.takes(&key.token(&claims("jo"))).await);
         what_it_says(&world, key).await;
         how_it_is_signed(&world, key).await;
         what_its_header_says(&world, key).await;
     }
     which_key_it_names(&world).await;
     // Nothing but the names of keys made anybody ask the provider again.
-    assert!(world.provider.calls() <= 2, "{}", world.provider.calls());
+    assert!(
+        deployed.provider.calls() <= 2,
+        "{}",
+        deployed.provider.calls()
+    );
 }
 
 async fn what_it_says(world: &World, key: &SigningKey) {
@@ -77,7 +81,7 @@ async fn what_it_says(world: &World, key: &SigningKey) {
     ];
     for changes in good {
         let token = key.token(&claims_with(&changes));
-        assert!(world.takes(&token).await, "{changes}");
+        assert!(deployed.takes(&token).await, "{changes}");
     }
     let bad = [
         json!({"exp": now() - 31}),
@@ -102,10 +106,10 @@ async fn what_it_says(world: &World, key: &SigningKey) {
     ];
     for changes in bad {
         let token = key.token(&claims_with(&changes));
-        world.refuses(&changes.to_string(), &token).await;
+        deployed.refuses(&changes.to_string(), &token).await;
     }
     for not_claims in [json!([]), json!("jo"), json!(null)] {
-        world.refuses("no claims", &key.token(&not_claims)).await;
+        deployed.refuses("no claims", &key.token(&not_claims)).await;
     }
 }
 
@@ -152,15 +156,17 @@ async fn how_it_is_signed(world: &World, key: &SigningKey) {
         ("upper case", token.to_uppercase()),
         ("of a partner key's beginning", format!("pk_{token}")),
     ] {
-        world.refuses(what, &token).await;
+        deployed.refuses(what, &token).await;
     }
 
     // No signature at all, by any name.
     for none in ["none", "None", "NONE", "nOnE", "", "null"] {
         let header = json!({"alg": none, "typ": "JWT", "kid": key.kid()});
         let message = unsigned(&header, &claims("jo"));
-        world.refuses(none, &format!("{message}.")).await;
-        world.refuses(none, &format!("{message}.{signature}")).await;
+        deployed.refuses(none, &format!("{message}.")).await;
+        deployed
+            .refuses(none, &format!("{message}.{signature}"))
+            .await;
     }
     // The public key for a shared secret.
     let jwk = key.jwk();
@@ -177,7 +183,7 @@ async fn how_it_is_signed(world: &World, key: &SigningKey) {
             let message = unsigned(&header, &claims("jo"));
             let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
             let tag = base64url(hmac::sign(&secret, message.as_bytes()));
-            world.refuses("HS256", &format!("{message}.{tag}")).await;
+            deployed.refuses("HS256", &format!("{message}.{tag}")).await;
         }
     }
 }
@@ -200,7 +206,7 @@ async fn what_its_header_says(world: &World, key: &SigningKey) {
             header[name] = value.clone();
         }
         let token = thief.token_with(&header, &claims("jo"));
-        world.refuses(&changes.to_string(), &token).await;
+        deployed.refuses(&changes.to_string(), &token).await;
     }
     assert_eq!(theirs.calls(), 0);
     for changes in [
@@ -215,13 +221,13 @@ async fn what_its_header_says(world: &World, key: &SigningKey) {
             header[name] = value.clone();
         }
         let token = key.token_with(&header, &claims("jo"));
-        world.refuses(&changes.to_string(), &token).await;
+        deployed.refuses(&changes.to_string(), &token).await;
     }
 }
 
 async fn which_key_it_names(world: &World) {
-    for key in world.keys() {
-        for other in world.keys() {
+    for key in deployed.keys() {
+        for other in deployed.keys() {
             if key.kid() == other.kid() {
                 continue;
             }
@@ -261,7 +267,7 @@ async fn which_key_it_names(world: &World) {
     for alg in [
         "RS384", "RS512", "PS256", "ES384", "ES512", "ES256K", "HS512", "Ed448", "dir",
     ] {
-        for key in world.keys() {
+        for key in deployed.keys() {
             let header = json!({"alg": alg, "kid": key.kid()});
             world
                 .refuses(alg, &key.token_with(&header, &claims("jo")))

@@ -8,7 +8,7 @@ use shared::clock::Clock;
 use shared::queue::{DEPTH_LIMIT, Queue};
 use tokio::task::JoinSet;
 
-use super::rig::{ACTIVE, DATA, Rig, SCHEDULED, jobs_of_nobody, queue};
+use super::rig::{ACTIVE, DATA, PATIENCE, Rig, SCHEDULED, jobs_of_nobody, queue};
 
 /// By how much each of several pushers may overshoot: a chunk.
 const OVERSHOOT: usize = 100;
@@ -30,7 +30,7 @@ async fn ten_thousand_jobs_from_apalis_itself_are_shed_and_the_queue_recovers() 
 
     rig.due_rows(50).await;
     let sweep = rig.keep_sweeping();
-    rig.all_done(Duration::from_secs(20)).await;
+    rig.all_done(PATIENCE).await;
     sweep.stop().await;
     rig.holds_only(1).await;
 }
@@ -93,7 +93,7 @@ async fn what_was_pushed_can_be_fetched_at_once_whatever_the_clocks_say() {
         .await
         .unwrap();
     assert_eq!(rig.ask::<usize>(&["ZCARD", SCHEDULED]).await, 0);
-    rig.all_done(Duration::from_secs(5)).await;
+    rig.all_done(PATIENCE).await;
 }
 
 #[tokio::test]
@@ -104,16 +104,22 @@ async fn nothing_that_was_pushed_waits_in_the_scheduled_set() {
     assert_eq!(rig.ask::<usize>(&["LLEN", ACTIVE]).await, 750);
 }
 
+/// Without a sweep, only the worker's own polling can find a job. A worker that fetches
+/// at its heartbeats alone, one every 5 s, would need 50 s for ten jobs.
 #[tokio::test]
-async fn a_worker_that_was_idle_picks_up_within_a_second() {
+async fn an_idle_worker_does_not_wait_for_its_heartbeat() {
     let rig = Rig::start().await;
     let _worker = rig.work();
     rig.workers(1).await;
-    for _ in 0..3 {
-        tokio::time::sleep(Duration::from_secs(2)).await; // the idleness
+    tokio::time::sleep(Duration::from_secs(2)).await; // the idleness
+    let heartbeat = async || rig.queue.workers().await.unwrap()[0].last_heartbeat;
+    let before = heartbeat().await;
+    for _ in 0..10 {
         let jobs = rig.due_rows(1).await;
         rig.push(&jobs).await;
-        rig.all_done(Duration::from_secs(1)).await;
+        rig.all_done(PATIENCE).await;
     }
+    let between = heartbeat().await.since(before);
+    assert!(between < Duration::from_secs(30), "{between:?}");
     rig.holds_only(1).await;
 }

@@ -11,8 +11,9 @@ use shared::clock::Clock;
 use shared::ids::KeyId;
 use shared::queue::{Queue, RedisQueue};
 use shared::store::{Backlog, Job, Store};
-use shared::svix::SvixConfig;
 use svix_simulator::{Options, Simulator};
+use tests::backlog::insert_due_rows;
+use tests::deployment::svix_config;
 use tests::stores::{Database, StoreUnderTest, job};
 use tests::{RedisServer, eventually};
 use tokio::task::JoinHandle;
@@ -66,15 +67,7 @@ impl Rig {
 
     /// Puts so many due rows into the database; their jobs, not sent.
     pub async fn due_rows(&self, count: usize) -> Vec<Job> {
-        let insert = format!(
-            "INSERT INTO api_partners
-                 (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
-             SELECT gen_random_uuid(), 'account-' || gen_random_uuid(),
-                    sha256(gen_random_uuid()::text::bytea), 'pk_live_0123456789abcdef',
-                    now(), now()
-             FROM generate_series(1, {count})"
-        );
-        self.db.execute(sqlx::AssertSqlSafe(insert)).await;
+        insert_due_rows(self.db.postgres(), count).await;
         let all = i64::try_from(count).unwrap();
         self.db.store.due(self.clock.now(), all).await.unwrap()
     }
@@ -86,10 +79,7 @@ impl Rig {
 
     /// A worker's loop on this store and queue.
     pub fn queue_loop(&self, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> QueueLoop {
-        let svix = SvixConfig {
-            token: "testsk".into(),
-            server_url: Some(self.svix.url()),
-        };
+        let svix = svix_config(&self.svix);
         let provisioner = Provisioner::new(store, &svix, self.clock.clone());
         QueueLoop::new(queue, Arc::new(provisioner), CONCURRENCY, Liveness::watch())
     }

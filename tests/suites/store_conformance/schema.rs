@@ -22,8 +22,8 @@ async fn migrating_again_keeps_what_is_there(#[values(Postgres, Sqlite)] databas
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_processes_may_migrate_at_once(#[values(Postgres, Sqlite)] database: Database) {
-    let db = &StoreUnderTest::migrated(database).await;
     const PROCESSES: usize = 8;
+    let db = &StoreUnderTest::migrated(database).await;
     for _ in 0..5 {
         let empty = StoreUnderTest::empty(db.database).await;
         let (mut migrations, together) = (JoinSet::new(), Arc::new(Barrier::new(PROCESSES)));

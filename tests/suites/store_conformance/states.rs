@@ -6,6 +6,10 @@ use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at};
 
 /// A combination of the columns that make up a row's state.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a column of the table"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Columns {
     is_active: bool,

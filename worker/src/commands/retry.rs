@@ -31,7 +31,7 @@ struct Which {
     #[arg(long)]
     all: bool,
     /// All work that waits for a later attempt, for instance after an invalid
-    /// SVIX_TOKEN was replaced
+    /// Svix token was replaced
     #[arg(long)]
     waiting: bool,
 }
