@@ -11,7 +11,7 @@ use shared::runtime;
 
 /// Serves partner API keys over HTTP. Without a command, it starts to serve.
 #[derive(Debug, Parser)]
-#[command(name = "api", version, args_conflicts_with_subcommands = true)]
+#[command(name = "api", version = shared::VERSION, args_conflicts_with_subcommands = true)]
 #[command(after_help = CERTIFICATES_HELP)]
 struct Cli {
     #[command(subcommand)]

@@ -17,3 +17,6 @@ pub mod session;
 pub mod store;
 pub mod svix;
 pub mod telemetry;
+
+/// The version that `--version` prints: that of the packages, and the commit.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GIT_COMMIT"), ")");

@@ -29,7 +29,7 @@ use worker::Worker;
 
 /// Runs partner API keys in one process, with nothing else to install or start.
 #[derive(Debug, Parser)]
-#[command(name = "standalone", version, after_help = CERTIFICATES_HELP)]
+#[command(name = "standalone", version = shared::VERSION, after_help = CERTIFICATES_HELP)]
 struct Cli {
     /// Directory of the database, created if it does not exist
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "data")]

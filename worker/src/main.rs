@@ -11,7 +11,7 @@ use shared::runtime;
 
 /// Sets up webhooks in the background. Without a command, it starts to work.
 #[derive(Debug, Parser)]
-#[command(name = "worker", version, args_conflicts_with_subcommands = true)]
+#[command(name = "worker", version = shared::VERSION, args_conflicts_with_subcommands = true)]
 #[command(after_help = CERTIFICATES_HELP)]
 struct Cli {
     #[command(subcommand)]

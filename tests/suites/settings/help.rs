@@ -135,3 +135,18 @@ async fn the_example_lists_the_variables_that_help_names_and_no_others() {
     );
     assert_eq!(distinct, named);
 }
+
+#[tokio::test]
+async fn the_version_names_the_release_and_the_commit() {
+    let git = ["rev-parse", "--short=12", "HEAD"];
+    let commit = std::process::Command::new("git")
+        .args(git)
+        .output()
+        .unwrap();
+    let commit = String::from_utf8(commit.stdout).unwrap();
+    let expected = format!("{} ({})", env!("CARGO_PKG_VERSION"), commit.trim());
+    for name in ["api", "worker", "standalone"] {
+        let printed = run(name, &["--version"], &[]).await.stdout;
+        assert_eq!(printed, format!("{name} {expected}\n"));
+    }
+}
