@@ -14,7 +14,7 @@ use crate::client::{Answer, Client};
 use crate::deployment::Deployment;
 
 /// The default time between two requests of a load.
-const PERIOD: Duration = Duration::from_millis(20);
+const DEFAULT_PACE: Duration = Duration::from_millis(20);
 
 /// The result of one request of a load.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Load {
     /// second. The load ends after the last account, or when it is stopped.
     pub async fn start(deployment: &Deployment, count: usize) -> Self {
         let sessions = deployment.sessions(count).await;
-        Self::paced(vec![deployment.client.clone()], sessions, PERIOD)
+        Self::paced(vec![deployment.client.clone()], sessions, DEFAULT_PACE)
     }
 
     /// Starts to create one key for each of these sessions. It sends one request per
@@ -127,8 +127,7 @@ pub fn p99<'a>(mints: impl IntoIterator<Item = &'a Mint>) -> Duration {
     percentile(mints.into_iter().map(|mint| mint.took), 99)
 }
 
-/// Returns the percentile of the times that `percent` selects. Panics if there are
-/// no times.
+/// Returns this percentile of the times. Panics if there are no times.
 pub fn percentile(times: impl IntoIterator<Item = Duration>, percent: usize) -> Duration {
     let mut times: Vec<Duration> = times.into_iter().collect();
     assert!(!times.is_empty(), "a percentile needs at least one time");
