@@ -28,7 +28,7 @@ enum Pair {
 impl SigningKey {
     /// Generates an RSA key for RS256.
     pub fn rsa(kid: &str) -> Self {
-        Self::of(
+        Self::new(
             kid,
             Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
         )
@@ -37,15 +37,15 @@ impl SigningKey {
     /// Generates a P-256 key for ES256.
     pub fn es256(kid: &str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING);
-        Self::of(kid, Pair::Ec(pair.unwrap()))
+        Self::new(kid, Pair::Ec(pair.unwrap()))
     }
 
     /// Generates an Ed25519 key for `EdDSA`.
     pub fn ed25519(kid: &str) -> Self {
-        Self::of(kid, Pair::Ed(Ed25519KeyPair::generate().unwrap()))
+        Self::new(kid, Pair::Ed(Ed25519KeyPair::generate().unwrap()))
     }
 
-    fn of(kid: &str, pair: Pair) -> Self {
+    fn new(kid: &str, pair: Pair) -> Self {
         let kid = kid.to_owned();
         Self { kid, pair }
     }
