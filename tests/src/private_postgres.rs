@@ -186,7 +186,7 @@ impl Drop for PrivatePostgres {
 fn spawn(dir: &Path, port: u16, settings: &[String]) -> Process {
     let mut postgres = tokio::process::Command::new(LAUNCHER);
     postgres.arg(dir).arg(port.to_string()).args(settings);
-    // `with-services` kills the process group of the tests, which would leave shared
+    // `with-services` may kill the process group of the tests, which would leave shared
     // memory behind. It stops a server that has its own process group properly.
     postgres.process_group(0);
     Process::spawn(dir, "postgres", postgres)
