@@ -1,8 +1,8 @@
-//! Many rows at once, for the suites that need a backlog.
+//! Creates a backlog of keys that need their webhook, and counts the finished ones.
 
 use sqlx::PgPool;
 
-/// Puts so many keys, each of an account of its own and due, into the database.
+/// Inserts `count` keys, each for a different account. All of them are due.
 pub async fn insert_due_rows(pool: &PgPool, count: usize) {
     let statement = "
         INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
@@ -17,7 +17,7 @@ pub async fn insert_due_rows(pool: &PgPool, count: usize) {
         .unwrap();
 }
 
-/// How many keys have their webhook.
+/// Returns the number of keys that have their webhook.
 pub async fn provisioned(pool: &PgPool) -> usize {
     let statement = "SELECT count(*) FROM api_partners WHERE has_webhook";
     let count: i64 = sqlx::query_scalar(statement).fetch_one(pool).await.unwrap();

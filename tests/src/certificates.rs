@@ -1,17 +1,17 @@
-//! A certificate authority of a test's own.
+//! A private certificate authority (CA) for tests.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-/// A private CA.
+/// A certificate authority that no client trusts by default.
 pub struct PrivateCa(CertifiedIssuer<'static, KeyPair>);
 
 impl PrivateCa {
-    /// Makes one. Each has a key of its own, and all the same name.
+    /// Creates a CA with a new key. All CAs have the same name.
     #[expect(
         clippy::new_without_default,
-        reason = "no two are equal, so none is the default"
+        reason = "each CA is different, so there is no default"
     )]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
@@ -23,8 +23,8 @@ impl PrivateCa {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// A certificate for this host, a name or an address, and its private key;
-    /// both PEM.
+    /// Issues a certificate for `host`, which is a name or an IP address. Returns
+    /// the certificate and its private key, both in PEM format.
     pub fn issue(&self, host: &str) -> (String, String) {
         let params = CertificateParams::new([host.to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();
@@ -32,7 +32,7 @@ impl PrivateCa {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Writes the CA's own certificate to a file in `dir`.
+    /// Writes the CA's certificate to a file in `dir` and returns its path.
     pub fn write(&self, dir: &Path) -> PathBuf {
         let file = dir.join("ca.pem");
         std::fs::write(&file, self.0.pem()).unwrap();

@@ -1,5 +1,5 @@
-//! The product, deployed: real processes, a database of its own, and the Svix
-//! simulator in the test's process, where its faults are set.
+//! Deploys the product for a test: real processes and a private database. The Svix
+//! simulator runs in the process of the test, which can set faults in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,62 +18,62 @@ use crate::client::Client;
 use crate::wait::eventually;
 use crate::{Process, RedisServer, TestDatabase, scratch};
 
-/// How it is deployed.
+/// A way to deploy the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `api` and `worker` on PostgreSQL and Redis.
+    /// `api` and `worker` processes with PostgreSQL and Redis.
     Production,
-    /// `standalone` on SQLite and memory.
+    /// One `standalone` process with SQLite and an in-memory queue.
     Embedded,
 }
 
-/// What a production deployment has and an embedded one has not.
+/// The parts of a deployment that only a production deployment has.
 pub struct Production {
-    /// Its database.
+    /// The database.
     pub database: TestDatabase,
-    /// Its Redis.
+    /// The Redis server.
     pub redis: RedisServer,
-    /// Its workers.
+    /// The worker processes.
     pub workers: Vec<Process>,
-    /// Its further api processes, each with a client.
+    /// The additional api processes, each with a client.
     pub apis: Vec<(Process, Client)>,
     env: Vec<(&'static str, String)>,
 }
 
-/// How to deploy for production. The default: a database and a Redis of its own,
-/// and no worker yet.
+/// The options of a production deployment. The default is a new database, a new
+/// Redis server and no worker.
 #[derive(Default)]
 pub struct Plan {
-    /// A database, if not a fresh one.
+    /// An existing database to use. If `None`, a new one is created.
     pub database: Option<TestDatabase>,
-    /// A Redis, if not a fresh one.
+    /// An existing Redis server to use. If `None`, a new one is started.
     pub redis: Option<RedisServer>,
-    /// How many workers.
+    /// The number of workers.
     pub workers: usize,
-    /// Variables that differ from the usual, for all processes.
+    /// Environment variables for all processes, which override the defaults.
     pub env: Vec<(&'static str, String)>,
 }
 
-/// A running deployment. Dropping it ends everything.
+/// A running deployment. All of it is stopped when this is dropped.
 pub struct Deployment {
-    /// The `api`, or `standalone`.
+    /// The `api` process, or the `standalone` process if embedded.
     pub server: Process,
-    /// A client of it.
+    /// A client of `server`.
     pub client: Client,
-    /// Svix.
+    /// The Svix simulator.
     pub svix: Simulator,
-    /// Its store, to look into.
+    /// A separate store on the same database, so that a test can inspect it.
     pub store: Arc<dyn Store>,
-    /// The rest, in production.
+    /// The additional parts of a production deployment. `None` if embedded.
     pub production: Option<Production>,
     dir: TempDir,
 }
 
-/// The token that the deployments use with the simulator.
+/// The Svix token that the deployments send to the simulator.
 pub const SVIX_TOKEN: &str = "testsk_of_the_suites";
 
 impl Deployment {
-    /// Deploys, with one worker.
+    /// Starts a deployment. In production it has one worker.
     pub async fn start(kind: Kind) -> Self {
         match kind {
             Kind::Production => Self::production(1).await,
@@ -81,7 +81,7 @@ impl Deployment {
         }
     }
 
-    /// Deploys for production with so many workers.
+    /// Starts a production deployment with this many workers.
     pub async fn production(workers: usize) -> Self {
         Self::planned(Plan {
             workers,
@@ -90,7 +90,7 @@ impl Deployment {
         .await
     }
 
-    /// Deploys for production as planned.
+    /// Starts a production deployment with these options.
     pub async fn planned(plan: Plan) -> Self {
         let database = match plan.database {
             Some(database) => database,
@@ -129,7 +129,7 @@ impl Deployment {
         deployment
     }
 
-    /// Deploys embedded, with variables that differ from the usual.
+    /// Starts an embedded deployment. The variables in `env` override the defaults.
     pub async fn embedded(env: &[(&'static str, String)]) -> Self {
         let dir = scratch();
         let svix = Simulator::start(Options::default()).await.unwrap();
@@ -151,17 +151,22 @@ impl Deployment {
         }
     }
 
-    /// What only a production deployment has.
+    /// Returns the production parts. Panics if the deployment is embedded.
     pub fn in_production(&self) -> &Production {
-        self.production.as_ref().expect("a production deployment")
+        self.production
+            .as_ref()
+            .expect("the deployment must be a production one")
     }
 
-    /// The same, to change.
+    /// Returns the production parts for changes. Panics if the deployment is
+    /// embedded.
     pub fn in_production_mut(&mut self) -> &mut Production {
-        self.production.as_mut().expect("a production deployment")
+        self.production
+            .as_mut()
+            .expect("the deployment must be a production one")
     }
 
-    /// Starts one more worker.
+    /// Starts an additional worker and waits until it is working.
     pub async fn start_worker(&mut self) {
         let env = self.env();
         let mut worker = Process::start(self.dir.path(), "worker", &[], &env);
@@ -169,14 +174,14 @@ impl Deployment {
         self.in_production_mut().workers.push(worker);
     }
 
-    /// Starts one more api, and gives a client of it.
+    /// Starts an additional api process. Returns it with a client of it.
     pub async fn start_api(&self) -> (Process, Client) {
         let mut api = self.start_api_at("127.0.0.1:0").await;
         let client = Client::new(&api.url().await).await;
         (api, client)
     }
 
-    /// Starts one more api, which belongs to the deployment.
+    /// Starts an additional api process and adds it to the deployment.
     pub async fn add_api(&mut self) {
         let api = self.start_api().await;
         self.in_production_mut().apis.push(api);
@@ -184,18 +189,18 @@ impl Deployment {
 
     /// Returns a client of each api process.
     pub fn clients(&self) -> Vec<&Client> {
-        let further = self.production.iter().flat_map(|it| &it.apis);
-        let further = further.map(|(_, client)| client);
-        std::iter::once(&self.client).chain(further).collect()
+        let apis = self.production.iter().flat_map(|it| &it.apis);
+        let additional = apis.map(|(_, client)| client);
+        std::iter::once(&self.client).chain(additional).collect()
     }
 
-    /// Returns this many clients, which use the api processes in turn.
+    /// Returns `size` clients, spread evenly over the api processes.
     pub fn crowd(&self, size: usize) -> impl Iterator<Item = Client> {
         let clients: Vec<Client> = self.clients().into_iter().cloned().collect();
         (0..size).map(move |i| clients[i % clients.len()].clone())
     }
 
-    /// Starts one more api, which listens on this address.
+    /// Starts an additional api process, which listens on this address.
     pub async fn start_api_at(&self, address: &str) -> Process {
         let args = ["--listen", address];
         let mut api = Process::start(self.dir.path(), "api", &args, &self.env());
@@ -203,43 +208,45 @@ impl Deployment {
         api
     }
 
-    /// The variables that production processes are started with.
+    /// Returns the environment variables of the production processes.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         self.in_production().env(&self.svix.url())
     }
 
-    /// The directory with the logs of all processes.
+    /// Returns the directory that contains the logs of all processes.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    /// The status and body of a probe, `/healthz` or `/readyz`. Its 503 is no error
-    /// of the api's and so not in the shape of one.
+    /// Requests a probe, `/healthz` or `/readyz`, and returns its status and body.
+    ///
+    /// It does not use [`Client`], because the body of a probe's 503 response does
+    /// not have the format of an API error.
     pub async fn probe(&self, path: &str) -> (u16, Value) {
         let url = format!("{}{path}", self.client.base());
-        let answer = reqwest::get(url).await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        let response = reqwest::get(url).await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
     }
 
-    /// A session of a new account.
+    /// Creates a session of a new account and returns its token.
     pub async fn session(&self) -> String {
         self.session_of(&new_account()).await
     }
 
-    /// A session of this account.
+    /// Creates a session of this account and returns its token.
     pub async fn session_of(&self, account: &str) -> String {
         issue_session(&*self.store, account).await
     }
 
-    /// A session of a new account, which has ended.
+    /// Creates an expired session of a new account and returns its token.
     pub async fn expired_session(&self) -> String {
-        let begun = Clock::system().now() - Duration::from_hours(2);
-        put_session(&*self.store, &new_account(), begun).await
+        let starts_at = Clock::system().now() - Duration::from_hours(2);
+        insert_session(&*self.store, &new_account(), starts_at).await
     }
 
-    /// Sessions of so many new accounts.
+    /// Creates one session for each of `count` new accounts and returns the tokens.
     pub async fn sessions(&self, count: usize) -> Vec<String> {
-        // Side by side, because a load needs thousands of them.
+        // In parallel, because a load needs thousands of sessions.
         let store = &self.store;
         let issue = |_| async move { issue_session(&**store, &new_account()).await };
         stream::iter(0..count)
@@ -249,10 +256,10 @@ impl Deployment {
             .await
     }
 
-    /// Waits until no active key is without its webhook.
+    /// Waits until every active key has its webhook.
     pub async fn all_provisioned(&self, deadline: Duration) {
         let backlog = || async { self.store.backlog(Clock::system().now()).await };
-        eventually("everything is provisioned", deadline, backlog, |backlog| {
+        eventually("every key has its webhook", deadline, backlog, |backlog| {
             let done = |b: &Backlog| b.due + b.leased + b.waiting + b.failed == 0;
             backlog.as_ref().is_ok_and(done)
         })
@@ -260,33 +267,36 @@ impl Deployment {
         .unwrap();
     }
 
-    /// Waits until the session's key has its webhook, and gives what GET shows.
+    /// Waits until the key of this session has its webhook. Returns the body of the
+    /// GET response.
     pub async fn provisioned(&self, session: &str, deadline: Duration) -> Value {
         let shown = || async { self.client.show(session).await.body };
-        eventually("has_webhook", deadline, shown, |key| {
+        eventually("the key has its webhook", deadline, shown, |key| {
             key["has_webhook"] == true
         })
         .await
     }
 }
 
-/// An account that nobody has had yet.
+/// Returns a new, unique account id.
 fn new_account() -> String {
     format!("auth0|{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A session of this account, an hour long, put into this store.
+/// Creates a session of this account in `store` and returns its token. The session
+/// starts now and expires after one hour.
 pub async fn issue_session(store: &dyn Store, account: &str) -> String {
-    put_session(store, account, Clock::system().now()).await
+    insert_session(store, account, Clock::system().now()).await
 }
 
-async fn put_session(store: &dyn Store, account: &str, begins: Timestamp) -> String {
+/// Creates a session that starts at this time and expires one hour later.
+async fn insert_session(store: &dyn Store, account: &str, starts_at: Timestamp) -> String {
     let token = SessionToken::generate().unwrap();
     let account = AccountId::parse(account).unwrap();
-    let ends = begins + Duration::from_hours(1);
+    let expires_at = starts_at + Duration::from_hours(1);
     let hash = token.hash();
-    let issued = store.insert_session(&hash, &account, begins, ends);
-    issued.await.unwrap();
+    let inserted = store.insert_session(&hash, &account, starts_at, expires_at);
+    inserted.await.unwrap();
     token.expose().to_owned()
 }
 
@@ -298,12 +308,13 @@ impl Production {
             ("REDIS_URL", self.redis.url()),
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
         ]);
-        env.extend(self.env.iter().cloned()); // the last of a name counts
+        env.extend(self.env.iter().cloned()); // the last value of a name takes effect
         env
     }
 }
 
-/// Returns the settings with which code in the test's own process calls the simulator.
+/// Returns the settings that code in the process of the test needs to call the
+/// simulator.
 pub fn svix_config(svix: &Simulator) -> SvixConfig {
     SvixConfig {
         token: SVIX_TOKEN.into(),

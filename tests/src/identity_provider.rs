@@ -1,5 +1,5 @@
-//! An identity provider, as far as this service sees one: an HTTP server with a
-//! JWKS document. It counts its calls, and misbehaves as told.
+//! A simulated identity provider: an HTTP server with a JWKS document. It counts
+//! the requests, and a test can make it misbehave.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,28 +16,29 @@ use tokio_rustls::TlsAcceptor;
 use crate::eventually;
 use crate::signing_key::SigningKey;
 
-/// How it answers.
+/// A way in which the provider responds to requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mood {
-    /// With its keys.
+    /// Responds with the JWKS document.
     Serving,
-    /// With this status line and headers, each with its line end, and its keys.
+    /// Responds with the JWKS document and this status and headers. Each line,
+    /// also the last, ends with `\r\n`.
     With(&'static str),
-    /// With this document in place of its keys.
+    /// Responds with this body instead of the JWKS document.
     Saying(String),
-    /// With a redirect to this address.
+    /// Redirects to this URL.
     SendingTo(String),
-    /// By closing the connection.
+    /// Closes the connection without a response.
     Closing,
-    /// By closing the connection in the middle of its keys.
+    /// Closes the connection before the end of the JWKS document.
     CutOff,
-    /// Not until it is told something else.
+    /// Does not respond until the mood changes.
     Waiting,
-    /// With its keys, a byte a second.
+    /// Responds with the JWKS document, at one byte per second.
     Trickling,
 }
 
-/// A running provider. Dropping it ends it.
+/// A running provider, which stops when this is dropped.
 pub struct IdentityProvider {
     url: String,
     shared: Arc<Shared>,
@@ -51,21 +52,22 @@ struct Shared {
 }
 
 impl IdentityProvider {
-    /// Starts one with these keys.
+    /// Starts a provider with these keys on a free port.
     pub async fn start(keys: &[&SigningKey]) -> Self {
         Self::listen("127.0.0.1:0", None, keys).await
     }
 
-    /// Starts one at this address.
+    /// Starts a provider with these keys on this port.
     pub async fn start_at(port: u16, keys: &[&SigningKey]) -> Self {
         Self::listen(&format!("127.0.0.1:{port}"), None, keys).await
     }
 
-    /// Starts one that speaks TLS, with this certificate and key, both PEM.
+    /// Starts a provider that accepts only TLS connections, with this certificate
+    /// and private key, both in PEM format.
     pub async fn start_tls(certificate: &str, key: &str, keys: &[&SigningKey]) -> Self {
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        shared::runtime::init(); // installs the cryptography
+        shared::runtime::init(); // installs the cryptography provider of rustls
         let config = rustls::ServerConfig::builder().with_no_client_auth();
         let config = config.with_single_cert(vec![certificate], key).unwrap();
         let tls = TlsAcceptor::from(Arc::new(config));
@@ -91,37 +93,37 @@ impl IdentityProvider {
         provider
     }
 
-    /// Where its keys are.
+    /// Returns the URL of the JWKS document.
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// Publishes these keys in place of those before.
+    /// Replaces the published keys with these keys.
     pub fn publish(&self, keys: &[&SigningKey]) {
         let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
         self.publish_document(&json!({"keys": keys}).to_string());
     }
 
-    /// Publishes anything.
+    /// Replaces the JWKS document with this text, which may be invalid.
     pub fn publish_document(&self, document: &str) {
         document.clone_into(&mut self.shared.document.lock().unwrap());
     }
 
-    /// From now on it answers like this, also those that wait.
+    /// Sets the mood for all further responses, including those of pending requests.
     pub fn is(&self, mood: Mood) {
         self.shared.mood.send_replace(mood);
     }
 
-    /// How often it was asked for its keys.
+    /// Returns the number of requests so far.
     pub fn calls(&self) -> usize {
         *self.shared.calls.borrow()
     }
 
-    /// Waits until it was asked so often.
+    /// Waits until the provider has received this many requests in total.
     pub async fn called(&self, times: usize) {
         let calls = || async { self.calls() };
         eventually(
-            "the provider is asked",
+            "the provider has received the requests",
             Duration::from_secs(10),
             calls,
             |calls| *calls >= times,
@@ -139,24 +141,29 @@ impl Drop for IdentityProvider {
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(answer(stream, tls.clone(), Arc::clone(&shared)));
+        tokio::spawn(serve(stream, tls.clone(), Arc::clone(&shared)));
     }
 }
 
-/// A client that goes away, or does not trust us, is no error.
-async fn answer(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+/// Serves one connection. Ignores errors, because some clients disconnect or reject
+/// the certificate on purpose.
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     match tls {
-        None => shared.answer(stream).await.unwrap_or_default(),
+        None => shared.respond(stream).await.unwrap_or_default(),
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
-                shared.answer(stream).await.unwrap_or_default();
+                shared.respond(stream).await.unwrap_or_default();
             }
         }
     }
 }
 
 impl Shared {
-    async fn answer(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
+    /// Reads one request and responds to it according to the mood.
+    async fn respond(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> std::io::Result<()> {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             if stream.read_buf(&mut request).await? == 0 {
@@ -174,7 +181,7 @@ impl Shared {
             format!("HTTP/1.1 {head}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
         };
         let ok = "200 OK\r\ncontent-type: application/json\r\n";
-        let answer = match &mood {
+        let response = match &mood {
             Mood::Serving | Mood::CutOff | Mood::Trickling => with_head(ok, &document),
             Mood::With(head) => with_head(head, &document),
             Mood::Saying(body) => with_head(ok, body),
@@ -184,17 +191,17 @@ impl Shared {
         match mood {
             Mood::CutOff => {
                 stream
-                    .write_all(&answer.as_bytes()[..answer.len() - 10])
+                    .write_all(&response.as_bytes()[..response.len() - 10])
                     .await?;
             }
             Mood::Trickling => {
-                for byte in answer.bytes() {
+                for byte in response.bytes() {
                     stream.write_all(&[byte]).await?;
                     stream.flush().await?;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
-            _ => stream.write_all(answer.as_bytes()).await?,
+            _ => stream.write_all(response.as_bytes()).await?,
         }
         stream.shutdown().await
     }

@@ -1,12 +1,14 @@
-//! What the suites share: private servers, the processes under test, a client
-//! that holds every answer against the document, and waiting for conditions.
+//! Helpers that the test suites share: private servers, the processes under test,
+//! a client that checks every response against the OpenAPI document, and functions
+//! that wait for conditions.
 //!
-//! Nothing here is a stand-in but Svix: PostgreSQL, Redis and the binaries are
-//! the real ones. A service that is missing fails the test; see `make test`.
+//! PostgreSQL, Redis and the binaries under test are real. Svix and the identity
+//! provider are simulated. A test fails if a server it needs is missing, so run
+//! the tests with `make test`.
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "a panic is a failed test"
+    reason = "a panic fails the test"
 )]
 
 pub mod backlog;
@@ -42,7 +44,7 @@ pub use relay::{Passing, Relay};
 pub use signing_key::SigningKey;
 pub use wait::eventually;
 
-/// A directory of a test's own, removed with it.
+/// Creates a temporary directory, which is removed when the value is dropped.
 pub fn scratch() -> tempfile::TempDir {
     let parent = variable("TEST_TMPDIR");
     tempfile::Builder::new()
@@ -51,7 +53,8 @@ pub fn scratch() -> tempfile::TempDir {
         .unwrap()
 }
 
-/// A variable that `scripts/with-services` sets.
+/// Returns an environment variable that `scripts/with-services` sets.
 pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; run the tests with `make test`"))
 }

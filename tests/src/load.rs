@@ -1,4 +1,5 @@
-//! A steady load of mints, each by an account of its own, and how they fared.
+//! Generates a steady load of requests to create keys, and records the results.
+//! Each request is made by a different account.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,19 +13,19 @@ use tokio_util::task::TaskTracker;
 use crate::client::{Answer, Client};
 use crate::deployment::Deployment;
 
-/// How often an account mints.
-const PERIOD: Duration = Duration::from_millis(20);
+/// The default time between two requests of a load.
+const DEFAULT_PACE: Duration = Duration::from_millis(20);
 
-/// One mint of the load.
+/// The result of one request of a load.
 #[derive(Debug, Clone)]
 pub struct Mint {
-    /// The session it was made with.
+    /// The token of the session that made the request.
     pub session: String,
-    /// What came back.
+    /// The response.
     pub answer: Answer,
-    /// How long it took.
+    /// The time from sending the request to receiving the response.
     pub took: Duration,
-    /// When it was sent.
+    /// The time at which the request was sent.
     pub sent: Instant,
 }
 
@@ -36,14 +37,15 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts to mint, fifty times a second, until stopped; with at most `count`
-    /// accounts, which it makes first.
+    /// Creates `count` accounts, then starts to create one key for each, fifty a
+    /// second. The load ends after the last account, or when it is stopped.
     pub async fn start(deployment: &Deployment, count: usize) -> Self {
         let sessions = deployment.sessions(count).await;
-        Self::paced(vec![deployment.client.clone()], sessions, PERIOD)
+        Self::paced(vec![deployment.client.clone()], sessions, DEFAULT_PACE)
     }
 
-    /// The same with these sessions, at this pace, the clients taking turns.
+    /// Starts to create one key for each of these sessions. It sends one request per
+    /// `pace` and uses the clients in turn.
     pub fn paced(clients: Vec<Client>, sessions: Vec<String>, pace: Duration) -> Self {
         let (minted, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
         let (results, stopped) = (Arc::clone(&minted), stop.clone());
@@ -80,33 +82,39 @@ impl Load {
         }
     }
 
-    /// How many mints were answered so far.
+    /// Returns the number of responses so far.
     pub fn answered(&self) -> usize {
         self.minted.lock().unwrap().len()
     }
 
-    /// Waits until so many more were answered.
+    /// Waits for `more` further responses.
     pub async fn answers(&self, more: usize) {
         let target = self.answered() + more;
         let answered = || async { self.answered() };
         let enough = |answered: &usize| *answered >= target;
-        crate::eventually("the load goes on", Duration::from_mins(2), answered, enough).await;
+        crate::eventually(
+            "the load has enough responses",
+            Duration::from_mins(2),
+            answered,
+            enough,
+        )
+        .await;
     }
 
-    /// Stops, waits for the last answer, and gives all of them.
+    /// Stops the load, waits for the pending responses and returns all results.
     pub async fn stop(self) -> Vec<Mint> {
         self.stop.cancel();
         self.finish().await
     }
 
-    /// Waits until every account has its answer, and gives all of them.
+    /// Waits until every account has its response and returns all results.
     pub async fn finish(self) -> Vec<Mint> {
         self.feeder.await.unwrap();
         std::mem::take(&mut *self.minted.lock().unwrap())
     }
 }
 
-/// Checks that each mint was answered 201.
+/// Asserts that the status of every response is 201.
 #[track_caller]
 pub fn all_created(mints: &[Mint]) {
     for mint in mints {
@@ -114,15 +122,15 @@ pub fn all_created(mints: &[Mint]) {
     }
 }
 
-/// The time within which 99 of 100 were answered.
+/// Returns the 99th percentile of the response times.
 pub fn p99<'a>(mints: impl IntoIterator<Item = &'a Mint>) -> Duration {
     percentile(mints.into_iter().map(|mint| mint.took), 99)
 }
 
-/// The time that so many percent do not exceed.
+/// Returns this percentile of the times. Panics if there are no times.
 pub fn percentile(times: impl IntoIterator<Item = Duration>, percent: usize) -> Duration {
     let mut times: Vec<Duration> = times.into_iter().collect();
-    assert!(!times.is_empty(), "no times to take a percentile of");
+    assert!(!times.is_empty(), "a percentile needs at least one time");
     times.sort();
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

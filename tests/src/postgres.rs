@@ -1,11 +1,11 @@
-//! A database for one test, in the PostgreSQL server that `make test` starts.
+//! A database for one test, on the PostgreSQL server that `make test` starts.
 
 use shared::config::DatabaseConfig;
 use shared::store::{PostgresStore, Store};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// A new database. The server is temporary, so nothing drops the database.
+/// A database for one test. It is never dropped, because the server is temporary.
 pub struct TestDatabase {
     url: String,
 }
@@ -24,7 +24,7 @@ impl TestDatabase {
         }
     }
 
-    /// Creates a database with our schema.
+    /// Creates a database and migrates it to the current schema.
     pub async fn migrated() -> Self {
         let database = Self::create().await;
         database.store().migrate().await.unwrap();
@@ -36,7 +36,7 @@ impl TestDatabase {
         Self { url }
     }
 
-    /// Returns its URL.
+    /// Returns the URL of the database.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -55,7 +55,7 @@ impl TestDatabase {
         }
     }
 
-    /// Opens a store on it.
+    /// Returns a store that uses the database.
     pub fn store(&self) -> PostgresStore {
         PostgresStore::new(DatabaseConfig {
             options: self.url.parse().unwrap(),
@@ -63,7 +63,7 @@ impl TestDatabase {
         })
     }
 
-    /// Opens a pool to look at its rows.
+    /// Opens a connection pool, so that a test can read and change the rows.
     pub async fn pool(&self) -> PgPool {
         PgPool::connect(&self.url).await.unwrap()
     }

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, to kill, stop, freeze and restart.
+//! A private PostgreSQL server, which a test can kill, stop, freeze and restart.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::{TestDatabase, eventually, scratch};
 /// The program that starts the server.
 const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/postgres");
 
-/// The time that the server may take to start, after a crash for instance, and
-/// to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for the server to start, including recovery after a crash, and
+/// to stop.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// A private PostgreSQL server. All its processes are ended when this is
-/// dropped. The data lasts from one start to the next.
+/// A private PostgreSQL server. All its processes are stopped when this is
+/// dropped. The data survives a restart.
 ///
 /// It accepts connections with TLS and without.
 pub struct PrivatePostgres {
@@ -34,16 +34,16 @@ impl PrivatePostgres {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server with more settings, `("max_connections", "20")` for
-    /// instance. Three of those connections are reserved for superusers, and the
-    /// only user of this server is one.
+    /// Starts a server with additional settings, for example
+    /// `("max_connections", "20")`. PostgreSQL reserves three of these connections for
+    /// superusers. The only user of this server is a superuser.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::launch(settings, &[]).await
     }
 
     /// Starts a server that also accepts TLS, with this certificate chain and
-    /// private key, both PEM. It still accepts connections without TLS: a client
-    /// that falls back to one is served, and the test can notice it.
+    /// private key, both in PEM format. It still accepts connections without TLS, so
+    /// that a test can detect a client that falls back to plain text.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let files = [("server.crt", certificate), ("server.key", key)];
         let settings = [
@@ -59,14 +59,14 @@ impl PrivatePostgres {
         for (name, content) in files {
             let file = dir.path().join(name);
             std::fs::write(&file, content).unwrap();
-            // The server refuses a key that others can read.
+            // The server rejects a key file that other users can read.
             std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
         }
 
         let settings: Vec<String> = settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let started = Instant::now();
         loop {
-            // Another server may take the port first. Then the next one is tried.
+            // If another process takes the port first, try the next one.
             let port = free_port();
             let mut process = spawn(dir.path(), port, &settings);
             if accepts_connections(&mut process).await {
@@ -77,21 +77,21 @@ impl PrivatePostgres {
                     process,
                 };
             }
-            assert!(started.elapsed() < PATIENCE, "{}", process.log());
+            assert!(started.elapsed() < TIME_LIMIT, "{}", process.log());
         }
     }
 
-    /// Returns the port that it listens on, at 127.0.0.1.
+    /// Returns the port on which the server listens at 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Returns the URL of its database `postgres`.
+    /// Returns the URL of the database `postgres`.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Creates our schema in its database `postgres` and returns that database.
+    /// Migrates the database `postgres` to the current schema and returns it.
     pub async fn migrated(&self) -> TestDatabase {
         let database = TestDatabase::at(self.url());
         shared::store::Store::migrate(&database.store())
@@ -100,7 +100,7 @@ impl PrivatePostgres {
         database
     }
 
-    /// Returns all that is in its database `postgres`, as SQL.
+    /// Returns the whole content of the database `postgres` as SQL.
     pub async fn dump(&self) -> String {
         let programs = Command::new(LAUNCHER).arg("--bin").output().unwrap();
         let programs = String::from_utf8(programs.stdout).unwrap();
@@ -111,26 +111,26 @@ impl PrivatePostgres {
         dump
     }
 
-    /// Returns what it has logged since it was last started.
+    /// Returns the log of the server since its last start.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Kills all its processes, as if the machine went down. Committed data is
-    /// there after [`Self::restart`].
+    /// Kills all processes of the server, as a crash of the machine does. Committed
+    /// data is available again after [`Self::restart`].
     pub async fn kill(&mut self) {
         self.signal("KILL");
         self.process.ended().await;
     }
 
-    /// Stops it. Sessions are ended and their transactions rolled back.
+    /// Stops the server, which ends all sessions and rolls back their transactions.
     pub async fn stop(&mut self) {
         self.process.signal("INT");
         self.process.ended().await;
     }
 
-    /// Starts it again on the same port, with the same data. Stops it first if it
-    /// is running.
+    /// Starts the server again on the same port, with the same data. If it is running,
+    /// stops it first.
     pub async fn restart(&mut self) {
         if self.process.is_running() {
             self.stop().await;
@@ -141,17 +141,18 @@ impl PrivatePostgres {
             if accepts_connections(&mut self.process).await {
                 return;
             }
-            // Processes of a killed server may take a moment to end.
-            assert!(started.elapsed() < PATIENCE, "{}", self.log());
+            // The start fails until all processes of a killed server have ended.
+            assert!(started.elapsed() < TIME_LIMIT, "{}", self.log());
         }
     }
 
-    /// Sends a signal to all its processes: `STOP` freezes it and `CONT` thaws it.
+    /// Sends a signal to all processes of the server. `STOP` freezes the server and
+    /// `CONT` resumes it.
     pub fn signal(&self, signal: &str) {
         let Some(first) = self.process.id() else {
             panic!("PostgreSQL has ended:\n{}", self.log());
         };
-        // While the first process is frozen it starts no others.
+        // A frozen first process cannot start other processes.
         send("STOP", &[first.to_string()]);
         send(signal, &children(first));
         send(signal, &[first.to_string()]);
@@ -163,14 +164,15 @@ impl Drop for PrivatePostgres {
         let Some(first) = self.process.id().filter(|_| self.process.is_running()) else {
             return;
         };
-        // It obeys QUIT at once and frees its shared memory. KILL would not free it.
+        // On QUIT the server stops immediately and frees its shared memory. On KILL it
+        // does not free the memory.
         let children = children(first);
         send("QUIT", &[first.to_string()]);
         send("CONT", &[first.to_string()]);
         send("CONT", &children);
-        let asked = Instant::now();
+        let requested = Instant::now();
         while self.process.is_running() {
-            if asked.elapsed() > PATIENCE {
+            if requested.elapsed() > TIME_LIMIT {
                 send("KILL", &[first.to_string()]);
                 send("KILL", &children);
                 return;
@@ -180,33 +182,37 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// Starts the server. The process that this returns becomes the server's first
-/// process.
+/// Starts the server. The returned process becomes the first process of the server.
 fn spawn(dir: &Path, port: u16, settings: &[String]) -> Process {
     let mut postgres = tokio::process::Command::new(LAUNCHER);
     postgres.arg(dir).arg(port.to_string()).args(settings);
-    // A killed process group would leave shared memory behind. In a group of its
-    // own, `with-services` stops the server properly.
+    // `with-services` may kill the process group of the tests, which would leave shared
+    // memory behind. It stops a server that has its own process group properly.
     postgres.process_group(0);
     Process::spawn(dir, "postgres", postgres)
 }
 
 /// Waits until the server accepts connections. Returns false if it ended.
 ///
-/// It reads this in the server's log, because another server may have taken the
-/// port.
+/// It looks for this in the log, because another server may be listening on the port.
 async fn accepts_connections(process: &mut Process) -> bool {
     let look = || {
         let is_ready = process.log().contains("ready to accept connections");
         std::future::ready((is_ready, process.is_running()))
     };
     let done = |(is_ready, is_running): &(bool, bool)| *is_ready || !is_running;
-    let (is_ready, _) = eventually("PostgreSQL accepts", PATIENCE, look, done).await;
+    let (is_ready, _) = eventually(
+        "PostgreSQL accepts connections or ends",
+        TIME_LIMIT,
+        look,
+        done,
+    )
+    .await;
     is_ready
 }
 
-/// Returns its other processes. Each is in a session of its own, so only their
-/// parent shows that they belong to it.
+/// Returns the ids of the child processes. Each has its own session, so only the
+/// parent id shows that they belong to the server.
 fn children(parent: u32) -> Vec<String> {
     let output = Command::new("pgrep")
         .args(["-P", &parent.to_string()])
@@ -216,7 +222,7 @@ fn children(parent: u32) -> Vec<String> {
     pids.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Sends a signal to processes. Those that have ended are ignored.
+/// Sends a signal to processes. Ignores processes that have ended.
 fn send(signal: &str, pids: &[String]) {
     if !pids.is_empty() {
         let _ = Command::new("kill")
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn committed_rows_survive_every_fault_and_no_process_is_left() {
+    async fn committed_rows_survive_every_fault_and_drop_ends_all_processes() {
         let mut server = PrivatePostgres::start_with(&[("max_connections", "20")]).await;
         let mut connection = PgConnection::connect(&server.url()).await.unwrap();
         let limit: String = sqlx::query_scalar("SHOW max_connections")
@@ -255,7 +261,7 @@ mod tests {
 
         server.signal("STOP");
         let frozen = tokio::time::timeout(Duration::from_millis(300), connection.ping()).await;
-        assert!(frozen.is_err(), "it answered while frozen");
+        assert!(frozen.is_err(), "the server answered while it was frozen");
         server.signal("CONT");
         assert_eq!(committed_rows(&server).await, 1);
 
@@ -270,7 +276,7 @@ mod tests {
         server.restart().await;
         assert_eq!(committed_rows(&server).await, 1);
 
-        // It also ends when it is frozen.
+        // Dropping a frozen server also stops it.
         server.signal("STOP");
         let first = server.process.id().unwrap();
         let mut all = children(first);
@@ -282,10 +288,16 @@ mod tests {
             ps.args(["-o", "pid=,stat=,comm=", "-p", &all.join(",")]);
             let listed = String::from_utf8(ps.output().unwrap().stdout).unwrap();
             let lines = listed.lines().map(str::to_owned);
-            // Where nothing reaps orphans, they stay listed as zombies.
+            // Orphans stay listed as zombies if no process reaps them.
             let left: Vec<String> = lines.filter(|line| !line.contains(" Z")).collect();
             std::future::ready(left)
         };
-        eventually("all have ended", PATIENCE, left, Vec::is_empty).await;
+        eventually(
+            "all processes of the server have ended",
+            TIME_LIMIT,
+            left,
+            Vec::is_empty,
+        )
+        .await;
     }
 }

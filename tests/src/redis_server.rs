@@ -1,4 +1,4 @@
-//! A Redis server of a test's own, to fill, kill, freeze and restart.
+//! A private Redis server, which a test can fill, kill, freeze and restart.
 
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -6,10 +6,10 @@ use tokio::process::Command;
 use crate::process::{Process, free_port, listening};
 use crate::scratch;
 
-/// The settings that all our private servers share.
+/// The settings file that all private Redis servers share.
 const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/redis.conf");
 
-/// A private Redis server that ends when this is dropped. It keeps nothing on
+/// A private Redis server, which stops when this is dropped. It stores nothing on
 /// disk, so it is empty after a restart.
 pub struct RedisServer {
     dir: TempDir,
@@ -25,16 +25,16 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server with more arguments to redis-server.
+    /// Starts a server with additional `redis-server` arguments.
     pub async fn start_with(args: &[&str]) -> Self {
         let port = free_port();
-        let mut all = vec!["--port".to_owned(), port.to_string()];
-        all.extend(args.iter().map(|arg| (*arg).to_owned()));
-        Self::launch("redis", scratch(), port, all).await
+        let mut all_args = vec!["--port".to_owned(), port.to_string()];
+        all_args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        Self::launch("redis", scratch(), port, all_args).await
     }
 
     /// Starts a server that accepts only TLS connections, with this certificate
-    /// chain and private key, both PEM.
+    /// chain and private key, both in PEM format.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
         let (dir, port) = (scratch(), free_port());
         let file = |name: &str, content| {
@@ -69,44 +69,44 @@ impl RedisServer {
         }
     }
 
-    /// Returns the port that it listens on.
+    /// Returns the port on which the server listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Returns its URL.
+    /// Returns the URL of the server.
     pub fn url(&self) -> String {
         format!("{}://127.0.0.1:{}/", self.scheme, self.port)
     }
 
-    /// Returns what it has logged since it was last started.
+    /// Returns the log of the server since its last start.
     pub fn log(&self) -> String {
         self.process.output() + &self.process.log()
     }
 
-    /// Returns its working directory, where it also saves its data if told to.
+    /// Returns the working directory of the server. `SAVE` also writes the data there.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
     }
 
-    /// Opens a connection to look at its data.
+    /// Opens a connection, so that a test can read and change the data.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// Kills it. Its data is lost.
+    /// Kills the server. Its data is lost.
     pub async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    /// Starts it again on the same port, without data.
+    /// Starts the server again on the same port, without data.
     pub async fn restart(&mut self) {
         self.process = spawn(&self.dir, &self.args);
         listening(self.port).await;
     }
 
-    /// Sends it a signal: `STOP` freezes it and `CONT` thaws it.
+    /// Sends a signal to the server. `STOP` freezes it and `CONT` resumes it.
     pub fn signal(&self, signal: &str) {
         self.process.signal(signal);
     }

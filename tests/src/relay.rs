@@ -1,5 +1,5 @@
-//! A relay between a client and the server: what stands in between changes what
-//! goes through, as it is told.
+//! An HTTP relay between a client and the server. A test can make it change the
+//! requests and responses that pass through it.
 
 use std::io::{Error, Result};
 use std::sync::{Arc, Mutex};
@@ -9,40 +9,42 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What it does with a request and its answer.
+/// A change that the relay makes to a request or its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Passing {
-    /// Nothing.
+    /// Changes nothing.
     Unchanged,
-    /// The request gets headers, and what follows them.
+    /// Adds headers and a body to the request.
     With {
-        /// Each with its line end.
+        /// The header lines. Each ends with `\r\n`.
         headers: &'static str,
         /// The body.
         body: Vec<u8>,
     },
-    /// Each object in the answer has a member that no document knows.
+    /// Adds a member that is not in the OpenAPI document to each object in the
+    /// response.
     AddingMembers,
-    /// The objects in the answer lack these members.
+    /// Removes these members from each object in the response.
     Without(&'static [&'static str]),
-    /// The answer has another status.
+    /// Replaces the status of the response with this one.
     As(u16),
-    /// The server is not asked: a proxy's page, with this status.
+    /// Responds with an HTML page and this status, as a proxy does. The request does
+    /// not reach the server.
     Page(u16),
 }
 
-/// What the client was answered last.
+/// A response of the server, before the relay changed it.
 #[derive(Debug, Clone, Default)]
 pub struct Said {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// Seconds, of the header `Retry-After`.
+    /// The value of the header `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
-    /// The body.
+    /// The body, parsed as JSON.
     pub body: Value,
 }
 
-/// A running relay. Dropping it ends it.
+/// A running relay, which stops when this is dropped.
 pub struct Relay {
     url: String,
     state: Arc<State>,
@@ -50,14 +52,14 @@ pub struct Relay {
 }
 
 struct State {
-    /// The address of the server.
+    /// The host and port of the server.
     server: String,
     passing: Mutex<Passing>,
     said: Mutex<Said>,
 }
 
 impl Relay {
-    /// Starts one in front of the server at this URL.
+    /// Starts a relay in front of the server at this URL.
     pub async fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -71,7 +73,7 @@ impl Relay {
             while let Ok((client, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    // A client that goes away is no failure of the relay's.
+                    // Errors are ignored: the client may disconnect early.
                     let _ = relay(client, &state).await;
                 });
             }
@@ -83,17 +85,17 @@ impl Relay {
         }
     }
 
-    /// What the server answered last.
+    /// Returns the last response of the server.
     pub fn said(&self) -> Said {
         self.state.said.lock().unwrap().clone()
     }
 
-    /// Where it listens.
+    /// Returns the URL of the relay.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// From now on it does this.
+    /// Sets the change for all further requests.
     pub fn passes(&self, passing: Passing) {
         *self.state.passing.lock().unwrap() = passing;
     }
@@ -105,55 +107,63 @@ impl Drop for Relay {
     }
 }
 
-/// Relays one request. Each has a connection of its own, on both sides.
+/// Relays one request. Each request uses a new connection to the relay and a new one
+/// to the server.
 async fn relay(mut client: TcpStream, state: &State) -> Result<()> {
     let passing = &state.passing.lock().unwrap().clone();
-    let request = head(&mut client).await?;
-    let (line, headers) = request.split_once("\r\n").ok_or(Error::other("no line"))?;
+    let request = read_head(&mut client).await?;
+    let (line, headers) = request
+        .split_once("\r\n")
+        .ok_or(Error::other("the request has no headers"))?;
     if let Passing::Page(status) = passing {
-        let status = format!("HTTP/1.1 {status} Of the proxy");
-        return answer(&mut client, &status, "Content-Type: text/html\r\n", PAGE).await;
+        let status = format!("HTTP/1.1 {status} Proxy Error");
+        return respond(&mut client, &status, "Content-Type: text/html\r\n", PAGE).await;
     }
     let mut headers = without(headers, &["connection", "content-length"]);
     let mut body = &b""[..];
     if let Passing::With {
-        headers: more,
-        body: new,
+        headers: added_headers,
+        body: new_body,
     } = passing
     {
-        headers += more;
-        body = new;
+        headers += added_headers;
+        body = new_body;
     }
     let mut upstream = TcpStream::connect(&state.server).await?;
     let request = format!("{line}\r\n{headers}Connection: close\r\n\r\n");
     upstream.write_all(request.as_bytes()).await?;
-    // The server may refuse it before it has read it.
+    // The server may reject the request and close the connection before it has read
+    // the body.
     let _ = upstream.write_all(body).await;
 
-    let reply = head(&mut upstream).await?;
-    let (status, headers) = reply.split_once("\r\n").ok_or(Error::other("no status"))?;
+    let response = read_head(&mut upstream).await?;
+    let (status, headers) = response
+        .split_once("\r\n")
+        .ok_or(Error::other("the response has no headers"))?;
     let mut body = Vec::new();
-    // A server that refuses what it has not read may cut off after its answer.
+    // A server that did not read the whole request may reset the connection after its
+    // response.
     let _ = upstream.read_to_end(&mut body).await;
     let mut body: Value = serde_json::from_slice(&body)?;
     *state.said.lock().unwrap() = Said {
         status: status[9..12].parse().map_err(Error::other)?,
-        retry_after: value(headers, "retry-after").and_then(|text| text.parse().ok()),
+        retry_after: header_value(headers, "retry-after").and_then(|text| text.parse().ok()),
         body: body.clone(),
     };
-    each_object(&mut body, &|members| change(members, passing));
+    for_each_object(&mut body, &|members| change(members, passing));
     let headers = without(headers, &["connection", "content-length"]);
     let status = match passing {
-        Passing::As(other) => format!("HTTP/1.1 {other} Of the relay"),
+        Passing::As(code) => format!("HTTP/1.1 {code} Changed by Relay"),
         _ => status.to_owned(),
     };
-    answer(&mut client, &status, &headers, &body.to_string()).await
+    respond(&mut client, &status, &headers, &body.to_string()).await
 }
 
-const PAGE: &str = "<html><body><h1>Of the proxy</h1></body></html>";
+/// The body of the page that the relay returns in place of the server's response.
+const PAGE: &str = "<html><body><h1>Proxy Error</h1></body></html>";
 
-/// Reads up to the empty line, and gives all but that line.
-async fn head(stream: &mut TcpStream) -> Result<String> {
+/// Reads up to and including the empty line. Returns all lines before it.
+async fn read_head(stream: &mut TcpStream) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -162,48 +172,54 @@ async fn head(stream: &mut TcpStream) -> Result<String> {
     String::from_utf8(head).map_err(Error::other)
 }
 
-/// A header's value.
-fn value<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
+/// Returns the value of a header.
+fn header_value<'a>(headers: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = headers.lines().filter_map(|line| line.split_once(": "));
-    let found = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value)
+    let header = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
+    header.map(|(_, value)| value)
 }
 
-/// The headers but for these.
+/// Returns the headers without those in `names`.
 fn without(headers: &str, names: &[&str]) -> String {
-    let stays = |line: &&str| {
+    let is_kept = |line: &&str| {
         let name = line.split(':').next().unwrap_or_default();
-        !names.iter().any(|gone| name.eq_ignore_ascii_case(gone))
+        !names
+            .iter()
+            .any(|removed| name.eq_ignore_ascii_case(removed))
     };
-    headers.split_inclusive("\r\n").filter(stays).collect()
+    headers.split_inclusive("\r\n").filter(is_kept).collect()
 }
 
-async fn answer(client: &mut TcpStream, status: &str, headers: &str, body: &str) -> Result<()> {
+async fn respond(client: &mut TcpStream, status: &str, headers: &str, body: &str) -> Result<()> {
     let length = body.len();
-    let answer =
+    let response =
         format!("{status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    client.write_all(answer.as_bytes()).await?;
+    client.write_all(response.as_bytes()).await?;
     client.shutdown().await
 }
 
-fn each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
+/// Calls `change` for each object in the value, at any depth.
+fn for_each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     match value {
         Value::Object(members) => {
             members
                 .values_mut()
-                .for_each(|member| each_object(member, change));
+                .for_each(|member| for_each_object(member, change));
             change(members);
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| for_each_object(item, change)),
         _ => {}
     }
 }
 
+/// Changes the members of one object of the response.
 fn change(members: &mut Map<String, Value>, passing: &Passing) {
     match passing {
         Passing::AddingMembers => {
-            let later = serde_json::json!({"of": "a later version", "list": [1, null]});
-            members.insert("added_later".to_owned(), later);
+            let added = serde_json::json!({"of": "a later version", "list": [1, null]});
+            members.insert("added_later".to_owned(), added);
         }
         Passing::Without(names) => members.retain(|name, _| !names.contains(&name.as_str())),
         _ => {}

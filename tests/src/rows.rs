@@ -1,29 +1,29 @@
-//! The rows behind a deployment, seen and changed past the product.
+//! Reads and changes the database rows of a deployment directly.
 
 use sqlx::sqlite::SqlitePool;
 
 use crate::Deployment;
 
-/// What a row of `api_partners` says of a key's life.
+/// The columns of `api_partners` that show the state of a key and its secret.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct KeyRow {
-    /// Whether the key works.
+    /// True if the key is active.
     pub is_active: bool,
-    /// Whether the time of a revocation is noted.
+    /// True if the row has a revocation time.
     pub was_revoked: bool,
-    /// SHA-256 of the key.
+    /// The SHA-256 hash of the key.
     pub key_hash: Vec<u8>,
-    /// The key's first 24 characters.
+    /// The first 24 characters of the key.
     pub key_prefix: String,
 }
 
-/// All rows of an account, oldest first. Both databases take it.
+/// Selects all rows of an account, oldest first. Works in PostgreSQL and SQLite.
 const ROWS: &str = "
     SELECT is_active, revoked_at IS NOT NULL AS was_revoked, key_hash, key_prefix
     FROM api_partners WHERE account_id = $1 ORDER BY created_at";
 
 impl Deployment {
-    /// The rows of an account, oldest first.
+    /// Returns the rows of an account, oldest first.
     pub async fn rows(&self, account: &str) -> Vec<KeyRow> {
         let rows = if let Some(production) = &self.production {
             let pool = production.database.pool().await;
@@ -35,7 +35,7 @@ impl Deployment {
         rows.unwrap()
     }
 
-    /// Runs a statement that both databases take, `$1` being this text.
+    /// Runs a statement that works in PostgreSQL and SQLite, with `text` as `$1`.
     pub async fn execute(&self, statement: &'static str, text: &str) {
         if let Some(production) = &self.production {
             let pool = production.database.pool().await;
@@ -48,7 +48,7 @@ impl Deployment {
         }
     }
 
-    /// A pool on the file of an embedded deployment.
+    /// Opens a connection pool on the SQLite file of an embedded deployment.
     pub async fn sqlite(&self) -> SqlitePool {
         let file = self.dir().join("data/partner-keys.db");
         SqlitePool::connect(&format!("sqlite:{}", file.display()))

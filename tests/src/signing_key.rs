@@ -1,5 +1,7 @@
-//! Keys of an identity provider, and the tokens that it signs with them. Made by
-//! hand, so that any token can be, and not by the library that verifies them.
+//! Signing keys of an identity provider, and tokens signed with them.
+//!
+//! The tokens are built without the library that verifies them, so that tests can
+//! also build invalid tokens.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -11,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// A private key and its name.
+/// A private key and its key id.
 pub struct SigningKey {
     kid: String,
     pair: Pair,
@@ -24,36 +26,36 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// For RS256.
+    /// Generates an RSA key for RS256.
     pub fn rsa(kid: &str) -> Self {
-        Self::of(
+        Self::new(
             kid,
             Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
         )
     }
 
-    /// For ES256.
+    /// Generates a P-256 key for ES256.
     pub fn es256(kid: &str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING);
-        Self::of(kid, Pair::Ec(pair.unwrap()))
+        Self::new(kid, Pair::Ec(pair.unwrap()))
     }
 
-    /// For `EdDSA`.
+    /// Generates an Ed25519 key for `EdDSA`.
     pub fn ed25519(kid: &str) -> Self {
-        Self::of(kid, Pair::Ed(Ed25519KeyPair::generate().unwrap()))
+        Self::new(kid, Pair::Ed(Ed25519KeyPair::generate().unwrap()))
     }
 
-    fn of(kid: &str, pair: Pair) -> Self {
+    fn new(kid: &str, pair: Pair) -> Self {
         let kid = kid.to_owned();
         Self { kid, pair }
     }
 
-    /// Its name.
+    /// Returns the key id.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The one algorithm it is for.
+    /// Returns the only algorithm that the key is used with.
     pub fn algorithm(&self) -> &'static str {
         match self.pair {
             Pair::Rsa(_) => "RS256",
@@ -62,7 +64,7 @@ impl SigningKey {
         }
     }
 
-    /// Its public half, as a provider publishes it.
+    /// Returns the public key as a JWK, as a provider publishes it.
     pub fn jwk(&self) -> Value {
         let mut jwk = match &self.pair {
             Pair::Rsa(pair) => {
@@ -86,24 +88,24 @@ impl SigningKey {
         jwk
     }
 
-    /// The header of its tokens.
+    /// Returns the usual header of tokens that this key signs.
     pub fn header(&self) -> Value {
         json!({"alg": self.algorithm(), "typ": "JWT", "kid": self.kid})
     }
 
-    /// A token that says this.
+    /// Returns a signed token with these claims and the usual header.
     pub fn token(&self, claims: &Value) -> String {
         self.token_with(&self.header(), claims)
     }
 
-    /// A token with any header.
+    /// Returns a signed token with these claims and this header.
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = self.sign(message.as_bytes());
         format!("{message}.{}", base64url(signature))
     }
 
-    /// The signature of anything.
+    /// Returns the signature of the message.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.pair {
@@ -119,13 +121,13 @@ impl SigningKey {
     }
 }
 
-/// The part of a token that is signed.
+/// Returns the signed part of a token: the encoded header and claims.
 pub fn unsigned(header: &Value, claims: &Value) -> String {
     let part = |part: &Value| base64url(part.to_string());
     format!("{}.{}", part(header), part(claims))
 }
 
-/// As in tokens and keys: without padding.
+/// Encodes bytes as base64url without padding, as in tokens and JWKs.
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,4 +1,4 @@
-//! Both stores, with a look past them into their tables.
+//! Stores in private databases, with direct access to their tables.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use tempfile::TempDir;
 
 use crate::{TestDatabase, scratch};
 
-/// Which database a store is in.
+/// A kind of database that a store can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
-    /// The production one.
+    /// PostgreSQL, which production uses.
     Postgres,
-    /// The embedded one.
+    /// SQLite, which an embedded deployment uses.
     Sqlite,
 }
 
-/// A store in a database of its own.
+/// A store in a private database.
 pub struct StoreUnderTest {
-    /// Which database it is in.
+    /// The kind of database that the store uses.
     pub database: Database,
     /// The store.
     pub store: Arc<dyn Store>,
@@ -36,7 +36,7 @@ enum Tables {
     Sqlite(TempDir, SqlitePool),
 }
 
-/// A row of `api_partners`, all of it but the secret's hash and prefix.
+/// A row of `api_partners` without the hash and the prefix of the secret.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the migration explains the columns")]
 pub struct Row {
@@ -63,7 +63,7 @@ const ROWS: &str = "
     FROM api_partners ORDER BY id";
 
 impl StoreUnderTest {
-    /// One without our schema.
+    /// Creates a store in an empty database, without the schema.
     pub async fn empty(database: Database) -> Self {
         let tables = match database {
             Database::Postgres => {
@@ -84,32 +84,34 @@ impl StoreUnderTest {
         }
     }
 
-    /// One with our schema.
+    /// Creates a store in a database with the current schema.
     pub async fn migrated(database: Database) -> Self {
         let new = Self::empty(database).await;
         new.store.migrate().await.unwrap();
         new
     }
 
-    /// The same database, opened once more, as by another process.
+    /// Opens another store on the same database, as another process does.
     pub async fn another(&self) -> Arc<dyn Store> {
         self.tables.open().await
     }
 
-    /// Returns a pool on the database, which must be PostgreSQL.
+    /// Returns a connection pool on the PostgreSQL database. Panics if the store uses
+    /// SQLite.
     pub fn postgres(&self) -> &PgPool {
         match &self.tables {
             Tables::Postgres(_, pool) => pool,
-            Tables::Sqlite(..) => panic!("the store is in SQLite"),
+            Tables::Sqlite(..) => panic!("the store must use PostgreSQL, but uses SQLite"),
         }
     }
 
-    /// Runs a statement without the store. Returns the number of changed rows.
+    /// Runs a statement directly in the database. Returns the number of changed rows.
     pub async fn execute(&self, statement: impl SqlSafeStr) -> u64 {
         self.try_execute(statement).await.unwrap()
     }
 
-    /// Runs a statement without the store, which the database may refuse.
+    /// Runs a statement directly in the database. Returns the number of changed rows,
+    /// or the error if the database rejects the statement.
     pub async fn try_execute(&self, statement: impl SqlSafeStr) -> sqlx::Result<u64> {
         Ok(match &self.tables {
             Tables::Postgres(_, pool) => {
@@ -119,7 +121,7 @@ impl StoreUnderTest {
         })
     }
 
-    /// All rows, by id.
+    /// Returns all rows, ordered by id.
     pub async fn rows(&self) -> Vec<Row> {
         match &self.tables {
             Tables::Postgres(_, pool) => sqlx::query_as(ROWS).fetch_all(pool).await.unwrap(),
@@ -127,21 +129,27 @@ impl StoreUnderTest {
         }
     }
 
-    /// The row of this id.
+    /// Returns the row with this id. Panics if it does not exist.
     pub async fn row(&self, id: KeyId) -> Row {
         let rows = self.rows().await;
-        rows.into_iter().find(|row| row.id == id).expect("the row")
+        rows.into_iter()
+            .find(|row| row.id == id)
+            .expect("the row must exist")
     }
 
-    /// Mints a key of this account; gives what was stored.
+    /// Creates a key for this account in the store and returns it.
     pub async fn mint(&self, account: &str, at: Timestamp) -> NewKey {
         let key = new_key(account, at);
-        assert!(self.store.insert_key(&key).await.unwrap(), "{account}");
+        assert!(
+            self.store.insert_key(&key).await.unwrap(),
+            "{account} already has a key"
+        );
         key
     }
 }
 
 impl Tables {
+    /// Opens a new store on the database.
     async fn open(&self) -> Arc<dyn Store> {
         match self {
             Self::Postgres(database, _) => Arc::new(database.store()),
@@ -153,7 +161,7 @@ impl Tables {
     }
 }
 
-/// A key of this account, not stored yet.
+/// Generates a key for this account without storing it.
 pub fn new_key(account: &str, created_at: Timestamp) -> NewKey {
     let key = PartnerKey::generate().unwrap();
     NewKey {
@@ -165,7 +173,7 @@ pub fn new_key(account: &str, created_at: Timestamp) -> NewKey {
     }
 }
 
-/// The row of a key that was just minted.
+/// Returns the row that a key must have directly after its creation.
 pub fn minted(key: &NewKey) -> Row {
     Row {
         id: key.id,
@@ -185,12 +193,13 @@ pub fn minted(key: &NewKey) -> Row {
     }
 }
 
-/// The job for an attempt, of which so many were made before.
+/// Returns the job for this attempt. `attempt` is the number of earlier attempts.
 pub fn job(key_id: KeyId, attempt: i32) -> Job {
     Job { key_id, attempt }
 }
 
-/// So many seconds after an instant that has microseconds.
+/// Returns the time this many seconds after a fixed instant. The instant is not a
+/// whole number of milliseconds, so tests notice if a store loses microseconds.
 pub fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(1_800_000_000_123_457) + Duration::from_secs(seconds)
 }
