@@ -59,7 +59,7 @@ async fn keep_fault_for(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Redis is frozen before the api starts, and no worker runs. So no answer can depend
+/// Redis is frozen before the API starts, and no worker runs. So no answer can depend
 /// on Redis or Svix, however fast or slow the machine is.
 #[tokio::test]
 async fn keys_are_created_while_redis_is_frozen_and_svix_is_not_called() {

@@ -21,12 +21,14 @@ struct Columns {
     failed: bool,
 }
 
+/// The lease of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lease {
+    /// The row has no lease.
     None,
-    /// It ends when the next attempt is due.
+    /// The lease ends when the next attempt is due.
     UntilNextAttempt,
-    /// It ends at another time.
+    /// The lease ends at another time.
     UntilAnotherTime,
 }
 
