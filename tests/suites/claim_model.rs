@@ -1,12 +1,12 @@
-//! Whatever happens in whatever order, claims keep their promises: random
-//! interleavings of mints, revocations, jobs, claims, completions, crashes,
-//! expiring leases, sweeps, losses of Redis and re-arming, against each store
-//! and a small model of it.
+//! Random sequences of key creations, revocations, jobs, claims, completions, crashes,
+//! expiring leases, sweeps, losses of Redis and re-armings. Each sequence runs against a
+//! store and against a small model of it. After every step, the two must agree and the
+//! promises about claims must hold.
 
 mod model;
+mod model_test;
 mod promises;
 mod step;
-mod world;
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -18,32 +18,36 @@ use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::StoreUnderTest;
 use tokio::runtime::Runtime;
 
+use model_test::{Events, ModelTest};
 use promises::EVENTS;
-use world::{Seen, World};
 
+/// The number of random sequences for each store.
 const CASES: u32 = 256;
-const LONGEST: usize = 60;
+/// The greatest number of steps in a sequence.
+const MAX_STEPS: usize = 60;
 
 #[rstest]
-fn claims_keep_their_promises(#[values(Postgres, Sqlite)] database: Database) {
+fn claims_keep_their_promises_in_any_sequence_of_steps(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let runtime = Runtime::new().unwrap();
     let db = runtime.block_on(StoreUnderTest::migrated(database));
-    let seen = RefCell::new(Seen::default());
+    let seen = RefCell::new(Events::default());
     let config = Config {
         cases: CASES,
-        // The failure prints its steps; a file of seeds would say less.
+        // A failure prints its steps, so a file of seeds is not needed.
         failure_persistence: None,
         ..Config::default()
     };
 
-    let ran = TestRunner::new(config).run(&vec(step::any(), 1..=LONGEST), |steps| {
+    let ran = TestRunner::new(config).run(&vec(step::any(), 1..=MAX_STEPS), |steps| {
         runtime.block_on(async {
-            let mut world = World::new(&db).await;
+            let mut model_test = ModelTest::new(&db).await;
             for step in &steps {
-                world.take(step).await?;
+                model_test.run_step(step).await?;
             }
-            world.recovers_once_faults_stop().await?;
-            seen.borrow_mut().extend(world.seen);
+            model_test.provisions_all_once_faults_stop().await?;
+            seen.borrow_mut().extend(model_test.seen);
             Ok(())
         })
     });
@@ -51,11 +55,11 @@ fn claims_keep_their_promises(#[values(Postgres, Sqlite)] database: Database) {
     match ran {
         Ok(()) => {}
         Err(TestError::Fail(reason, steps)) => {
-            let mut told = format!("{reason}\nafter these steps:\n");
+            let mut message = format!("{reason}\nafter these steps:\n");
             for (number, step) in steps.iter().enumerate() {
-                writeln!(told, "{number:>3} {step:?}").unwrap();
+                writeln!(message, "{number:>3} {step:?}").unwrap();
             }
-            panic!("{told}");
+            panic!("{message}");
         }
         Err(aborted) => panic!("{aborted}"),
     }
@@ -66,6 +70,6 @@ fn claims_keep_their_promises(#[values(Postgres, Sqlite)] database: Database) {
         .collect();
     assert!(
         missed.is_empty(),
-        "never happened, so not tested: {missed:?}"
+        "these events never happened, so they were not tested: {missed:?}"
     );
 }

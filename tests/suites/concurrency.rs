@@ -1,5 +1,6 @@
-//! Many at once: one active key an account, and a revocation that counts from
-//! the moment it is answered. In production over two api processes.
+//! Concurrent requests. An account has at most one active key, and a revoked key is
+//! refused from the moment the revocation is answered. The production deployment runs two
+//! API processes.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use tokio::task::JoinSet;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Deploys with two api processes in production, or one process.
-async fn deployed(kind: Kind) -> Deployment {
+/// Starts a deployment: two API processes in production, one process if embedded.
+async fn start_deployment(kind: Kind) -> Deployment {
     let mut deployment = Deployment::start(kind).await;
     if kind == Production {
         deployment.add_api().await;
@@ -23,8 +24,8 @@ async fn deployed(kind: Kind) -> Deployment {
 
 #[rstest]
 #[tokio::test]
-async fn of_fifty_creations_at_once_one_succeeds(#[values(Production, Embedded)] kind: Kind) {
-    let deployment = deployed(kind).await;
+async fn one_of_fifty_concurrent_creations_succeeds(#[values(Production, Embedded)] kind: Kind) {
+    let deployment = start_deployment(kind).await;
     for round in 0..5 {
         let account = format!("auth0|{round}");
         let session = deployment.session_of(&account).await;
@@ -61,8 +62,8 @@ async fn of_fifty_creations_at_once_one_succeeds(#[values(Production, Embedded)]
     assert_eq!(deployment.svix.applications().len(), 5);
 }
 
-/// Creates and revokes at random. The keys that it was given.
-async fn rampage(client: Client, session: String) -> Vec<String> {
+/// Creates and revokes keys at random. Returns the keys that were created.
+async fn create_and_revoke_at_random(client: Client, session: String) -> Vec<String> {
     let mut keys = Vec::new();
     for _ in 0..25 {
         if rand::rng().random_bool(0.5) {
@@ -82,24 +83,24 @@ async fn rampage(client: Client, session: String) -> Vec<String> {
 
 #[rstest]
 #[tokio::test]
-async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(
+async fn concurrent_creations_and_revocations_leave_at_most_one_active_key(
     #[values(Production, Embedded)] kind: Kind,
 ) {
-    let deployment = deployed(kind).await;
+    let deployment = start_deployment(kind).await;
     for account in ["one", "two", "three"] {
         let session = deployment.session_of(account).await;
         let crowd = deployment.crowd(8);
-        let storm: JoinSet<_> = crowd
-            .map(|client| rampage(client, session.clone()))
+        let requests: JoinSet<_> = crowd
+            .map(|client| create_and_revoke_at_random(client, session.clone()))
             .collect();
-        let keys = storm.join_all().await.concat();
+        let keys = requests.join_all().await.concat();
         assert!(!keys.is_empty());
 
         let rows = deployment.rows(account).await;
         assert_eq!(
             rows.len(),
             keys.len(),
-            "a row for each key that was given out"
+            "there is one row for each key that was created"
         );
         let active: Vec<_> = rows.iter().filter(|row| row.is_active).collect();
         assert!(active.len() <= 1, "{active:?}");
@@ -118,14 +119,16 @@ async fn storms_of_creations_and_revocations_leave_one_active_key_at_most(
 
 #[rstest]
 #[tokio::test]
-async fn a_revocation_counts_on_every_process_at_once(#[values(Production, Embedded)] kind: Kind) {
-    let deployment = deployed(kind).await;
+async fn every_process_refuses_a_revoked_key_immediately(
+    #[values(Production, Embedded)] kind: Kind,
+) {
+    let deployment = start_deployment(kind).await;
     let session = deployment.session().await;
     for round in 0..40 {
         let acting = &deployment.clients()[round % deployment.clients().len()];
         let key = acting.create(&session).await.text("api_key");
         for client in &deployment.clients() {
-            // Whatever might remember the key has seen it now.
+            // If a process caches keys, the key is in its cache from now on.
             assert_ne!(client.portal(&key).await.status, 401);
             assert_eq!(client.show(&session).await.text("prefix"), key[..24]);
         }
@@ -137,8 +140,13 @@ async fn a_revocation_counts_on_every_process_at_once(#[values(Production, Embed
     }
 }
 
-/// Exchanges the key until told to stop: when each request began, and its status.
-async fn hammer(client: Client, key: String, stop: watch::Receiver<bool>) -> Vec<(Instant, u16)> {
+/// Requests portal links with the key until stopped. Returns when each request began and
+/// its status.
+async fn request_portal_links(
+    client: Client,
+    key: String,
+    stop: watch::Receiver<bool>,
+) -> Vec<(Instant, u16)> {
     let mut seen = Vec::new();
     while !*stop.borrow() {
         let began = Instant::now();
@@ -149,10 +157,10 @@ async fn hammer(client: Client, key: String, stop: watch::Receiver<bool>) -> Vec
 
 #[rstest]
 #[tokio::test]
-async fn nobody_gets_in_after_the_answer_however_many_are_trying(
+async fn no_concurrent_request_uses_a_key_after_its_revocation_is_answered(
     #[values(Production, Embedded)] kind: Kind,
 ) {
-    let deployment = deployed(kind).await;
+    let deployment = start_deployment(kind).await;
     let session = deployment.session().await;
     for _ in 0..5 {
         let key = deployment.clients()[0]
@@ -161,10 +169,10 @@ async fn nobody_gets_in_after_the_answer_however_many_are_trying(
             .text("api_key");
         deployment.provisioned(&session, SOON).await;
         let (stop, stopped) = watch::channel(false);
-        let trying = deployment
+        let requests = deployment
             .crowd(8)
-            .map(|client| hammer(client, key.clone(), stopped.clone()));
-        let trying: JoinSet<_> = trying.collect();
+            .map(|client| request_portal_links(client, key.clone(), stopped.clone()));
+        let requests: JoinSet<_> = requests.collect();
 
         for _ in 0..20 {
             assert_eq!(deployment.clients()[0].portal(&key).await.status, 200);
@@ -179,7 +187,7 @@ async fn nobody_gets_in_after_the_answer_however_many_are_trying(
         }
         stop.send_replace(true);
 
-        let seen = trying.join_all().await.concat();
+        let seen = requests.join_all().await.concat();
         let (late, early): (Vec<_>, Vec<_>) = seen.iter().partition(|(began, _)| *began > answered);
         assert!(
             late.len() >= 8 && late.iter().all(|(_, status)| *status == 401),

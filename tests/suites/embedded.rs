@@ -1,4 +1,4 @@
-//! `standalone` by itself: one process, one directory, the Svix simulator inside.
+//! `standalone` alone: one process with one directory and the Svix simulator.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A running `standalone`, as somebody starts it who read nothing.
+/// A running `standalone` with default settings, except for its address and directory.
 struct Standalone {
     process: Process,
     client: Client,
@@ -40,7 +40,7 @@ impl Standalone {
         assert!(status.success(), "{status}: {}", self.process.log());
     }
 
-    /// A new session of the account.
+    /// Creates a session of the account.
     async fn session(&self, account: &str) -> String {
         issue_session(&self.store, account).await
     }
@@ -53,8 +53,8 @@ impl Standalone {
         .await
     }
 
-    /// What the simulator within has.
-    async fn svix(&self) -> Value {
+    /// Returns the state of the simulator inside the process.
+    async fn svix_state(&self) -> Value {
         let output = self.process.output();
         let url = output.split("a simulator at ").nth(1).unwrap();
         let url = url.split(';').next().unwrap();
@@ -78,12 +78,12 @@ async fn a_restart_keeps_keys_webhooks_and_applications() {
     let revoked = standalone.client.create(&flo).await.text("api_key");
     standalone.provisioned(&flo).await;
     standalone.client.revoke(&flo).await;
-    let applications = standalone.svix().await["applications"].clone();
+    let applications = standalone.svix_state().await["applications"].clone();
     assert_eq!(applications.as_array().unwrap().len(), 2);
     standalone.stop().await;
 
     let standalone = Standalone::start(dir.path()).await;
-    assert_eq!(standalone.svix().await["applications"], applications);
+    assert_eq!(standalone.svix_state().await["applications"], applications);
     assert_eq!(standalone.client.show(&jo).await.body, shown);
     let opened = standalone.client.portal(&key).await;
     assert_eq!(opened.status, 200);
@@ -100,15 +100,15 @@ async fn a_restart_keeps_keys_webhooks_and_applications() {
         .await
         .is_error(409, "conflict");
 
-    // The second account mints again and finds its application where it was.
+    // The second account creates another key and keeps its application.
     assert_eq!(standalone.client.create(&flo).await.status, 201);
     standalone.provisioned(&flo).await;
-    assert_eq!(standalone.svix().await["applications"], applications);
+    assert_eq!(standalone.svix_state().await["applications"], applications);
     standalone.stop().await;
 }
 
 #[tokio::test]
-async fn a_crash_between_creation_and_provisioning_loses_nothing() {
+async fn a_key_is_provisioned_after_a_crash() {
     let dir = scratch();
     let mut standalone = Standalone::start(dir.path()).await;
     let session = standalone.session("jo").await;
@@ -116,7 +116,7 @@ async fn a_crash_between_creation_and_provisioning_loses_nothing() {
     standalone.process.kill().await;
 
     let standalone = Standalone::start(dir.path()).await;
-    // The claim of the dead process, had it made one, runs out within a minute.
+    // If the killed process had claimed the row, its lease expires within a minute.
     let shown = || async { standalone.client.show(&session).await.body };
     let minutes = Duration::from_mins(2);
     eventually("has_webhook", minutes, shown, |shown| {
@@ -127,7 +127,7 @@ async fn a_crash_between_creation_and_provisioning_loses_nothing() {
 }
 
 #[tokio::test]
-async fn webhooks_are_ready_soon_for_each_of_two_accounts() {
+async fn webhooks_become_ready_for_each_of_two_accounts_at_the_first_attempt() {
     let dir = scratch();
     let standalone = Standalone::start(dir.path()).await;
     let mut links = Vec::new();
@@ -146,26 +146,26 @@ async fn webhooks_are_ready_soon_for_each_of_two_accounts() {
         links.push(standalone.client.portal(&key).await.text("url"));
     }
     assert_ne!(links[0], links[1]);
-    let sessions = standalone.svix().await["portal_sessions"].clone();
+    let sessions = standalone.svix_state().await["portal_sessions"].clone();
     assert_ne!(sessions[0]["application"], sessions[1]["application"]);
 }
 
-/// The lines of the banner that are for the shell.
+/// Returns the lines of the banner that are shell commands.
 fn commands(banner: &str) -> Vec<&str> {
     let is_command = |line: &&str| line.starts_with("curl ") || line.starts_with("KEY=");
     banner.lines().filter(is_command).collect()
 }
 
 #[tokio::test]
-async fn the_printed_lines_work_as_printed() {
+async fn the_printed_commands_work_as_printed() {
     let dir = scratch();
     let standalone = Standalone::start(dir.path()).await;
     let banner = standalone.process.output();
     assert!(banner.contains(standalone.client.base()));
     let [create, show, open, revoke] = commands(&banner)[..] else {
-        panic!("not four lines:\n{banner}");
+        panic!("the banner does not have four commands:\n{banner}");
     };
-    // The function keeps each status line, and is otherwise curl.
+    // The function replaces curl. It records each status line.
     let script = format!(
         "curl() {{ command curl --dump-header head \"$@\"; head -n 1 head >>statuses; }}
          {create}
@@ -178,30 +178,30 @@ async fn the_printed_lines_work_as_printed() {
     let mut bash = Command::new("timeout");
     bash.args(["60", "bash", "-c", &script]);
     bash.current_dir(dir.path()).kill_on_drop(true);
-    let done = bash.output().await.unwrap();
-    let (shown, said) = (
-        String::from_utf8(done.stdout).unwrap(),
-        String::from_utf8(done.stderr).unwrap(),
+    let output = bash.output().await.unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
     );
     let statuses = std::fs::read_to_string(dir.path().join("statuses")).unwrap();
     let statuses: Vec<&str> = statuses
         .lines()
         .filter_map(|line| line.split(' ').nth(1))
         .collect();
-    assert_eq!(statuses, ["201", "200", "200", "200", "401"], "{said}");
-    assert!(said.contains("pk_live_"), "the key is shown: {said}");
+    assert_eq!(statuses, ["201", "200", "200", "200", "401"], "{stderr}");
+    assert!(stderr.contains("pk_live_"), "the key is shown: {stderr}");
     for part in [
         r#""has_key":true"#,
         r#"{"url":"http://"#,
         r#"{"success":true}"#,
         "unauthorized",
     ] {
-        assert!(shown.contains(part), "{part}: {shown}");
+        assert!(stdout.contains(part), "{part}: {stdout}");
     }
 }
 
 #[tokio::test]
-async fn a_directory_is_one_standalones_alone() {
+async fn only_one_process_can_use_a_directory() {
     let dir = scratch();
     let env = || {
         let data = dir.path().join("data").to_str().unwrap().to_owned();
@@ -219,13 +219,13 @@ async fn a_directory_is_one_standalones_alone() {
         "{log}"
     );
 
-    first.kill().await; // a crash lets go of it
+    first.kill().await; // a crash releases the lock on the directory
     let mut third = Process::start(dir.path(), "standalone", &[], &env());
     third.url().await;
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
+async fn invalid_settings_are_refused_by_name() {
     let dir = scratch();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -233,7 +233,7 @@ async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
     let data = dir.path().join("data").to_str().unwrap().to_owned();
     let below = format!("{file}/data");
     let url = ("SVIX_SERVER_URL", "http://127.0.0.1:1");
-    // Nobody may write in /proc, not even root.
+    // Nobody can write to /proc, not even root.
     let table = [
         (&*data, Some(url), "SVIX_TOKEN is not set"),
         (
@@ -268,6 +268,6 @@ async fn what_cannot_work_is_refused_with_the_name_of_the_setting() {
     }
     assert!(
         !Path::new(&data).exists(),
-        "settings are checked before anything is made"
+        "settings are checked before the directory is created"
     );
 }

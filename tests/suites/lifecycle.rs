@@ -1,4 +1,4 @@
-//! The whole life of a key, in both deployments.
+//! The life of a key in both deployments.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use tests::{Deployment, eventually};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Mint, provisioned, portal, revoke, refused, mint again: the account keeps its
-/// Svix application all the while.
+/// Creates a key, waits for its webhook, opens the portal, revokes the key and creates
+/// another. The account keeps its Svix application.
 #[rstest]
 #[tokio::test]
-async fn a_key_lives_and_dies_and_the_account_keeps_its_application(
+async fn an_account_keeps_its_application_when_it_replaces_its_key(
     #[values(Production, Embedded)] kind: Kind,
 ) {
     let deployment = Deployment::start(kind).await;
@@ -42,7 +42,10 @@ async fn a_key_lives_and_dies_and_the_account_keeps_its_application(
     let issued = deployment.svix.portal_sessions();
     assert_eq!(issued.len(), 1);
     assert_eq!(issued[0].expiry, 3600);
-    let key_id = issued[0].session_id.clone().expect("tied to the key");
+    let key_id = issued[0]
+        .session_id
+        .clone()
+        .expect("the portal session has the id of the key");
     let used = || async { client.show(&session).await.body };
     eventually("last_used_at", SOON, used, |key| {
         key["last_used_at"].is_string()
@@ -57,14 +60,17 @@ async fn a_key_lives_and_dies_and_the_account_keeps_its_application(
     client.portal(&key).await.is_error(401, "unauthorized");
     assert_eq!(client.show(&session).await.text, r#"{"has_key":false}"#);
     let ended = || async { deployment.svix.expired_sessions() };
-    eventually("its portal sessions are ended", SOON, ended, |ids| {
-        ids.contains(&key_id)
-    })
+    eventually(
+        "the portal sessions of the key are expired",
+        SOON,
+        ended,
+        |ids| ids.contains(&key_id),
+    )
     .await;
     assert_eq!(
         client.revoke(&session).await.text,
         r#"{"success":true}"#,
-        "idempotent"
+        "a second revocation succeeds too"
     );
 
     let again = client.create(&session).await;

@@ -1,6 +1,6 @@
-//! The suites of cases that need servers, processes or a browser: one module a suite,
-//! in one binary, so that they are linked once and wait side by side.
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+//! The test suites that need servers, processes or a browser. Each suite is a module.
+//! All are in one binary, so that it is linked once and the tests run in parallel.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod backlog;
 mod claim_model;

@@ -1,5 +1,5 @@
-//! PostgreSQL restarts, stops, hangs under load: 503 promptly and in the error
-//! shape, nothing half done, recovery without a restart of anything.
+//! PostgreSQL restarts, stops or hangs under load. The API answers 503 promptly and in the
+//! format for errors, no creation is half done, and the processes recover without a restart.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use tests::{Deployment, Load, Plan, PrivatePostgres, eventually};
 /// would wait for the end of the fault, which lasts 8 s at least.
 const PROMPT: Duration = Duration::from_millis(7500);
 
-/// Each answer is 201, or a prompt 503 that says when to come again.
+/// Checks that each answer is 201, or a prompt 503 with a Retry-After header. Returns the
+/// number of 503 answers.
 #[track_caller]
-fn created_or_told_to_come_again(mints: &[Mint]) -> usize {
+fn count_unavailable(mints: &[Mint]) -> usize {
     for mint in mints {
         assert!(mint.took < PROMPT, "{:?}", mint.took);
         if mint.answer.status != 201 {
@@ -29,9 +30,9 @@ fn created_or_told_to_come_again(mints: &[Mint]) -> usize {
         .count()
 }
 
-/// A mint that was answered 503 left nothing, or a key that GET shows; repeating
-/// it never makes a second one.
-async fn repeating_what_failed_is_safe(deployment: &Deployment, mints: &[Mint]) {
+/// Checks that a creation that was answered 503 stored nothing, or a key that GET shows,
+/// and that repeating it never creates a second key.
+async fn check_that_failed_creations_can_be_repeated(deployment: &Deployment, mints: &[Mint]) {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for mint in mints.iter().filter(|mint| mint.answer.status == 503) {
         let before = deployment.client.show(&mint.session).await.body;
@@ -39,7 +40,7 @@ async fn repeating_what_failed_is_safe(deployment: &Deployment, mints: &[Mint]) 
         let expected = if before["has_key"] == true { 409 } else { 201 };
         assert_eq!(again.status, expected, "{before}");
         *seen
-            .entry(if expected == 409 { "kept" } else { "nothing" })
+            .entry(if expected == 409 { "a key" } else { "nothing" })
             .or_default() += 1;
         let after = deployment.client.show(&mint.session).await.body;
         assert_eq!(after["has_key"], true);
@@ -49,10 +50,11 @@ async fn repeating_what_failed_is_safe(deployment: &Deployment, mints: &[Mint]) 
             r#"{"has_key":false}"#
         );
     }
-    println!("of the mints that were answered 503: {seen:?}");
+    println!("the creations that were answered 503 left: {seen:?}");
 }
 
-async fn deployed() -> (PrivatePostgres, Deployment) {
+/// Starts a deployment with one worker on its own PostgreSQL server.
+async fn start_deployment() -> (PrivatePostgres, Deployment) {
     let postgres = PrivatePostgres::start().await;
     let database = Some(postgres.migrated().await);
     let deployment = Deployment::planned(Plan {
@@ -64,8 +66,10 @@ async fn deployed() -> (PrivatePostgres, Deployment) {
     (postgres, deployment)
 }
 
+/// Runs `fault` under load and checks that no creation is lost, that answers are prompt, and
+/// that the API and the worker recover without a restart.
 async fn nothing_is_lost_when(what: &str, fault: impl AsyncFnOnce(&mut PrivatePostgres, &Load)) {
-    let (mut postgres, mut deployment) = deployed().await;
+    let (mut postgres, mut deployment) = start_deployment().await;
     let load = Load::start(&deployment, 4000).await;
     load.answers(50).await;
     fault(&mut postgres, &load).await;
@@ -77,24 +81,29 @@ async fn nothing_is_lost_when(what: &str, fault: impl AsyncFnOnce(&mut PrivatePo
             .await
             .status
     };
-    eventually("the api lives", PROMPT, ready, |status| *status == 200).await;
+    eventually("the API is alive", PROMPT, ready, |status| *status == 200).await;
     load.answers(50).await;
     let mints = load.stop().await;
-    let refused = created_or_told_to_come_again(&mints);
-    assert!(refused > 0, "the fault was not seen");
-    assert_eq!(mints.last().unwrap().answer.status, 201, "it recovered");
-    repeating_what_failed_is_safe(&deployment, &mints).await;
-    deployment.all_provisioned(Duration::from_secs(90)).await; // a lease may have to run out
+    let refused = count_unavailable(&mints);
+    assert!(refused > 0, "no request was answered 503");
+    assert_eq!(
+        mints.last().unwrap().answer.status,
+        201,
+        "the API recovered"
+    );
+    check_that_failed_creations_can_be_repeated(&deployment, &mints).await;
+    deployment.all_provisioned(Duration::from_secs(90)).await; // a lease may have to expire
     println!(
-        "{what}: {} mints, {refused} of them 503, each within {PROMPT:?}",
+        "{what}: {} creations, each answered within {PROMPT:?}, {refused} with 503",
         mints.len()
     );
     assert!(deployment.server.is_running());
     assert!(deployment.in_production_mut().workers[0].is_running());
 }
 
-async fn recovered(load: &Load) {
-    // Until then the load is answered 503.
+/// Waits until the load has more answers, so that some come after the fault.
+async fn wait_for_more_answers(load: &Load) {
+    // The load is answered 503 until PostgreSQL works again.
     load.answers(100).await;
 }
 
@@ -104,7 +113,7 @@ async fn postgres_is_restarted_under_load() {
         postgres.stop().await;
         load.answers(20).await;
         postgres.restart().await;
-        recovered(load).await;
+        wait_for_more_answers(load).await;
     })
     .await;
 }
@@ -115,7 +124,7 @@ async fn postgres_crashes_under_load() {
         postgres.kill().await;
         load.answers(20).await;
         postgres.restart().await;
-        recovered(load).await;
+        wait_for_more_answers(load).await;
     })
     .await;
 }
@@ -126,7 +135,7 @@ async fn postgres_is_stopped_for_twenty_seconds() {
         postgres.stop().await;
         tokio::time::sleep(Duration::from_secs(20)).await; // the length of the fault
         postgres.restart().await;
-        recovered(load).await;
+        wait_for_more_answers(load).await;
     })
     .await;
 }
@@ -137,7 +146,7 @@ async fn postgres_freezes() {
         postgres.signal("STOP");
         tokio::time::sleep(Duration::from_secs(8)).await; // the length of the fault
         postgres.signal("CONT");
-        recovered(load).await;
+        wait_for_more_answers(load).await;
     })
     .await;
 }
@@ -151,7 +160,7 @@ async fn slow_queries_exhaust_the_pool() {
         sqlx::query(statement).execute(&mut *lock).await.unwrap();
         tokio::time::sleep(Duration::from_secs(8)).await; // the length of the fault
         lock.rollback().await.unwrap();
-        recovered(load).await;
+        wait_for_more_answers(load).await;
     })
     .await;
 }

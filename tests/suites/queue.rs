@@ -1,10 +1,10 @@
-//! What apalis-redis does to a queue out of the box, and that ours does not: the
-//! rows of docs/decisions/0002, against a private Redis, the real store and the
-//! Svix simulator, with the worker's own loop in this process.
+//! The faults of apalis-redis that docs/decisions/0002 lists by row, and that our queue
+//! avoids. The tests use a private Redis, the real store and the Svix simulator, and run
+//! the worker's loop in this process.
 
 mod delivery;
 mod depth;
-mod garbage;
+mod malformed_jobs;
 mod memory;
 mod names;
-mod rig;
+mod queue_test;

@@ -32,33 +32,37 @@ async fn nothing_is_lost_when(
     let (before, during): (Vec<_>, Vec<_>) = mints.iter().partition(|mint| mint.sent < began);
     let (before, during) = (p99(before), p99(during));
     println!(
-        "{what}: {} mints all 201; p99 {before:?} before, {during:?} during and after; all \
-         provisioned {recovered:?} after",
+        "{what}: {} creations, all answered 201; p99 {before:?} before the fault, {during:?} during \
+         and after it; all provisioned {recovered:?} after it",
         mints.len(),
     );
     assert_eq!(deployment.svix.applications().len(), mints.len());
     for process in &mut deployment.in_production_mut().workers {
-        assert!(process.is_running(), "nothing was restarted");
+        assert!(process.is_running(), "the worker still runs");
     }
 }
 
 /// Waits until the worker has noticed the fault. Without that, a case proves nothing.
-async fn worker_noticed(deployment: &Deployment) {
+async fn wait_until_worker_notices(deployment: &Deployment) {
     let log = || async { deployment.in_production().workers[0].log() };
-    eventually("the worker notices", Duration::from_secs(20), log, |log| {
-        log.contains("the queue loop died")
-    })
+    eventually(
+        "the worker notices the fault",
+        Duration::from_secs(20),
+        log,
+        |log| log.contains("the queue loop died"),
+    )
     .await;
 }
 
-async fn for_a_while(time: Duration) {
-    tokio::time::sleep(time).await; // the duration of the fault
+/// Keeps the fault for the given time.
+async fn keep_fault_for(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
-/// Redis is frozen before the api starts, and no worker runs. So no answer can depend
+/// Redis is frozen before the API starts, and no worker runs. So no answer can depend
 /// on Redis or Svix, however fast or slow the machine is.
 #[tokio::test]
-async fn keys_are_created_while_redis_never_answers_and_nobody_calls_svix() {
+async fn keys_are_created_while_redis_is_frozen_and_svix_is_not_called() {
     let redis = RedisServer::start().await;
     redis.signal("STOP");
     let mut deployment = Deployment::planned(Plan {
@@ -79,11 +83,11 @@ async fn keys_are_created_while_redis_never_answers_and_nobody_calls_svix() {
 }
 
 #[tokio::test]
-async fn redis_is_killed_and_comes_back_empty() {
+async fn redis_is_killed_and_restarts_empty() {
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("SIGKILL", deployment, async |deployment| {
         deployment.in_production_mut().redis.kill().await;
-        worker_noticed(deployment).await;
+        wait_until_worker_notices(deployment).await;
         deployment.in_production_mut().redis.restart().await;
     })
     .await;
@@ -98,7 +102,7 @@ async fn redis_is_flushed() {
             .query_async(&mut redis)
             .await
             .unwrap();
-        worker_noticed(deployment).await;
+        wait_until_worker_notices(deployment).await;
     })
     .await;
 }
@@ -108,8 +112,8 @@ async fn redis_is_stopped_for_thirty_seconds() {
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("stopped for 30 s", deployment, async |deployment| {
         deployment.in_production_mut().redis.kill().await;
-        for_a_while(Duration::from_secs(30)).await;
-        worker_noticed(deployment).await;
+        keep_fault_for(Duration::from_secs(30)).await;
+        wait_until_worker_notices(deployment).await;
         deployment.in_production_mut().redis.restart().await;
     })
     .await;
@@ -120,8 +124,8 @@ async fn redis_freezes_for_five_seconds() {
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when("frozen for 5 s", deployment, async |deployment| {
         deployment.in_production().redis.signal("STOP");
-        for_a_while(Duration::from_secs(5)).await;
-        worker_noticed(deployment).await;
+        keep_fault_for(Duration::from_secs(5)).await;
+        wait_until_worker_notices(deployment).await;
         deployment.in_production().redis.signal("CONT");
     })
     .await;
@@ -132,7 +136,7 @@ async fn redis_refuses_writes(what: &str, refuse: &[&str], accept: &[&str]) {
     let deployment = Deployment::production(1).await;
     nothing_is_lost_when(what, deployment, async |deployment| {
         let mut redis = deployment.in_production().redis.connection().await;
-        let mut tell = async |words: &[&str]| {
+        let mut run = async |words: &[&str]| {
             let mut command = redis::cmd(words[0]);
             let () = command
                 .arg(&words[1..])
@@ -140,10 +144,10 @@ async fn redis_refuses_writes(what: &str, refuse: &[&str], accept: &[&str]) {
                 .await
                 .unwrap();
         };
-        tell(refuse).await;
-        worker_noticed(deployment).await;
-        for_a_while(Duration::from_secs(3)).await;
-        tell(accept).await;
+        run(refuse).await;
+        wait_until_worker_notices(deployment).await;
+        keep_fault_for(Duration::from_secs(3)).await;
+        run(accept).await;
     })
     .await;
 }
@@ -176,7 +180,7 @@ async fn redis_is_a_read_only_replica() {
 }
 
 #[tokio::test]
-async fn redis_wants_another_password_at_the_start() {
+async fn redis_refuses_the_password_at_first() {
     let redis = RedisServer::start_with(&["--requirepass", "right"]).await;
     let port = redis.port();
     let env = vec![("REDIS_URL", format!("redis://:wrong@127.0.0.1:{port}/"))];
@@ -188,7 +192,7 @@ async fn redis_wants_another_password_at_the_start() {
     };
     let deployment = Deployment::planned(plan).await;
     nothing_is_lost_when("wrong password", deployment, async |deployment| {
-        worker_noticed(deployment).await;
+        wait_until_worker_notices(deployment).await;
         let client = redis::Client::open(format!("redis://:right@127.0.0.1:{port}/")).unwrap();
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();
         let mut command = redis::cmd("CONFIG");

@@ -1,4 +1,5 @@
-//! Svix fails, the partner does not notice, and it heals by itself.
+//! Svix fails. Keys are created anyway, and their webhooks are set up automatically once
+//! Svix works again.
 
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use tests::{Deployment, eventually};
 
 #[rstest]
 #[tokio::test]
-async fn an_outage_of_svix_heals_by_itself(#[values(Production, Embedded)] kind: Kind) {
+async fn webhooks_are_set_up_automatically_after_an_outage_of_svix(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let session = deployment.session().await;
     deployment
@@ -18,7 +21,7 @@ async fn an_outage_of_svix_heals_by_itself(#[values(Production, Embedded)] kind:
         .until_cleared();
 
     let key = deployment.client.create(&session).await;
-    assert_eq!(key.status, 201, "whatever Svix does");
+    assert_eq!(key.status, 201, "keys are created while Svix fails");
     let key = key.text("api_key");
     let failing = || async { deployment.client.show(&session).await.body };
     let shown = eventually("three attempts", Duration::from_secs(20), failing, |key| {
@@ -29,7 +32,7 @@ async fn an_outage_of_svix_heals_by_itself(#[values(Production, Embedded)] kind:
     assert_eq!(shown["webhook"]["state"], "setting_up");
     assert!(
         !shown.to_string().contains("500"),
-        "nothing of the inside is shown"
+        "the internal error is not shown"
     );
     let portal = deployment.client.portal(&key).await;
     portal.is_error(404, "not_found");
@@ -43,9 +46,10 @@ async fn an_outage_of_svix_heals_by_itself(#[values(Production, Embedded)] kind:
     assert_eq!(deployment.svix.applications().len(), 1);
 }
 
-/// The answer comes while the call to Svix hangs, so it cannot have waited for it.
+/// Checks that the answer arrives while the call to Svix hangs. So it cannot have waited
+/// for that call.
 #[tokio::test]
-async fn a_mint_is_answered_while_svix_hangs() {
+async fn a_creation_is_answered_while_svix_hangs() {
     let deployment = Deployment::start(Production).await;
     let session = deployment.session().await;
     deployment
@@ -61,7 +65,7 @@ async fn a_mint_is_answered_while_svix_hangs() {
 }
 
 #[tokio::test]
-async fn two_workers_share_the_work_and_repeat_none_of_it() {
+async fn two_workers_share_the_work_and_make_each_attempt_once() {
     let deployment = Deployment::production(2).await;
     deployment
         .svix
@@ -79,9 +83,12 @@ async fn two_workers_share_the_work_and_repeat_none_of_it() {
     assert_eq!(
         deployment.svix.calls(Route::Create),
         400,
-        "each attempt once"
+        "each attempt is made once"
     );
     for worker in &deployment.in_production().workers {
-        assert!(worker.log().contains("provisioned"), "both had a share");
+        assert!(
+            worker.log().contains("provisioned"),
+            "each worker processed some rows"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Processes that are told to stop finish what they began, in time, and a
-//! rolling restart goes unnoticed.
+//! A process that receives SIGTERM finishes the work that it began, and ends in time. A
+//! rolling restart fails no request and repeats no attempt.
 
 use std::time::Duration;
 
@@ -11,15 +11,17 @@ use tests::{Deployment, Load};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-const API_PATIENCE: Duration = Duration::from_secs(10);
-const WORKER_PATIENCE: Duration = Duration::from_secs(25);
+/// The time within which the API ends.
+const API_DEADLINE: Duration = Duration::from_secs(10);
+/// The time within which a worker ends.
+const WORKER_DEADLINE: Duration = Duration::from_secs(25);
 
 #[tokio::test]
-async fn an_api_finishes_what_it_accepted_and_ends_well() {
+async fn an_api_finishes_accepted_requests_and_exits_with_0() {
     let mut deployment = Deployment::production(1).await;
     let session = deployment.session().await;
     let key = deployment.client.create(&session).await.text("api_key");
-    deployment.provisioned(&session, API_PATIENCE).await;
+    deployment.provisioned(&session, API_DEADLINE).await;
     // A request that is under way when the signal comes.
     let slow = Fault::Latency(Duration::from_secs(3));
     deployment
@@ -32,20 +34,20 @@ async fn an_api_finishes_what_it_accepted_and_ends_well() {
         deployment.server.signal("TERM");
     };
     let (portal, ()) = tokio::join!(portal, stop);
-    assert_eq!(portal.status, 200, "finished");
-    let ended = tokio::time::timeout(API_PATIENCE, deployment.server.ended()).await;
+    assert_eq!(portal.status, 200, "the request was finished");
+    let ended = tokio::time::timeout(API_DEADLINE, deployment.server.ended()).await;
     assert_eq!(ended.expect("in time").code(), Some(0));
 }
 
 #[tokio::test]
-async fn a_worker_finishes_its_jobs_and_charges_nothing_for_those_it_hands_back() {
+async fn a_worker_finishes_its_jobs_and_counts_no_attempt_for_jobs_it_did_not_begin() {
     let mut deployment = Deployment::production(1).await;
     let slow = Fault::Latency(Duration::from_secs(3));
     deployment
         .svix
         .fault(Pattern::create(), slow)
         .until_cleared();
-    // More than it works on at once, so that it has some fetched and not begun.
+    // More jobs than the worker runs at once, so that it has fetched some but not begun them.
     let sessions = deployment.sessions(100).await;
     for session in &sessions {
         assert_eq!(deployment.client.create(session).await.status, 201);
@@ -53,14 +55,14 @@ async fn a_worker_finishes_its_jobs_and_charges_nothing_for_those_it_hands_back(
     deployment.svix.wait_for_calls(Route::Create, 64).await;
     let mut worker = deployment.in_production_mut().workers.remove(0);
     worker.signal("TERM");
-    let ended = tokio::time::timeout(WORKER_PATIENCE, worker.ended()).await;
+    let ended = tokio::time::timeout(WORKER_DEADLINE, worker.ended()).await;
     assert_eq!(ended.expect("in time").code(), Some(0), "{}", worker.log());
     let finished = worker.log().matches("\"provisioned\"").count();
-    assert!(finished >= 64, "it finished {finished}");
+    assert!(finished >= 64, "the worker finished only {finished} jobs");
 
     deployment.svix.clear_faults();
     deployment.start_worker().await;
-    deployment.all_provisioned(Duration::from_secs(10)).await; // no lease had to run out
+    deployment.all_provisioned(Duration::from_secs(10)).await; // no lease has to expire
     for session in &sessions {
         let shown = deployment.client.show(session).await.body;
         assert_eq!(shown["webhook"]["attempts"], 1, "{shown}");
@@ -69,7 +71,7 @@ async fn a_worker_finishes_its_jobs_and_charges_nothing_for_those_it_hands_back(
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once() {
+async fn a_second_signal_ends_the_worker_immediately() {
     let mut deployment = Deployment::production(1).await;
     deployment
         .svix
@@ -83,7 +85,8 @@ async fn a_second_signal_ends_at_once() {
     worker.logged("shutting down").await;
     worker.signal("TERM");
     assert_eq!(worker.ended().await.code(), Some(1));
-    // It did not wait for the call to Svix, which would have ended the attempt.
+    // The worker did not wait for the call to Svix. If it had waited, the attempt would have
+    // ended with a retry.
     let log = worker.log();
     assert!(
         log.contains("a second signal ended the process at once"),
@@ -92,9 +95,9 @@ async fn a_second_signal_ends_at_once() {
     assert!(!log.contains("will be retried"), "{log}");
 }
 
-/// A client that, as a load balancer does, tries the next api where one refuses
-/// the connection.
-async fn create_somewhere(http: reqwest::Client, bases: [String; 2], session: String) -> u16 {
+/// Creates a key at one of two APIs. Like a load balancer, it tries the other API if one
+/// refuses the connection. Returns the status.
+async fn create_at_either(http: reqwest::Client, bases: [String; 2], session: String) -> u16 {
     loop {
         for base in &bases {
             let request = http.request(Method::POST, format!("{base}{KEY_PATH}"));
@@ -108,7 +111,7 @@ async fn create_somewhere(http: reqwest::Client, bases: [String; 2], session: St
 }
 
 #[tokio::test]
-async fn a_rolling_restart_under_load_goes_unnoticed() {
+async fn a_rolling_restart_under_load_fails_no_request() {
     let mut deployment = Deployment::production(2).await;
     let listen = |port: u16| format!("127.0.0.1:{port}");
     let ports = [tests::process::free_port(), tests::process::free_port()];
@@ -119,7 +122,8 @@ async fn a_rolling_restart_under_load_goes_unnoticed() {
     }
     let sessions = deployment.sessions(600).await;
 
-    // A connection for each request: one kept may close as the next is sent on it.
+    // Each request uses a new connection. A kept connection may close while a request is sent
+    // on it.
     let http = reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0);
@@ -132,7 +136,7 @@ async fn a_rolling_restart_under_load_goes_unnoticed() {
             let mut statuses = Vec::new();
             for session in sessions {
                 ticks.tick().await;
-                statuses.push(answers.spawn(create_somewhere(
+                statuses.push(answers.spawn(create_at_either(
                     http.clone(),
                     bases.clone(),
                     session,
@@ -165,14 +169,14 @@ async fn a_rolling_restart_under_load_goes_unnoticed() {
 }
 
 #[tokio::test]
-async fn an_api_under_load_ends_in_time() {
+async fn an_api_with_idle_connections_ends_in_time() {
     let mut deployment = Deployment::production(0).await;
     let load = Load::start(&deployment, 200).await;
     load.answers(50).await;
     let mints = load.stop().await;
     deployment.server.signal("TERM");
-    // Idle connections do not delay it: it would wait for 75 s for them, which is longer
-    // than `ended` waits.
+    // Idle connections do not delay the end. If they did, the API would wait 75 s for them,
+    // which is longer than `ended` waits.
     assert!(deployment.server.ended().await.success());
     all_created(&mints);
 }

@@ -1,4 +1,5 @@
-//! 50,000 jobs leave nothing behind: not in Redis, not in the processes.
+//! Memory use does not grow: 50,000 jobs leave no data in Redis and no memory in use in the
+//! workers, and 10,000 requests leave none in use in the API.
 
 use std::time::Duration;
 
@@ -6,16 +7,17 @@ use sqlx::PgPool;
 use tests::backlog::{insert_due_rows, provisioned};
 use tests::{Deployment, Process, RedisServer, eventually};
 
-/// Jobs before the first measurement, so that pools and caches have filled.
+/// The number of jobs before the first measurement. They fill the pools and caches.
 const WARM_UP: usize = 5_000;
-/// Jobs in all.
+/// The number of jobs in total.
 const JOBS: usize = 50_000;
-/// How much more a process may use than after the warm-up: noise of allocators.
+/// The factor by which a process may use more memory than after the warm-up. It allows for
+/// the noise of allocators.
 const SLACK: f64 = 1.25;
 
-/// The keys in Redis and the bytes that they use together. Of the server's own
-/// figure more is buffers and scripts than our data.
-async fn redis_use(redis: &RedisServer) -> (u64, Vec<String>) {
+/// Returns the bytes that the keys in Redis use together, and the keys. The memory use that
+/// the server reports is mostly buffers and scripts, not our data.
+async fn redis_usage(redis: &RedisServer) -> (u64, Vec<String>) {
     let mut connection = redis.connection().await;
     let mut all = redis::cmd("KEYS");
     let mut keys: Vec<String> = all.arg("*").query_async(&mut connection).await.unwrap();
@@ -25,12 +27,12 @@ async fn redis_use(redis: &RedisServer) -> (u64, Vec<String>) {
         let mut usage = redis::cmd("MEMORY");
         usage.arg("USAGE").arg(key).arg("SAMPLES").arg(0);
         let bytes: Option<u64> = usage.query_async(&mut connection).await.unwrap();
-        sum += bytes.unwrap_or(0); // gone meanwhile
+        sum += bytes.unwrap_or(0); // deleted in the meantime
     }
     (sum, keys)
 }
 
-/// Resident memory of a process, in kB.
+/// Returns the resident memory of a process in kB.
 fn resident(process: &Process) -> f64 {
     let file = format!("/proc/{}/status", process.id().unwrap());
     let status = std::fs::read_to_string(file).unwrap();
@@ -42,23 +44,27 @@ fn resident(process: &Process) -> f64 {
         .unwrap()
 }
 
-async fn work_off(pool: &PgPool, more: usize) {
+/// Inserts `more` due rows, and waits until they are provisioned.
+async fn provision_rows(pool: &PgPool, more: usize) {
     let target = provisioned(pool).await + more;
     insert_due_rows(pool, more).await;
     let done = || async { provisioned(pool).await };
-    eventually("worked off", Duration::from_mins(8), done, |done| {
-        *done == target
-    })
+    eventually(
+        "all rows are provisioned",
+        Duration::from_mins(8),
+        done,
+        |done| *done == target,
+    )
     .await;
 }
 
 #[tokio::test]
-async fn fifty_thousand_jobs_leave_nothing_behind() {
+async fn fifty_thousand_jobs_leave_no_data_in_redis_and_no_memory_in_use() {
     let deployment = Deployment::production(2).await;
     let redis = &deployment.in_production().redis;
     let pool = deployment.in_production().database.pool().await;
-    work_off(&pool, WARM_UP).await;
-    let drained = || redis_use(redis);
+    provision_rows(&pool, WARM_UP).await;
+    let drained = || redis_usage(redis);
     let few = |(_, keys): &(u64, Vec<String>)| keys.len() <= 4;
     let (bytes, keys) = eventually("Redis is drained", Duration::from_secs(10), drained, few).await;
     let memory: Vec<f64> = deployment
@@ -68,7 +74,7 @@ async fn fifty_thousand_jobs_leave_nothing_behind() {
         .map(resident)
         .collect();
 
-    work_off(&pool, JOBS - WARM_UP).await;
+    provision_rows(&pool, JOBS - WARM_UP).await;
     let same = |(_, now): &(u64, Vec<String>)| *now == keys;
     let (bytes_after, _) = eventually(
         "Redis holds the same keys",
@@ -85,7 +91,7 @@ async fn fifty_thousand_jobs_leave_nothing_behind() {
         .collect();
 
     println!("Redis: {keys:?}, {bytes} B after {WARM_UP} jobs, {bytes_after} B after {JOBS}");
-    println!("workers, resident: {memory:?} kB, then {memory_after:?} kB");
+    println!("resident memory of the workers: {memory:?} kB, then {memory_after:?} kB");
     assert!(
         bytes_after <= bytes + 1024,
         "{bytes} B, then {bytes_after} B"
@@ -96,7 +102,7 @@ async fn fifty_thousand_jobs_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn ten_thousand_requests_leave_the_api_as_it_was() {
+async fn ten_thousand_requests_do_not_raise_the_memory_use_of_the_api() {
     let deployment = Deployment::production(0).await;
     let session = deployment.session().await;
     let requests = async |count: usize| {
@@ -110,6 +116,8 @@ async fn ten_thousand_requests_leave_the_api_as_it_was() {
     let before = resident(&deployment.server);
     requests(2800).await;
     let after = resident(&deployment.server);
-    println!("api, resident: {before} kB after 1,800 requests, {after} kB after 10,200");
+    println!(
+        "resident memory of the API: {before} kB after 1,800 requests, {after} kB after 10,200"
+    );
     assert!(after < before * SLACK, "{before} kB, then {after} kB");
 }

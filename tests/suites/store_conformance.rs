@@ -1,5 +1,5 @@
-//! One conformance suite, run once for each store: whatever the `Store` trait
-//! promises, both databases keep.
+//! The conformance suite for stores. It runs once for each database, and checks that both
+//! keep the promises of the `Store` trait.
 
 mod claims;
 mod completions;
@@ -13,32 +13,32 @@ mod states;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-/// How many rows there are. A row that is added raises it; none is taken away.
+/// The number of cases. Raise it when you add a case. Do not remove a case.
 const ROWS: usize = 54;
 
-/// Asks the test harness itself, so that a row that was compiled out, or is run on
-/// one database alone, is noticed.
+/// Checks that each case runs on both databases. It asks the test harness, so that it notices
+/// a case that is not compiled or that runs on one database only.
 #[test]
-fn every_row_is_run_on_both_databases() {
+fn every_case_runs_on_both_databases() {
     let this = std::env::current_exe().unwrap();
     let listed = Command::new(this)
         .args(["--list", "--format", "terse"])
         .output();
     let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
-    let rows = listed.lines().filter_map(|line| {
+    let cases = listed.lines().filter_map(|line| {
         line.strip_prefix("store_conformance::")?
             .strip_suffix(": test")
     });
     let mut databases: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for row in rows.filter(|row| *row != "every_row_is_run_on_both_databases") {
-        let (row, database) = row.rsplit_once("::").unwrap_or((row, "none"));
-        databases.entry(row).or_default().push(database);
+    for case in cases.filter(|case| *case != "every_case_runs_on_both_databases") {
+        let (case, database) = case.rsplit_once("::").unwrap_or((case, "none"));
+        databases.entry(case).or_default().push(database);
     }
-    for (row, databases) in &databases {
+    for (case, databases) in &databases {
         assert_eq!(
             *databases,
             ["database_1_Postgres", "database_2_Sqlite"],
-            "{row}"
+            "{case}"
         );
     }
     assert!(

@@ -1,5 +1,5 @@
-//! Each outcome of a call to Svix: the state, the attempts and the time of the
-//! next attempt that it leaves in the row.
+//! The outcomes of a call to Svix. For each, the tests check the state, the attempts and the
+//! time of the next attempt in the row.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tests::TestDatabase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use worker::provision_webhook::Provisioner;
 
-/// One key, its provisioner and its Svix.
-struct Bench {
+/// One key, with its provisioner and its Svix simulator.
+struct ProvisionerTest {
     store: Arc<dyn Store>,
     svix: Simulator,
     provisioner: Provisioner,
@@ -26,15 +26,15 @@ struct Bench {
     id: KeyId,
 }
 
-impl Bench {
+impl ProvisionerTest {
     async fn new() -> Self {
         let svix = Simulator::start(Options::default()).await.unwrap();
         let url = svix.url();
-        Self::at(svix, url).await
+        Self::with_svix_url(svix, url).await
     }
 
-    /// With a Svix that is said to be at `url`.
-    async fn at(svix: Simulator, url: String) -> Self {
+    /// Creates a test whose provisioner calls Svix at `url`.
+    async fn with_svix_url(svix: Simulator, url: String) -> Self {
         shared::runtime::init();
         let store: Arc<dyn Store> = Arc::new(TestDatabase::migrated().await.store());
         let clock = Clock::system();
@@ -70,7 +70,7 @@ impl Bench {
         self.store.active_key(&self.account).await.unwrap().unwrap()
     }
 
-    /// Makes the attempt that is due, if one is.
+    /// Makes the attempt that is due, if there is one. Returns the row.
     async fn attempt(&self) -> StoredKey {
         for job in self.store.due(self.clock.now(), 10).await.unwrap() {
             self.provisioner.handle(job).await;
@@ -78,6 +78,7 @@ impl Bench {
         self.row().await
     }
 
+    /// Returns the error of the first dead letter.
     async fn last_error(&self) -> Option<String> {
         let letters = self.store.dead_letters(1).await.unwrap();
         letters
@@ -86,8 +87,8 @@ impl Bench {
             .and_then(|letter| letter.last_error)
     }
 
-    /// Checks that the first attempt left the row waiting for so long.
-    async fn waits(&self, seconds: RangeInclusive<u64>) {
+    /// Makes the first attempt, and checks that the next is due after the given time.
+    async fn check_first_attempt_waits(&self, seconds: RangeInclusive<u64>) {
         let before = self.clock.now();
         let row = self.attempt().await;
         let after = self.clock.now();
@@ -102,12 +103,12 @@ impl Bench {
         );
         assert!(
             next >= before + least && next <= after + most,
-            "{next} of {before}"
+            "the next attempt is at {next}; the first was at {before}"
         );
     }
 
-    /// Checks that it is provisioned once the cause is gone.
-    async fn heals(&self) {
+    /// Removes the faults, and checks that the second attempt provisions the row.
+    async fn check_second_attempt_succeeds(&self) {
         self.svix.clear_faults();
         self.svix.set_token(None);
         self.clock.advance(Duration::from_hours(1));
@@ -123,39 +124,38 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_success_provisions() {
-    let bench = Bench::new().await;
-    let row = bench.attempt().await;
+async fn a_success_provisions_the_key() {
+    let test = ProvisionerTest::new().await;
+    let row = test.attempt().await;
     assert_eq!(
         (row.webhook_state(), row.attempts),
         (WebhookState::Ready, 1)
     );
     assert_eq!(row.next_attempt_at, None);
-    assert_eq!(bench.svix.applications()[0].name, "auth0|1");
+    assert_eq!(test.svix.applications()[0].name, "auth0|1");
 }
 
 #[tokio::test]
-async fn a_conflict_of_two_creations_is_a_success() {
-    let bench = Bench::new().await;
-    // Another call was faster: the application is there, and Svix says 409.
-    bench
-        .svix
+async fn a_conflict_with_another_creation_is_a_success() {
+    let test = ProvisionerTest::new().await;
+    // Another call has created the application, so Svix answers 409.
+    test.svix
         .fault(Pattern::create(), Fault::Status(409))
         .work_done()
         .times(1);
-    let row = bench.attempt().await;
+    let row = test.attempt().await;
     assert_eq!(
         (row.webhook_state(), row.attempts),
         (WebhookState::Ready, 1)
     );
     assert_eq!(
         row.svix_app_id.as_ref(),
-        Some(&bench.svix.applications()[0].id)
+        Some(&test.svix.applications()[0].id)
     );
 }
 
 #[tokio::test]
-async fn what_may_pass_is_retried_with_backoff_and_heals() {
+async fn a_transient_failure_is_retried_with_backoff_until_it_succeeds() {
     let faults = [
         Fault::Status(408),
         Fault::Status(500),
@@ -168,105 +168,103 @@ async fn what_may_pass_is_retried_with_backoff_and_heals() {
     ];
     for fault in faults {
         println!("{fault:?}");
-        let bench = Bench::new().await;
-        bench.svix.fault(Pattern::any(), fault).until_cleared();
-        bench.waits(0..=1).await;
-        bench.heals().await;
+        let test = ProvisionerTest::new().await;
+        test.svix.fault(Pattern::any(), fault).until_cleared();
+        test.check_first_attempt_waits(0..=1).await;
+        test.check_second_attempt_succeeds().await;
     }
 }
 
 #[tokio::test]
-async fn a_timeout_is_retried_and_what_was_done_meanwhile_is_found() {
-    let bench = Bench::new().await;
-    bench
-        .svix
+async fn a_timeout_is_retried_and_finds_the_application_that_was_created() {
+    let test = ProvisionerTest::new().await;
+    test.svix
         .fault(Pattern::create(), Fault::Latency(Duration::from_secs(12)))
         .until_cleared();
-    bench.waits(0..=1).await;
+    test.check_first_attempt_waits(0..=1).await;
     assert_eq!(
-        bench.svix.applications().len(),
+        test.svix.applications().len(),
         1,
-        "made, though the answer came too late"
+        "the application is created, though the answer is too late"
     );
-    bench.heals().await;
+    test.check_second_attempt_succeeds().await;
 }
 
 #[tokio::test]
 async fn a_hang_is_retried() {
-    let bench = Bench::new().await;
-    bench
-        .svix
+    let test = ProvisionerTest::new().await;
+    test.svix
         .fault(Pattern::create(), Fault::Hang)
         .until_cleared();
-    bench.waits(0..=1).await;
-    bench.heals().await;
+    test.check_first_attempt_waits(0..=1).await;
+    test.check_second_attempt_succeeds().await;
 }
 
 #[tokio::test]
-async fn a_429_waits_half_a_minute_at_least() {
-    let bench = Bench::new().await;
-    bench
-        .svix
+async fn a_429_waits_at_least_30_seconds() {
+    let test = ProvisionerTest::new().await;
+    test.svix
         .fault(Pattern::any(), Fault::RateLimited)
         .until_cleared();
-    bench.waits(30..=31).await;
-    bench.heals().await;
+    test.check_first_attempt_waits(30..=31).await;
+    test.check_second_attempt_succeeds().await;
 }
 
 #[tokio::test]
-async fn a_wrong_token_waits_at_the_cap_until_it_is_mended() {
+async fn an_invalid_token_waits_for_the_longest_backoff() {
     for status in [401, 403] {
-        let bench = Bench::new().await;
-        bench
-            .svix
+        let test = ProvisionerTest::new().await;
+        test.svix
             .fault(Pattern::any(), Fault::Status(status))
             .until_cleared();
-        bench.waits(3600..=3600).await;
-        bench.heals().await;
+        test.check_first_attempt_waits(3600..=3600).await;
+        test.check_second_attempt_succeeds().await;
     }
-    let bench = Bench::new().await;
-    bench.svix.set_token(Some("testsk_another"));
-    bench.waits(3600..=3600).await;
-    bench.heals().await;
+    let test = ProvisionerTest::new().await;
+    test.svix.set_token(Some("testsk_another"));
+    test.check_first_attempt_waits(3600..=3600).await;
+    test.check_second_attempt_succeeds().await;
 }
 
 #[tokio::test]
-async fn what_svix_rejects_is_a_dead_letter_at_once() {
+async fn a_request_that_svix_rejects_is_a_dead_letter_immediately() {
     for status in [400, 422] {
-        let bench = Bench::new().await;
-        bench
-            .svix
+        let test = ProvisionerTest::new().await;
+        test.svix
             .fault(Pattern::any(), Fault::Status(status))
             .until_cleared();
-        let row = bench.attempt().await;
+        let row = test.attempt().await;
         assert_eq!(
             (row.webhook_state(), row.attempts),
             (WebhookState::NeedsAttention, 1)
         );
         assert_eq!(row.next_attempt_at, None);
-        let error = bench.last_error().await.unwrap();
+        let error = test.last_error().await.unwrap();
         assert!(error.contains(&status.to_string()), "{error}");
-        bench.clock.advance(Duration::from_hours(2));
-        assert_eq!(bench.attempt().await.attempts, 1, "and never tried again");
+        test.clock.advance(Duration::from_hours(2));
+        assert_eq!(
+            test.attempt().await.attempts,
+            1,
+            "a dead letter is not attempted again"
+        );
     }
 }
 
 #[tokio::test]
-async fn the_last_try_that_fails_is_a_dead_letter() {
-    let bench = Bench::new().await;
-    bench
-        .svix
+async fn a_failure_of_the_last_try_is_a_dead_letter() {
+    let test = ProvisionerTest::new().await;
+    test.svix
         .fault(Pattern::any(), Fault::Status(500))
         .until_cleared();
     for attempts in 1..shared::retry::MAX_TRIES {
-        let row = bench.attempt().await;
+        let row = test.attempt().await;
         assert_eq!(
             (row.webhook_state(), row.attempts),
             (WebhookState::SettingUp, attempts)
         );
-        bench.clock.advance(Duration::from_hours(1));
+        test.clock.advance(Duration::from_hours(1));
     }
-    let row = bench.attempt().await;
+    let row = test.attempt().await;
     assert_eq!(
         (row.webhook_state(), row.attempts),
         (WebhookState::NeedsAttention, 30)
@@ -274,76 +272,79 @@ async fn the_last_try_that_fails_is_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_or_speaks_no_tls_is_retried() {
-    let gone = Simulator::start(Options::default()).await.unwrap();
-    let url = gone.url();
-    gone.stop().await;
+async fn a_server_that_is_stopped_or_has_no_tls_is_retried() {
+    let stopped = Simulator::start(Options::default()).await.unwrap();
+    let url = stopped.url();
+    stopped.stop().await;
     let other = Simulator::start(Options::default()).await.unwrap();
-    Bench::at(other, url).await.waits(0..=1).await;
+    ProvisionerTest::with_svix_url(other, url)
+        .await
+        .check_first_attempt_waits(0..=1)
+        .await;
 
     let plain = Simulator::start(Options::default()).await.unwrap();
     let url = plain.url().replace("http:", "https:");
-    Bench::at(plain, url).await.waits(0..=1).await;
+    ProvisionerTest::with_svix_url(plain, url)
+        .await
+        .check_first_attempt_waits(0..=1)
+        .await;
 }
 
 #[tokio::test]
 async fn a_revoked_key_is_not_provisioned() {
-    let bench = Bench::new().await;
+    let test = ProvisionerTest::new().await;
     let job = Job {
-        key_id: bench.id,
+        key_id: test.id,
         attempt: 0,
     };
-    bench
-        .store
-        .revoke_key(&bench.account, bench.clock.now())
+    test.store
+        .revoke_key(&test.account, test.clock.now())
         .await
         .unwrap();
-    bench.provisioner.handle(job).await;
-    assert_eq!(bench.svix.calls(Route::Create), 0);
+    test.provisioner.handle(job).await;
+    assert_eq!(test.svix.calls(Route::Create), 0);
 }
 
 #[tokio::test]
 async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
-    let bench = Bench::new().await;
+    let test = ProvisionerTest::new().await;
     let slow = Fault::Latency(Duration::from_secs(2));
-    bench.svix.fault(Pattern::create(), slow).until_cleared();
+    test.svix.fault(Pattern::create(), slow).until_cleared();
     let job = Job {
-        key_id: bench.id,
+        key_id: test.id,
         attempt: 0,
     };
     let revoke = async {
-        bench.svix.wait_for_calls(Route::Create, 1).await;
-        bench
-            .store
-            .revoke_key(&bench.account, bench.clock.now())
+        test.svix.wait_for_calls(Route::Create, 1).await;
+        test.store
+            .revoke_key(&test.account, test.clock.now())
             .await
             .unwrap()
     };
-    let ((), revoked) = tokio::join!(bench.provisioner.handle(job), revoke);
+    let ((), revoked) = tokio::join!(test.provisioner.handle(job), revoke);
     assert_eq!(
-        revoked.expect("it was active").svix_app_id,
+        revoked.expect("the key was active").svix_app_id,
         None,
-        "not provisioned then"
+        "the key was not provisioned before its revocation"
     );
-    let again = bench
+    let again = test
         .store
-        .revoke_key(&bench.account, bench.clock.now())
+        .revoke_key(&test.account, test.clock.now())
         .await
         .unwrap();
     assert_eq!(again, None);
     assert!(
-        bench
-            .store
-            .due(bench.clock.now(), 10)
+        test.store
+            .due(test.clock.now(), 10)
             .await
             .unwrap()
             .is_empty()
     );
 }
 
-/// Any web server answers 404 to a path that it does not know.
+/// Checks the answer 404, which any web server gives to a path that it does not know.
 #[tokio::test]
-async fn a_server_that_is_not_svix_waits_for_its_url_to_be_mended() {
+async fn a_server_that_is_not_svix_waits_for_the_longest_backoff() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -352,9 +353,12 @@ async fn a_server_that_is_not_svix_waits_for_its_url_to_be_mended() {
         assert_ne!(connection.read(&mut request).await.unwrap(), 0);
         let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nnot found";
         connection.write_all(answer).await.unwrap();
-        // Closed with some of the request unread, it would be reset.
+        // If part of the request were unread, closing would reset the connection.
         connection.read_to_end(&mut Vec::new()).await.unwrap();
     });
     let svix = Simulator::start(Options::default()).await.unwrap();
-    Bench::at(svix, url).await.waits(3600..=3600).await;
+    ProvisionerTest::with_svix_url(svix, url)
+        .await
+        .check_first_attempt_waits(3600..=3600)
+        .await;
 }

@@ -1,7 +1,5 @@
-//! Workers are killed, frozen, cut off: nothing is lost, nothing done twice, and
-//! no process lives on without working.
-//!
-//! Cases wait mostly, and so run side by side.
+//! Workers are killed, frozen or disconnected. No work is lost or done twice, and a worker
+//! that cannot work ends or reports the fault.
 
 use std::time::Duration;
 
@@ -9,21 +7,21 @@ use svix_simulator::{Fault, Pattern, Route};
 use tests::process::free_port;
 use tests::{Deployment, Process, eventually};
 
-/// The deadline for the next attempt, once the lease has run out.
+/// The deadline for the next attempt once the lease has expired.
 const SOON: Duration = Duration::from_secs(50);
 
-/// Lets every lease run out now, and not after its 60 s.
-async fn leases_run_out(deployment: &Deployment) {
+/// Ends every lease now. Otherwise, a lease lasts 60 s.
+async fn expire_leases(deployment: &Deployment) {
     let pool = deployment.in_production().database.pool().await;
     let statement = "
         UPDATE api_partners SET next_attempt_at = now(), leased_until = now()
         WHERE leased_until IS NOT NULL";
     let expired = sqlx::query(statement).execute(&pool).await.unwrap();
-    assert!(expired.rows_affected() > 0, "nothing was leased");
+    assert!(expired.rows_affected() > 0, "no row was leased");
 }
 
 #[tokio::test]
-async fn a_worker_killed_five_times_with_its_hands_full_loses_nothing() {
+async fn a_worker_killed_five_times_during_its_jobs_loses_nothing() {
     let mut deployment = Deployment::production(0).await;
     let slow = Fault::Latency(Duration::from_millis(500));
     deployment
@@ -38,7 +36,8 @@ async fn a_worker_killed_five_times_with_its_hands_full_loses_nothing() {
     for _ in 0..5 {
         let calls = deployment.svix.calls(Route::Create);
         deployment.start_worker().await;
-        // 64 at once, each of half a second: the 64th is under way before the first is done.
+        // A worker makes 64 calls at once, and each takes half a second. So the 64th begins
+        // before the first ends.
         deployment
             .svix
             .wait_for_calls(Route::Create, calls + 64)
@@ -47,11 +46,15 @@ async fn a_worker_killed_five_times_with_its_hands_full_loses_nothing() {
         worker.kill().await;
     }
     let killed = deployment.svix.calls(Route::Create);
-    leases_run_out(&deployment).await;
+    expire_leases(&deployment).await;
     deployment.start_worker().await;
     deployment.all_provisioned(SOON).await;
 
-    assert_eq!(deployment.svix.applications().len(), accounts, "one each");
+    assert_eq!(
+        deployment.svix.applications().len(),
+        accounts,
+        "each account has one application"
+    );
     println!(
         "killed 5 times: {killed} calls before the last start, {} in all",
         deployment.svix.calls(Route::Create)
@@ -59,7 +62,7 @@ async fn a_worker_killed_five_times_with_its_hands_full_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_worker_frozen_past_its_lease_changes_nothing_it_no_longer_owns() {
+async fn a_worker_whose_lease_expired_while_it_was_frozen_writes_nothing() {
     let mut deployment = Deployment::production(1).await;
     let session = deployment.session().await;
     let slow = Fault::Latency(Duration::from_secs(3));
@@ -69,9 +72,12 @@ async fn a_worker_frozen_past_its_lease_changes_nothing_it_no_longer_owns() {
     deployment.in_production().workers[0].signal("STOP");
 
     deployment.start_worker().await;
-    leases_run_out(&deployment).await;
+    expire_leases(&deployment).await;
     let shown = deployment.provisioned(&session, SOON).await;
-    assert_eq!(shown["webhook"]["attempts"], 2, "the other took over");
+    assert_eq!(
+        shown["webhook"]["attempts"], 2,
+        "the other worker made the second attempt"
+    );
 
     deployment.in_production().workers[0].signal("CONT");
     deployment.in_production_mut().workers[0]
@@ -79,7 +85,7 @@ async fn a_worker_frozen_past_its_lease_changes_nothing_it_no_longer_owns() {
         .await;
     let after = deployment.client.show(&session).await.body;
     assert_eq!(after["webhook"], shown["webhook"]);
-    // It works on, under a new name.
+    // The resumed worker still provisions keys, under a new name.
     deployment.in_production_mut().workers[1].kill().await;
     let other = deployment.session().await;
     assert_eq!(deployment.client.create(&other).await.status, 201);
@@ -89,9 +95,9 @@ async fn a_worker_frozen_past_its_lease_changes_nothing_it_no_longer_owns() {
 }
 
 #[tokio::test]
-async fn an_api_killed_before_its_nudge_leaves_a_row_that_the_sweep_finds() {
+async fn the_sweep_finds_the_row_of_an_api_that_was_killed_before_its_nudge() {
     let mut deployment = Deployment::production(0).await;
-    // The nudge cannot get out: Redis is frozen. The commit is made, the api dies.
+    // Redis is frozen, so the nudge cannot be sent. The API is killed after its commit.
     deployment.in_production().redis.signal("STOP");
     let session = deployment.session().await;
     assert_eq!(deployment.client.create(&session).await.status, 201);
@@ -104,7 +110,7 @@ async fn an_api_killed_before_its_nudge_leaves_a_row_that_the_sweep_finds() {
 }
 
 #[tokio::test]
-async fn a_worker_cut_off_from_redis_says_so_and_ends_for_its_supervisor_to_see() {
+async fn a_worker_without_redis_reports_it_and_ends_with_a_failure() {
     let mut deployment = Deployment::production(0).await;
     let address = format!("127.0.0.1:{}", free_port());
     let mut env = deployment.env();
@@ -118,28 +124,34 @@ async fn a_worker_cut_off_from_redis_says_so_and_ends_for_its_supervisor_to_see(
             .map(|answer| answer.status().as_u16())
             .ok()
     };
-    eventually("it is well", Duration::from_secs(10), health, |status| {
-        *status == Some(200)
-    })
+    eventually(
+        "the worker is healthy",
+        Duration::from_secs(10),
+        health,
+        |status| *status == Some(200),
+    )
     .await;
 
     deployment.in_production_mut().redis.kill().await;
     worker.logged("the queue loop died").await;
-    let sick = |status: &Option<u16>| status.is_none_or(|status| status == 503);
+    let is_failing = |status: &Option<u16>| status.is_none_or(|status| status == 503);
     eventually(
-        "it says so, or is gone",
+        "the worker reports the fault or has ended",
         Duration::from_secs(75),
         health,
-        sick,
+        is_failing,
     )
     .await;
     let ended = tokio::time::timeout(Duration::from_secs(15), worker.ended()).await;
-    assert!(!ended.expect("it ends").success());
-    assert!(worker.log().contains("queue loop"), "and says why");
+    assert!(!ended.expect("the worker ends").success());
+    assert!(
+        worker.log().contains("queue loop"),
+        "the log names the cause"
+    );
 }
 
 #[tokio::test]
-async fn a_worker_cut_off_from_the_database_says_so() {
+async fn a_worker_without_the_database_reports_it_and_keeps_running() {
     let postgres = tests::PrivatePostgres::start().await;
     let database = Some(postgres.migrated().await);
     let deployment = Deployment::planned(tests::Plan {
@@ -155,9 +167,15 @@ async fn a_worker_cut_off_from_the_database_says_so() {
     drop(postgres);
     let url = format!("http://{address}/healthz");
     let health = || async { reqwest::get(&url).await.unwrap().text().await.unwrap() };
-    eventually("it says so", Duration::from_secs(75), health, |body| {
-        body.contains("sweep")
-    })
+    eventually(
+        "the worker reports the fault",
+        Duration::from_secs(75),
+        health,
+        |body| body.contains("sweep"),
+    )
     .await;
-    assert!(worker.is_running(), "the database is not its to mend");
+    assert!(
+        worker.is_running(),
+        "the worker keeps running until the database works again"
+    );
 }

@@ -1,18 +1,20 @@
-//! The store, in a list.
+//! A model of the store that keeps its rows in a list.
 
 use shared::clock::Timestamp;
 use shared::ids::{AccountId, KeyId};
 use shared::store::{Claim, Job, NewKey, Outcome, Rearm};
 use tests::stores::{Row, job, minted};
 
-/// What the rows should be. As the store, it takes the time from its caller.
+/// The rows that the store is expected to hold. Like the store, it takes the time from
+/// its caller.
 #[derive(Default)]
 pub struct Model {
-    /// Oldest first.
+    /// The rows, oldest first.
     pub rows: Vec<Row>,
 }
 
 impl Model {
+    /// Returns the active key of the account.
     pub fn active(&self, account: &AccountId) -> Option<&Row> {
         let mut rows = self.rows.iter();
         rows.find(|row| row.is_active && row.account_id == *account)
@@ -92,17 +94,17 @@ impl Model {
     }
 
     pub fn rearm(&mut self, which: Rearm, now: Timestamp) -> Vec<Job> {
-        let waits = |row: &Row| {
+        let is_waiting = |row: &Row| {
             let is_later = row.next_attempt_at.is_some_and(|at| at > now);
             is_later && row.leased_until.is_none()
         };
-        let is_dead = |row: &Row| row.failed_at.is_some();
+        let is_dead_letter = |row: &Row| row.failed_at.is_some();
         match which {
-            Rearm::One(id) => {
-                self.rearm_rows(now, |row| row.id == id && (is_dead(row) || waits(row)))
-            }
-            Rearm::DeadLetters => self.rearm_rows(now, is_dead),
-            Rearm::Waiting => self.rearm_rows(now, waits),
+            Rearm::One(id) => self.rearm_rows(now, |row| {
+                row.id == id && (is_dead_letter(row) || is_waiting(row))
+            }),
+            Rearm::DeadLetters => self.rearm_rows(now, is_dead_letter),
+            Rearm::Waiting => self.rearm_rows(now, is_waiting),
         }
     }
 

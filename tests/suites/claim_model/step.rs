@@ -1,69 +1,70 @@
-//! What may happen.
+//! The steps of a sequence.
 
 use proptest::prelude::*;
 
-/// One thing that happens. Numbers choose among what is there, the newest first.
+/// A step. The numbers `job` and `claim` choose among the existing ones, the newest first.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// An account mints a key; the nudge gets through, or not.
-    Mint { account: u8, nudged: bool },
+    /// An account creates a key. If `nudged`, the nudge reaches the queue.
+    Create { account: u8, nudged: bool },
     /// An account revokes its key.
     Revoke { account: u8 },
-    /// A nudge comes late: that of the account's newest key.
+    /// The nudge for the account's newest key arrives late.
     Nudge { account: u8 },
     /// Redis delivers a job twice.
     Duplicate { job: u8 },
     /// A worker takes a job.
     Claim { job: u8 },
-    /// A worker writes a success. Perhaps late, perhaps once more.
+    /// A worker writes a success. It may be late, or the second completion of its claim.
     Succeed { claim: u8 },
-    /// A worker writes a failure that may pass.
-    Fail { claim: u8, delay: u64 },
-    /// A worker writes a failure for good.
-    GiveUp { claim: u8 },
-    /// A worker dies with its claim.
+    /// A worker writes a failure that will be retried.
+    Retry { claim: u8, delay: u64 },
+    /// A worker writes a permanent failure.
+    DeadLetter { claim: u8 },
+    /// A worker crashes and never completes its claim.
     Crash { claim: u8 },
-    /// Time passes, in seconds: a lease is 60.
-    Pass { seconds: u64 },
-    /// What is due goes to the queue.
+    /// Time passes. A lease lasts 60 seconds.
+    PassTime { seconds: u64 },
+    /// A sweep sends the due rows to the queue.
     Sweep,
-    /// Redis loses everything.
+    /// Redis loses all its data.
     LoseRedis,
-    /// The account's application is gone from Svix.
+    /// The account's application was deleted from Svix, so its key is provisioned again.
     Reprovision { account: u8, nudged: bool },
     /// An operator retries the account's key.
     RetryOne { account: u8, nudged: bool },
     /// An operator retries all dead letters.
-    RetryFailed { nudged: bool },
-    /// An operator retries all that waits.
+    RetryDeadLetters { nudged: bool },
+    /// An operator retries all waiting rows.
     RetryWaiting { nudged: bool },
 }
 
+/// Returns a strategy that generates any step.
 pub fn any() -> impl Strategy<Value = Step> {
     use Step::{
-        Claim, Crash, Duplicate, Fail, GiveUp, LoseRedis, Mint, Nudge, Pass, Reprovision,
-        RetryFailed, RetryOne, RetryWaiting, Revoke, Succeed, Sweep,
+        Claim, Crash, Create, DeadLetter, Duplicate, LoseRedis, Nudge, PassTime, Reprovision,
+        Retry, RetryDeadLetters, RetryOne, RetryWaiting, Revoke, Succeed, Sweep,
     };
     let account = || 0..3_u8;
     let which = || 0..4_u8;
     let nudged = proptest::bool::weighted(0.7);
     prop_oneof![
-        8 => (account(), nudged).prop_map(|(account, nudged)| Mint { account, nudged }),
+        8 => (account(), nudged).prop_map(|(account, nudged)| Create { account, nudged }),
         3 => account().prop_map(|account| Revoke { account }),
         2 => account().prop_map(|account| Nudge { account }),
         4 => which().prop_map(|job| Duplicate { job }),
         16 => which().prop_map(|job| Claim { job }),
         5 => which().prop_map(|claim| Succeed { claim }),
-        6 => (which(), 0..=3600_u64).prop_map(|(claim, delay)| Fail { claim, delay }),
-        3 => which().prop_map(|claim| GiveUp { claim }),
+        6 => (which(), 0..=3600_u64).prop_map(|(claim, delay)| Retry { claim, delay }),
+        3 => which().prop_map(|claim| DeadLetter { claim }),
         3 => which().prop_map(|claim| Crash { claim }),
-        8 => (1..=90_u64).prop_map(|seconds| Pass { seconds }),
-        2 => (600..=3600_u64).prop_map(|seconds| Pass { seconds }),
+        8 => (1..=90_u64).prop_map(|seconds| PassTime { seconds }),
+        2 => (600..=3600_u64).prop_map(|seconds| PassTime { seconds }),
         10 => Just(Sweep),
         2 => Just(LoseRedis),
         3 => (account(), nudged).prop_map(|(account, nudged)| Reprovision { account, nudged }),
         3 => (account(), nudged).prop_map(|(account, nudged)| RetryOne { account, nudged }),
-        1 => nudged.prop_map(|nudged| RetryFailed { nudged }),
+        1 => nudged.prop_map(|nudged| RetryDeadLetters { nudged }),
         1 => nudged.prop_map(|nudged| RetryWaiting { nudged }),
     ]
 }

@@ -1,4 +1,5 @@
-//! Rows 5 to 7: a job is stored once, tried once, and leaves nothing.
+//! Rows 5 to 7 of the decision. A job is stored once, attempted once, and leaves no data in
+//! Redis.
 
 use std::time::Duration;
 
@@ -6,143 +7,142 @@ use shared::queue::Queue;
 use svix_simulator::{Fault, Pattern};
 use tests::eventually;
 
-use super::rig::{ACTIVE, DATA, META, PATIENCE, Rig};
+use super::queue_test::{ACTIVE, DATA, META, PATIENCE, QueueTest};
 
-/// For how long a job that was sent is not sent again.
+/// The time for which a job that was sent is not sent again.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Moves the clock to the beginning of a period, so that its end is far.
-fn start_of_a_period(rig: &Rig) {
-    let into = rig.clock.now().as_micros() % i64::try_from(PERIOD.as_micros()).unwrap();
+/// Moves the clock to the beginning of a period, so that a test does not reach its end.
+fn advance_to_start_of_period(test: &QueueTest) {
+    let into = test.clock.now().as_micros() % i64::try_from(PERIOD.as_micros()).unwrap();
     let left = PERIOD.saturating_sub(Duration::from_micros(into.unsigned_abs()));
-    rig.clock.advance(left);
+    test.clock.advance(left);
 }
 
 #[tokio::test]
-async fn a_job_that_is_pushed_100_times_while_it_waits_is_stored_once() {
-    let rig = Rig::start().await;
-    let job = rig.due_rows(1).await[0];
-    // To the beginning of a period, so that the test does not cross its end.
-    let into = rig.clock.now().as_micros() % i64::try_from(PERIOD.as_micros()).unwrap();
-    rig.clock
-        .advance(PERIOD.saturating_sub(Duration::from_micros(into.unsigned_abs())));
+async fn a_waiting_job_that_is_pushed_100_times_is_stored_once() {
+    let test = QueueTest::start().await;
+    let job = test.due_rows(1).await[0];
+    advance_to_start_of_period(&test);
 
-    rig.push(&[job; 50]).await;
+    test.push(&[job; 50]).await;
     for _ in 0..50 {
-        rig.push(&[job]).await;
+        test.push(&[job]).await;
     }
-    assert_eq!(rig.queue.depth().await.unwrap(), 1);
-    assert_eq!(rig.ask::<usize>(&["HLEN", DATA]).await, 1);
-    let meta: Vec<String> = rig.ask(&["KEYS", &format!("{META}:*")]).await;
+    assert_eq!(test.queue.depth().await.unwrap(), 1);
+    assert_eq!(test.run_command::<usize>(&["HLEN", DATA]).await, 1);
+    let meta: Vec<String> = test.run_command(&["KEYS", &format!("{META}:*")]).await;
     assert_eq!(meta.len(), 1);
 
-    // Were it lost on the way, it is not blocked for ever; the claim decides.
-    rig.clock.advance(PERIOD);
-    rig.push(&[job; 50]).await;
-    assert_eq!(rig.queue.depth().await.unwrap(), 2);
-    let _worker = rig.work();
-    rig.all_done(PATIENCE).await;
-    rig.holds_only(1).await;
-    assert_eq!(rig.svix.calls(Pattern::create()), 1);
+    // In the next period, the job can be sent again in case it was lost. The claim prevents
+    // a second attempt.
+    test.clock.advance(PERIOD);
+    test.push(&[job; 50]).await;
+    assert_eq!(test.queue.depth().await.unwrap(), 2);
+    let _worker = test.start_worker();
+    test.all_done(PATIENCE).await;
+    test.holds_only(1).await;
+    assert_eq!(test.svix.calls(Pattern::create()), 1);
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_never_repeated_by_apalis_but_when_its_row_is_due() {
-    let rig = Rig::start().await;
+async fn a_failed_attempt_is_repeated_only_when_its_row_is_due() {
+    let test = QueueTest::start().await;
     let failing = Fault::Status(500);
-    rig.svix.fault(Pattern::create(), failing).until_cleared();
-    let id = rig.due_rows(1).await[0].key_id;
-    let _worker = rig.work();
-    rig.workers(1).await;
+    test.svix.fault(Pattern::create(), failing).until_cleared();
+    let id = test.due_rows(1).await[0].key_id;
+    let _worker = test.start_worker();
+    test.workers(1).await;
 
     for attempts in 1..=5 {
-        assert_eq!(rig.sweep().once().await.unwrap(), 1);
-        let row = || rig.db.row(id);
-        eventually("the failure is in the row", PATIENCE, row, |row| {
+        assert_eq!(test.sweep().once().await.unwrap(), 1);
+        let row = || test.db.row(id);
+        eventually("the failure is written to the row", PATIENCE, row, |row| {
             row.attempts == attempts && row.leased_until.is_none()
         })
         .await;
-        // apalis repeats what is in Redis; and there is nothing.
-        rig.holds_only(1).await;
+        // apalis repeats jobs that are in Redis, but none is left there.
+        test.holds_only(1).await;
         let calls = u64::try_from(attempts).unwrap();
-        assert_eq!(rig.svix.calls(Pattern::create()), calls);
-        // The longest that the backoff may be, and no longer.
-        rig.clock.advance(Duration::from_secs(1 << (attempts - 1)));
+        assert_eq!(test.svix.calls(Pattern::create()), calls);
+        // The longest possible backoff of this attempt.
+        test.clock.advance(Duration::from_secs(1 << (attempts - 1)));
     }
 
-    rig.svix.clear_faults();
-    rig.sweep().once().await.unwrap();
-    rig.all_done(PATIENCE).await;
-    assert_eq!(rig.db.row(id).await.attempts, 6);
-    assert_eq!(rig.svix.calls(Pattern::create()), 6);
+    test.svix.clear_faults();
+    test.sweep().once().await.unwrap();
+    test.all_done(PATIENCE).await;
+    assert_eq!(test.db.row(id).await.attempts, 6);
+    assert_eq!(test.svix.calls(Pattern::create()), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_thousand_jobs_leave_redis_as_it_was() {
-    let rig = Rig::start().await;
-    let worker = rig.work();
-    let names = rig.workers(1).await;
-    rig.holds_only(1).await;
+async fn five_thousand_jobs_leave_no_data_in_redis() {
+    let test = QueueTest::start().await;
+    let worker = test.start_worker();
+    let names = test.workers(1).await;
+    test.holds_only(1).await;
 
-    rig.due_rows(5000).await;
-    let sweep = rig.keep_sweeping();
-    rig.all_done(Duration::from_mins(3)).await;
+    test.due_rows(5000).await;
+    let sweep = test.start_sweep();
+    test.all_done(Duration::from_mins(3)).await;
     sweep.stop().await;
-    rig.holds_only(1).await;
-    assert_eq!(rig.names().await, names, "without a restart");
-    assert_eq!(rig.svix.calls(Pattern::create()), 5000);
-    assert_eq!(rig.svix.applications().len(), 5000);
+    test.holds_only(1).await;
+    assert_eq!(test.names().await, names, "the worker loop did not restart");
+    assert_eq!(test.svix.calls(Pattern::create()), 5000);
+    assert_eq!(test.svix.applications().len(), 5000);
 
     worker.stop().await;
-    rig.holds_only(0).await;
+    test.holds_only(0).await;
 }
 
 #[tokio::test]
-async fn redis_losing_everything_costs_time_and_nothing_else() {
-    let rig = Rig::start().await;
+async fn redis_losing_everything_costs_only_time() {
+    let test = QueueTest::start().await;
     let slow = Fault::Latency(Duration::from_millis(50));
-    rig.svix.fault(Pattern::create(), slow).until_cleared();
-    rig.due_rows(400).await;
-    let _worker = rig.work();
-    let mut name = rig.workers(1).await.pop_first().unwrap();
-    let sweep = rig.keep_sweeping();
+    test.svix.fault(Pattern::create(), slow).until_cleared();
+    test.due_rows(400).await;
+    let _worker = test.start_worker();
+    let mut name = test.workers(1).await.pop_first().unwrap();
+    let sweep = test.start_sweep();
 
     for calls in [20, 120, 220] {
-        rig.svix.wait_for_calls(Pattern::create(), calls).await;
-        let () = rig.ask(&["FLUSHALL"]).await;
-        name = rig.renamed(&name).await;
+        test.svix.wait_for_calls(Pattern::create(), calls).await;
+        let () = test.run_command(&["FLUSHALL"]).await;
+        name = test.renamed(&name).await;
     }
-    rig.all_done(PATIENCE).await;
+    test.all_done(PATIENCE).await;
     sweep.stop().await;
-    rig.holds_only(1).await;
+    test.holds_only(1).await;
     assert_eq!(
-        rig.svix.calls(Pattern::create()),
+        test.svix.calls(Pattern::create()),
         400,
-        "none was made twice"
+        "no attempt was made twice"
     );
-    assert_eq!(rig.ask::<usize>(&["LLEN", ACTIVE]).await, 0);
+    assert_eq!(test.run_command::<usize>(&["LLEN", ACTIVE]).await, 0);
 }
 
-/// The loop died, or Redis forgot, while the job went on; a sweep that had read
-/// the row before it was claimed sent it once more.
+/// Checks that settling a job does not delete a newer copy of it. This case occurs when the
+/// loop dies or Redis loses its data during a job. A sweep that read the row before the claim
+/// then sends the job again.
 #[tokio::test]
-async fn settling_a_job_that_redis_forgot_spares_its_newer_copy() {
-    let rig = Rig::start().await;
-    let jobs = rig.due_rows(1).await;
-    start_of_a_period(&rig);
-    rig.push(&jobs).await;
-    let ids: Vec<String> = rig.ask(&["LRANGE", ACTIVE, "0", "-1"]).await;
-    let () = rig.ask(&["FLUSHALL"]).await;
-    rig.push(&jobs).await;
-    let again: Vec<String> = rig.ask(&["LRANGE", ACTIVE, "0", "-1"]).await;
+async fn settling_a_job_that_redis_lost_keeps_its_newer_copy() {
+    let test = QueueTest::start().await;
+    let jobs = test.due_rows(1).await;
+    advance_to_start_of_period(&test);
+    test.push(&jobs).await;
+    let ids: Vec<String> = test.run_command(&["LRANGE", ACTIVE, "0", "-1"]).await;
+    let () = test.run_command(&["FLUSHALL"]).await;
+    test.push(&jobs).await;
+    let again: Vec<String> = test.run_command(&["LRANGE", ACTIVE, "0", "-1"]).await;
     assert_eq!(again, ids);
 
-    rig.queue.settle("the first one's", &ids[0]).await.unwrap();
-    let data: Vec<String> = rig.ask(&["HKEYS", DATA]).await;
+    test.queue.settle("the first one's", &ids[0]).await.unwrap();
+    let data: Vec<String> = test.run_command(&["HKEYS", DATA]).await;
     assert_eq!(data, ids);
-    let _worker = rig.work();
-    let name = rig.workers(1).await;
-    rig.all_done(PATIENCE).await;
-    assert_eq!(rig.names().await, name, "the loop went on");
-    rig.holds_only(1).await;
+    let _worker = test.start_worker();
+    let name = test.workers(1).await;
+    test.all_done(PATIENCE).await;
+    assert_eq!(test.names().await, name, "the worker loop did not restart");
+    test.holds_only(1).await;
 }

@@ -1,4 +1,4 @@
-//! What is due, and who may do it.
+//! Due rows, and claims on them.
 
 use std::time::Duration;
 
@@ -10,38 +10,41 @@ use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 use tokio::task::JoinSet;
 
-/// Claims an attempt that is there to be claimed.
+/// Claims a job that can be claimed. Panics if it cannot.
 pub async fn claim(db: &StoreUnderTest, job: Job, lease_end: Timestamp) -> Claim {
     let claim = db.store.claim(job, lease_end).await.unwrap();
-    claim.unwrap_or_else(|| panic!("{job:?} is not there to be claimed"))
+    claim.unwrap_or_else(|| panic!("{job:?} cannot be claimed"))
 }
 
-/// Mints a key and brings its first attempt to this end.
-pub async fn minted_with(db: &StoreUnderTest, account: &str, outcome: &Outcome) -> NewKey {
+/// Creates a key and completes its first attempt with the given outcome.
+pub async fn create_with_outcome(db: &StoreUnderTest, account: &str, outcome: &Outcome) -> NewKey {
     let key = db.mint(account, at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
     assert!(db.store.finish(&claim, outcome).await.unwrap());
     key
 }
 
+/// Returns the outcome of a success.
 pub fn provisioned() -> Outcome {
     let svix_app_id = "app_1".into();
     Outcome::Provisioned { svix_app_id }
 }
 
+/// Returns the outcome of a failure that is retried at the given time.
 pub fn retry(at: Timestamp) -> Outcome {
     let error = "HTTP 500".into();
     Outcome::Retry { at, error }
 }
 
-pub fn failed(at: Timestamp) -> Outcome {
+/// Returns the outcome of a permanent failure at the given time.
+pub fn dead_letter(at: Timestamp) -> Outcome {
     let error = "HTTP 422".into();
     Outcome::DeadLetter { at, error }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn due_rows_come_oldest_first_and_within_the_limit(
+async fn due_rows_are_listed_oldest_first_within_the_limit(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
@@ -60,9 +63,11 @@ async fn due_rows_come_oldest_first_and_within_the_limit(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_is_due_from_its_microsecond_on(#[values(Postgres, Sqlite)] database: Database) {
+async fn a_row_is_due_from_the_microsecond_of_its_next_attempt(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
-    let key = minted_with(db, "acct", &retry(at(90))).await;
+    let key = create_with_outcome(db, "acct", &retry(at(90))).await;
     let before = at(90) - Duration::from_micros(1);
     assert_eq!(db.store.due(before, 10).await.unwrap(), []);
     assert_eq!(db.store.due(at(90), 10).await.unwrap(), [job(key.id, 1)]);
@@ -70,7 +75,9 @@ async fn a_row_is_due_from_its_microsecond_on(#[values(Postgres, Sqlite)] databa
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_hides_its_row_until_it_runs_out(#[values(Postgres, Sqlite)] database: Database) {
+async fn a_leased_row_is_not_due_until_the_lease_expires(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     claim(db, job(key.id, 0), at(60)).await;
@@ -81,7 +88,9 @@ async fn a_lease_hides_its_row_until_it_runs_out(#[values(Postgres, Sqlite)] dat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_50_copies_of_a_job_one_gets_the_claim(#[values(Postgres, Sqlite)] database: Database) {
+async fn one_of_50_concurrent_claims_of_a_job_is_won(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let mut claims = JoinSet::new();
@@ -96,7 +105,7 @@ async fn of_50_copies_of_a_job_one_gets_the_claim(#[values(Postgres, Sqlite)] da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_raises_attempts_and_takes_the_lease(
+async fn a_claim_counts_an_attempt_and_leases_the_row(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
@@ -120,7 +129,9 @@ async fn a_claim_raises_attempts_and_takes_the_lease(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_with_another_attempt_does_nothing(#[values(Postgres, Sqlite)] database: Database) {
+async fn a_job_with_another_attempt_number_wins_no_claim(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     claim(db, job(key.id, 0), at(60)).await;
@@ -140,10 +151,10 @@ async fn a_job_with_another_attempt_does_nothing(#[values(Postgres, Sqlite)] dat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_no_work_cannot_be_claimed(#[values(Postgres, Sqlite)] database: Database) {
+async fn rows_without_work_cannot_be_claimed(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    let provisioned = minted_with(db, "provisioned", &provisioned()).await;
-    let failed = minted_with(db, "failed", &failed(at(1))).await;
+    let provisioned = create_with_outcome(db, "provisioned", &provisioned()).await;
+    let dead_letter = create_with_outcome(db, "failed", &dead_letter(at(1))).await;
     let revoked = db.mint("revoked", at(0)).await;
     let revoke = db.store.revoke_key(&revoked.account_id, at(1)).await;
     revoke.unwrap();
@@ -158,13 +169,16 @@ async fn what_has_no_work_cannot_be_claimed(#[values(Postgres, Sqlite)] database
         assert_eq!(db.store.claim(job, at(99)).await.unwrap(), None, "{row:?}");
     }
     assert_eq!(before.len(), 4);
-    assert_eq!((before[0].id, before[1].id), (provisioned.id, failed.id));
+    assert_eq!(
+        (before[0].id, before[1].id),
+        (provisioned.id, dead_letter.id)
+    );
     assert_eq!(db.rows().await, before);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_claim_after_a_lease_ran_out_counts_one_more(
+async fn each_claim_after_an_expired_lease_counts_an_attempt(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;

@@ -1,4 +1,4 @@
-//! Keys: minting, finding, touching, revoking.
+//! Keys: creation, lookup, use and revocation.
 
 use std::time::Duration;
 
@@ -13,9 +13,7 @@ use tokio::task::JoinSet;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_minted_key_is_stored_with_its_work_due_at_once(
-    #[values(Postgres, Sqlite)] database: Database,
-) {
+async fn a_new_key_is_stored_and_due_immediately(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     assert_eq!(db.rows().await, [minted(&key)]);
@@ -24,7 +22,7 @@ async fn a_minted_key_is_stored_with_its_work_due_at_once(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_has_one_active_key(#[values(Postgres, Sqlite)] database: Database) {
+async fn an_account_has_at_most_one_active_key(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let first = db.mint("acct", at(0)).await;
     let second = new_key("acct", at(1));
@@ -40,23 +38,29 @@ async fn an_account_has_one_active_key(#[values(Postgres, Sqlite)] database: Dat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_50_mints_of_an_account_at_once_one_is_stored(
+async fn one_of_50_concurrent_creations_for_an_account_is_stored(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let mut mints = JoinSet::new();
+    let mut creations = JoinSet::new();
     for _ in 0..50 {
         let store = db.store.clone();
-        mints.spawn(async move { store.insert_key(&new_key("acct", at(0))).await.unwrap() });
+        creations.spawn(async move { store.insert_key(&new_key("acct", at(0))).await.unwrap() });
     }
-    let stored = mints.join_all().await.into_iter().filter(|stored| *stored);
+    let stored = creations
+        .join_all()
+        .await
+        .into_iter()
+        .filter(|stored| *stored);
     assert_eq!(stored.count(), 1);
     assert_eq!(db.rows().await.len(), 1);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_exists_is_refused_as_an_error(#[values(Postgres, Sqlite)] database: Database) {
+async fn a_duplicate_hash_or_id_is_a_permanent_error(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let same_hash = NewKey {
@@ -76,7 +80,7 @@ async fn a_key_that_exists_is_refused_as_an_error(#[values(Postgres, Sqlite)] da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_active_key_is_shown_as_it_is(#[values(Postgres, Sqlite)] database: Database) {
+async fn the_active_key_is_returned_with_its_state(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let of = |account: &str| AccountId::parse(account).unwrap();
@@ -128,7 +132,9 @@ async fn a_key_is_found_by_its_hash_only_while_active(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn revoking_keeps_the_row_and_drops_its_work(#[values(Postgres, Sqlite)] database: Database) {
+async fn revoking_keeps_the_row_and_removes_its_work(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let other = db.mint("other", at(0)).await;
@@ -165,7 +171,7 @@ async fn revoking_again_changes_nothing(#[values(Postgres, Sqlite)] database: Da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn revoking_tells_the_application(#[values(Postgres, Sqlite)] database: Database) {
+async fn revoking_returns_the_application_id(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
@@ -178,7 +184,9 @@ async fn revoking_tells_the_application(#[values(Postgres, Sqlite)] database: Da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_50_revocations_at_once_one_revokes(#[values(Postgres, Sqlite)] database: Database) {
+async fn one_of_50_concurrent_revocations_revokes_the_key(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let mut revocations = JoinSet::new();
@@ -192,7 +200,7 @@ async fn of_50_revocations_at_once_one_revokes(#[values(Postgres, Sqlite)] datab
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn touching_notes_the_use_and_nothing_else(#[values(Postgres, Sqlite)] database: Database) {
+async fn touching_writes_only_the_time_of_use(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let (key, other) = (db.mint("acct", at(0)).await, db.mint("other", at(0)).await);
     db.store.touch_key(key.id, at(7)).await.unwrap();
@@ -208,7 +216,7 @@ async fn touching_notes_the_use_and_nothing_else(#[values(Postgres, Sqlite)] dat
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn times_read_back_equal_those_written(#[values(Postgres, Sqlite)] database: Database) {
+async fn times_are_read_as_they_were_written(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     // The first microsecond, odd ones, and the last of the year 9999.
     let instants = [1, 999_999, 1_800_000_000_123_457, 253_402_300_799_999_999];
@@ -236,7 +244,7 @@ async fn times_read_back_equal_those_written(#[values(Postgres, Sqlite)] databas
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn accounts_are_told_apart_by_every_character(
+async fn accounts_that_differ_in_any_character_are_different(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
@@ -264,7 +272,7 @@ async fn accounts_are_told_apart_by_every_character(
         assert_eq!(
             (shown.id, &shown.account_id),
             (key.id, &key.account_id),
-            "its own"
+            "each account has its own key"
         );
         let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
         assert_eq!(claim.unwrap().account_id, key.account_id);

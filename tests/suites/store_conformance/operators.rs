@@ -1,15 +1,15 @@
-//! What operators are shown.
+//! The backlog and the dead letters that operators see.
 
 use rstest::rstest;
 use shared::store::{Backlog, DeadLetter};
 use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at, job};
 
-use super::claims::{claim, failed, minted_with, provisioned, retry};
+use super::claims::{claim, create_with_outcome, dead_letter, provisioned, retry};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_backlog_of_an_empty_store_is_nothing(#[values(Postgres, Sqlite)] database: Database) {
+async fn the_backlog_of_an_empty_store_is_empty(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let nothing = Backlog {
         due: 0,
@@ -26,13 +26,13 @@ async fn the_backlog_of_an_empty_store_is_nothing(#[values(Postgres, Sqlite)] da
 async fn the_backlog_counts_each_row_in_its_state(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     for i in 0..2 {
-        minted_with(db, &format!("provisioned-{i}"), &provisioned()).await;
+        create_with_outcome(db, &format!("provisioned-{i}"), &provisioned()).await;
     }
     for i in 0..3 {
-        minted_with(db, &format!("failed-{i}"), &failed(at(1))).await;
+        create_with_outcome(db, &format!("failed-{i}"), &dead_letter(at(1))).await;
     }
     for i in 0..4 {
-        minted_with(db, &format!("waiting-{i}"), &retry(at(200))).await;
+        create_with_outcome(db, &format!("waiting-{i}"), &retry(at(200))).await;
     }
     for i in 0..5 {
         let key = db.mint(&format!("leased-{i}"), at(0)).await;
@@ -41,7 +41,7 @@ async fn the_backlog_counts_each_row_in_its_state(#[values(Postgres, Sqlite)] da
     for i in 0..6 {
         db.mint(&format!("due-{i}"), at(50 + i)).await;
     }
-    let revoked = minted_with(db, "revoked", &failed(at(1))).await;
+    let revoked = create_with_outcome(db, "revoked", &dead_letter(at(1))).await;
     let revoke = db.store.revoke_key(&revoked.account_id, at(2)).await;
     revoke.unwrap();
 
@@ -76,7 +76,7 @@ async fn dead_letters_are_listed_oldest_first_within_the_limit(
     let db = &StoreUnderTest::migrated(database).await;
     let mut letters = Vec::new();
     for (i, seconds) in [30, 10, 20].into_iter().enumerate() {
-        let key = minted_with(db, &format!("acct-{i}"), &failed(at(seconds))).await;
+        let key = create_with_outcome(db, &format!("acct-{i}"), &dead_letter(at(seconds))).await;
         letters.push(DeadLetter {
             key_id: key.id,
             account_id: key.account_id,
@@ -85,8 +85,8 @@ async fn dead_letters_are_listed_oldest_first_within_the_limit(
             last_error: Some("HTTP 422".into()),
         });
     }
-    minted_with(db, "waiting", &retry(at(200))).await;
-    minted_with(db, "provisioned", &provisioned()).await;
+    create_with_outcome(db, "waiting", &retry(at(200))).await;
+    create_with_outcome(db, "provisioned", &provisioned()).await;
     letters.sort_by_key(|letter| letter.failed_at);
     assert_eq!(db.store.dead_letters(10).await.unwrap(), letters);
     assert_eq!(db.store.dead_letters(2).await.unwrap(), letters[..2]);
@@ -96,7 +96,7 @@ async fn dead_letters_are_listed_oldest_first_within_the_limit(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_dead_letters_are_not_listed(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    let key = minted_with(db, "acct", &failed(at(1))).await;
+    let key = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
     assert_eq!(db.store.dead_letters(10).await.unwrap().len(), 1);
     db.store.revoke_key(&key.account_id, at(2)).await.unwrap();
     assert_eq!(db.store.dead_letters(10).await.unwrap(), []);

@@ -1,4 +1,5 @@
-//! Making work due again, with fresh tries and the fence kept.
+//! Re-arming. Rows become due again and their tries start at zero, but older claims stay
+//! invalid.
 
 use std::collections::HashSet;
 
@@ -8,44 +9,59 @@ use shared::store::{Job, NewKey, Rearm};
 use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, job, minted};
 
-use super::claims::{claim, failed, minted_with, provisioned, retry};
+use super::claims::{claim, create_with_outcome, dead_letter, provisioned, retry};
 
-/// One row in each state; its id by the name of the state, as of `at(100)`.
-async fn one_of_each(db: &StoreUnderTest) -> Vec<(&'static str, KeyId)> {
+/// Creates one row in each state as of `at(100)`. Returns the name of each state and the id of
+/// its row.
+async fn create_row_in_each_state(db: &StoreUnderTest) -> Vec<(&'static str, KeyId)> {
     let due = db.mint("due", at(0)).await;
     let leased = db.mint("leased", at(0)).await;
     claim(db, job(leased.id, 0), at(160)).await;
-    let revoked = minted_with(db, "revoked", &failed(at(1))).await;
+    let revoked = create_with_outcome(db, "revoked", &dead_letter(at(1))).await;
     db.store
         .revoke_key(&revoked.account_id, at(2))
         .await
         .unwrap();
-    let gone = minted_with(db, "gone", &provisioned()).await;
-    db.store.revoke_key(&gone.account_id, at(2)).await.unwrap();
+    let revoked_provisioned = create_with_outcome(db, "revoked provisioned", &provisioned()).await;
+    db.store
+        .revoke_key(&revoked_provisioned.account_id, at(2))
+        .await
+        .unwrap();
     vec![
         ("due", due.id),
         ("leased", leased.id),
         (
             "waiting",
-            minted_with(db, "waiting", &retry(at(200))).await.id,
+            create_with_outcome(db, "waiting", &retry(at(200))).await.id,
         ),
         (
             "provisioned",
-            minted_with(db, "provisioned", &provisioned()).await.id,
+            create_with_outcome(db, "provisioned", &provisioned())
+                .await
+                .id,
         ),
-        ("failed", minted_with(db, "failed", &failed(at(1))).await.id),
+        (
+            "failed",
+            create_with_outcome(db, "failed", &dead_letter(at(1)))
+                .await
+                .id,
+        ),
         ("revoked dead letter", revoked.id),
-        ("revoked provisioned", gone.id),
+        ("revoked provisioned", revoked_provisioned.id),
         ("unknown", KeyId::generate(at(100))),
     ]
 }
 
-/// The row is due as of `at(100)`, its tries counted from here, and its first
-/// attempt can be made.
-async fn is_armed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i32) {
-    assert_eq!(sent, job(key.id, attempts), "attempts never go back");
+/// Checks that the row is due as of `at(100)`, that its tries are counted from there, and that
+/// its next attempt can be claimed and completed.
+async fn check_rearmed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i32) {
+    assert_eq!(
+        sent,
+        job(key.id, attempts),
+        "the number of attempts never decreases"
+    );
     let mut row = db.row(key.id).await;
-    row.last_error = None; // may stay until the next outcome
+    row.last_error = None; // this may stay until the next outcome
     let armed = Row {
         attempts,
         armed_at_attempt: attempts,
@@ -61,24 +77,24 @@ async fn is_armed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i32) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provisioned_key_is_provisioned_again_with_fresh_tries(
+async fn a_provisioned_key_can_be_provisioned_again_with_new_tries(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let key = minted_with(db, "acct", &provisioned()).await;
+    let key = create_with_outcome(db, "acct", &provisioned()).await;
     let sent = db.store.reprovision(key.id, at(100)).await.unwrap();
-    is_armed(db, &key, sent.unwrap(), 1).await;
+    check_rearmed(db, &key, sent.unwrap(), 1).await;
     let sent = db.store.reprovision(key.id, at(100)).await.unwrap();
-    is_armed(db, &key, sent.unwrap(), 2).await;
+    check_rearmed(db, &key, sent.unwrap(), 2).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_provisioned_is_not_provisioned_again(
+async fn only_provisioned_keys_are_provisioned_again(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let rows = one_of_each(db).await;
+    let rows = create_row_in_each_state(db).await;
     let before = db.rows().await;
     for (state, id) in rows
         .into_iter()
@@ -92,7 +108,7 @@ async fn what_is_not_provisioned_is_not_provisioned_again(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_from_before_the_rearming_writes_nothing(
+async fn a_claim_from_before_the_re_arming_writes_nothing(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
@@ -107,39 +123,37 @@ async fn a_claim_from_before_the_rearming_writes_nothing(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_dead_letter_is_retried_with_fresh_tries(
-    #[values(Postgres, Sqlite)] database: Database,
-) {
+async fn one_dead_letter_is_retried_with_new_tries(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    let key = minted_with(db, "acct", &failed(at(1))).await;
+    let key = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
     let sent = db
         .store
         .rearm(Rearm::One(key.id), at(100), 1)
         .await
         .unwrap();
-    is_armed(db, &key, sent[0], 1).await;
+    check_rearmed(db, &key, sent[0], 1).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_waiting_row_is_retried_at_once(#[values(Postgres, Sqlite)] database: Database) {
+async fn one_waiting_row_is_retried_immediately(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    let key = minted_with(db, "acct", &retry(at(5000))).await;
+    let key = create_with_outcome(db, "acct", &retry(at(5000))).await;
     let sent = db
         .store
         .rearm(Rearm::One(key.id), at(100), 1)
         .await
         .unwrap();
-    is_armed(db, &key, sent[0], 1).await;
+    check_rearmed(db, &key, sent[0], 1).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_row_that_is_no_dead_letter_and_does_not_wait_is_left_alone(
+async fn rows_that_are_neither_dead_letters_nor_waiting_are_not_retried(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let rows = one_of_each(db).await;
+    let rows = create_row_in_each_state(db).await;
     let before = db.rows().await;
     for (state, id) in rows {
         if !["failed", "waiting"].contains(&state) {
@@ -156,10 +170,10 @@ async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_is_le
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let others = one_of_each(db).await;
+    let others = create_row_in_each_state(db).await;
     let mut letters = vec![(1, others[4].1)];
     for (i, seconds) in [40, 20, 50, 30].into_iter().enumerate() {
-        let key = minted_with(db, &format!("acct-{i}"), &failed(at(seconds))).await;
+        let key = create_with_outcome(db, &format!("acct-{i}"), &dead_letter(at(seconds))).await;
         letters.push((seconds, key.id));
     }
     letters.sort_unstable();
@@ -179,10 +193,10 @@ async fn dead_letters_are_retried_oldest_first_within_the_limit_until_none_is_le
         .rearm(Rearm::DeadLetters, at(100), 2)
         .await
         .unwrap();
-    assert_eq!(sent, [], "none is left");
+    assert_eq!(sent, [], "no dead letter is left");
     let armed = db.rows().await.into_iter();
     let armed = armed.filter(|row| row.next_attempt_at == Some(at(100)));
-    assert_eq!(armed.count(), letters.len(), "and nothing else was touched");
+    assert_eq!(armed.count(), letters.len(), "no other row was changed");
 }
 
 #[rstest]
@@ -191,10 +205,10 @@ async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let others = one_of_each(db).await;
+    let others = create_row_in_each_state(db).await;
     let mut waiting = HashSet::from([job(others[2].1, 1)]);
     for i in 0..4 {
-        let key = minted_with(db, &format!("acct-{i}"), &retry(at(300))).await;
+        let key = create_with_outcome(db, &format!("acct-{i}"), &retry(at(300))).await;
         waiting.insert(job(key.id, 1));
     }
     let mut sent = HashSet::new();
@@ -211,13 +225,16 @@ async fn waiting_rows_are_retried_within_the_limit_until_none_is_left(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_minted_after_a_dead_letter_was_revoked_starts_afresh(
+async fn a_key_created_after_a_revoked_dead_letter_starts_with_new_tries(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let dead = minted_with(db, "acct", &failed(at(1))).await;
+    let dead = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
     db.store.revoke_key(&dead.account_id, at(2)).await.unwrap();
     let key = db.mint("acct", at(100)).await;
-    is_armed(db, &key, job(key.id, 0), 0).await;
-    assert!(db.row(dead.id).await.failed_at.is_some(), "kept, for audit");
+    check_rearmed(db, &key, job(key.id, 0), 0).await;
+    assert!(
+        db.row(dead.id).await.failed_at.is_some(),
+        "the revoked dead letter is kept for audits"
+    );
 }

@@ -1,4 +1,4 @@
-//! The schema: migrating to it, and noticing that it is not there.
+//! The schema: migrations, and the ping that fails without it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrating_again_keeps_what_is_there(#[values(Postgres, Sqlite)] database: Database) {
+async fn migrating_again_keeps_the_data(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     for _ in 0..3 {
@@ -21,7 +21,9 @@ async fn migrating_again_keeps_what_is_there(#[values(Postgres, Sqlite)] databas
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_processes_may_migrate_at_once(#[values(Postgres, Sqlite)] database: Database) {
+async fn several_processes_can_migrate_at_the_same_time(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     const PROCESSES: usize = 8;
     let db = &StoreUnderTest::migrated(database).await;
     for _ in 0..5 {
@@ -44,9 +46,7 @@ async fn several_processes_may_migrate_at_once(#[values(Postgres, Sqlite)] datab
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_without_our_schema_does_not_answer_the_ping(
-    #[values(Postgres, Sqlite)] database: Database,
-) {
+async fn the_ping_fails_without_the_schema(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     db.store.ping().await.unwrap();
     let empty = StoreUnderTest::empty(db.database).await;
@@ -57,9 +57,7 @@ async fn a_database_without_our_schema_does_not_answer_the_ping(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_lacks_a_table_does_not_answer_the_ping(
-    #[values(Postgres, Sqlite)] database: Database,
-) {
+async fn the_ping_fails_without_one_of_the_tables(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     db.execute("DROP TABLE sessions").await;
     assert!(db.store.ping().await.is_err());
@@ -70,7 +68,7 @@ async fn a_database_that_lacks_a_table_does_not_answer_the_ping(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_process_sees_what_another_wrote(#[values(Postgres, Sqlite)] database: Database) {
+async fn one_process_reads_what_another_wrote(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let another = db.another().await;
     let key = db.mint("acct", at(0)).await;

@@ -1,4 +1,4 @@
-//! Sessions.
+//! Sessions: creation, expiry and revocation.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use shared::session::SessionToken;
 use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at};
 
-async fn session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId) {
+/// Creates a session that expires at `at(100)`.
+async fn create_session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId) {
     let (token, account) = (
         SessionToken::generate().unwrap(),
         AccountId::parse(account).unwrap(),
@@ -23,62 +24,62 @@ async fn session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_names_its_account_until_it_expires(
+async fn a_session_belongs_to_its_account_until_it_expires(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
     let last = at(100) - Duration::from_micros(1);
     for account in ["acct", "auth0|名前-🦀"] {
-        let (token, account) = session(db, account).await;
-        let (_another, _) = session(db, account.as_str()).await;
-        let named = async |now| db.store.session_account(&token.hash(), now).await.unwrap();
-        assert_eq!(named(at(0)).await.as_ref(), Some(&account));
-        assert_eq!(named(last).await.as_ref(), Some(&account));
-        assert_eq!(named(at(100)).await, None);
+        let (token, account) = create_session(db, account).await;
+        let (_another, _) = create_session(db, account.as_str()).await;
+        let found = async |now| db.store.session_account(&token.hash(), now).await.unwrap();
+        assert_eq!(found(at(0)).await.as_ref(), Some(&account));
+        assert_eq!(found(last).await.as_ref(), Some(&account));
+        assert_eq!(found(at(100)).await, None);
     }
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_session_names_nobody(#[values(Postgres, Sqlite)] database: Database) {
+async fn a_revoked_session_belongs_to_no_account(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    let (revoked, _) = session(db, "revoked").await;
-    let (other, account) = session(db, "other").await;
+    let (revoked, _) = create_session(db, "revoked").await;
+    let (other, account) = create_session(db, "other").await;
     let revoke = "UPDATE sessions SET revoked_at = created_at WHERE account_id = 'revoked'";
     assert_eq!(db.execute(revoke).await, 1);
-    let named = async |token: SessionToken| {
-        let named = db.store.session_account(&token.hash(), at(1)).await;
-        named.unwrap()
+    let found = async |token: SessionToken| {
+        let found = db.store.session_account(&token.hash(), at(1)).await;
+        found.unwrap()
     };
-    assert_eq!(named(revoked).await, None);
-    assert_eq!(named(other).await, Some(account));
+    assert_eq!(found(revoked).await, None);
+    assert_eq!(found(other).await, Some(account));
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unknown_session_names_nobody(#[values(Postgres, Sqlite)] database: Database) {
+async fn an_unknown_session_belongs_to_no_account(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    session(db, "acct").await;
+    create_session(db, "acct").await;
     let unknown = SessionToken::generate().unwrap().hash();
-    let named = db.store.session_account(&unknown, at(1)).await.unwrap();
-    assert_eq!(named, None);
+    let found = db.store.session_account(&unknown, at(1)).await.unwrap();
+    assert_eq!(found, None);
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_token_is_stored_once(#[values(Postgres, Sqlite)] database: Database) {
+async fn a_session_token_can_be_stored_only_once(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    let (token, account) = session(db, "acct").await;
+    let (token, account) = create_session(db, "acct").await;
     let other = AccountId::parse("other").unwrap();
     let again = db
         .store
         .insert_session(&token.hash(), &other, at(0), at(100))
         .await;
     assert!(!again.unwrap_err().is_transient());
-    let named = db
+    let found = db
         .store
         .session_account(&token.hash(), at(1))
         .await
         .unwrap();
-    assert_eq!(named, Some(account));
+    assert_eq!(found, Some(account));
 }

@@ -21,12 +21,14 @@ struct Columns {
     failed: bool,
 }
 
+/// The lease of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lease {
+    /// The row has no lease.
     None,
-    /// It ends when the next attempt is due.
+    /// The lease ends when the next attempt is due.
     UntilNextAttempt,
-    /// It ends at another time.
+    /// The lease ends at another time.
     UntilAnotherTime,
 }
 
@@ -82,7 +84,7 @@ const VALID: [Columns; 7] = [
 ];
 
 /// Returns every combination, valid or not.
-fn all() -> Vec<Columns> {
+fn all_combinations() -> Vec<Columns> {
     let leases = [
         Lease::None,
         Lease::UntilNextAttempt,
@@ -136,11 +138,11 @@ fn update(database: Database, columns: Columns) -> String {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_takes_only_the_states_that_exist(#[values(Postgres, Sqlite)] database: Database) {
+async fn the_database_accepts_only_valid_states(#[values(Postgres, Sqlite)] database: Database) {
     let db = StoreUnderTest::migrated(database).await;
     db.mint("acct", at(0)).await;
     let mut accepted = 0;
-    for columns in all() {
+    for columns in all_combinations() {
         let update = sqlx::AssertSqlSafe(update(db.database, columns));
         let result = db.try_execute(update).await;
         assert_eq!(result.is_ok(), VALID.contains(&columns), "{columns:?}");

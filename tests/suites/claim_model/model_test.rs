@@ -1,4 +1,4 @@
-//! A store, the model beside it, a queue, workers, and the time.
+//! A test of a store against its model, with a queue, workers and a clock.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,32 +14,37 @@ use worker::provision_webhook::LEASE;
 use super::model::Model;
 use super::step::Step;
 
-pub type Seen = HashSet<&'static str>;
+/// The events that have happened.
+pub type Events = HashSet<&'static str>;
+/// The result of a check; an error says which condition did not hold.
 pub type Checked<T = ()> = Result<T, TestCaseError>;
 
-/// More than any case has rows.
+/// A limit greater than the number of rows in any sequence.
 const ALL: i64 = 1000;
 
-/// A claim that was won.
-pub struct Held {
+/// A claim that a worker won.
+pub struct WonClaim {
     pub claim: Claim,
     lease_end: Timestamp,
     finished: bool,
     crashed: bool,
 }
 
-pub struct World<'a> {
+/// The state of one sequence.
+pub struct ModelTest<'a> {
     pub db: &'a StoreUnderTest,
     pub model: Model,
+    /// The rows of the store after the last check.
     pub rows: Vec<Row>,
     pub now: Timestamp,
     pub queue: Vec<Job>,
-    pub held: Vec<Held>,
-    pub seen: Seen,
+    /// Every claim that was won, oldest first.
+    pub claims: Vec<WonClaim>,
+    pub seen: Events,
 }
 
-impl<'a> World<'a> {
-    /// An empty one.
+impl<'a> ModelTest<'a> {
+    /// Creates a test with no rows. Deletes the rows of earlier sequences.
     pub async fn new(db: &'a StoreUnderTest) -> Self {
         db.execute("DELETE FROM api_partners").await;
         Self {
@@ -48,15 +53,15 @@ impl<'a> World<'a> {
             rows: Vec::new(),
             now: at(0),
             queue: Vec::new(),
-            held: Vec::new(),
-            seen: Seen::new(),
+            claims: Vec::new(),
+            seen: Events::new(),
         }
     }
 
-    /// Takes a step, and checks everything.
-    pub async fn take(&mut self, step: &Step) -> Checked {
+    /// Runs a step on the store and the model, and checks both.
+    pub async fn run_step(&mut self, step: &Step) -> Checked {
         let written = match step {
-            Step::Mint { account, nudged } => {
+            Step::Create { account, nudged } => {
                 let key = new_key(&name(*account), self.now);
                 let stored = self.db.store.insert_key(&key).await.unwrap();
                 prop_assert_eq!(stored, self.model.insert_key(&key));
@@ -92,23 +97,23 @@ impl<'a> World<'a> {
                 None
             }
             Step::Succeed { claim } => self.finish(*claim, self.success()).await?,
-            Step::Fail { claim, delay } => {
+            Step::Retry { claim, delay } => {
                 let at = self.now + Duration::from_secs(*delay);
                 let error = "HTTP 500".to_owned();
                 self.finish(*claim, Outcome::Retry { at, error }).await?
             }
-            Step::GiveUp { claim } => {
+            Step::DeadLetter { claim } => {
                 let (at, error) = (self.now, "HTTP 422".to_owned());
                 self.finish(*claim, Outcome::DeadLetter { at, error })
                     .await?
             }
             Step::Crash { claim } => {
-                if let Some(i) = self.worker(*claim) {
-                    self.held[i].crashed = true;
+                if let Some(i) = self.uncrashed_claim(*claim) {
+                    self.claims[i].crashed = true;
                 }
                 None
             }
-            Step::Pass { seconds } => {
+            Step::PassTime { seconds } => {
                 self.now = self.now + Duration::from_secs(*seconds);
                 None
             }
@@ -125,7 +130,7 @@ impl<'a> World<'a> {
                 if let Some(id) = self.model.active(&account_id(*account)).map(|row| row.id) {
                     let sent = self.db.store.reprovision(id, self.now).await.unwrap();
                     let expected = self.model.reprovision(id, self.now);
-                    self.armed(sent.into_iter().collect(), expected, *nudged)?;
+                    self.check_rearmed(sent.into_iter().collect(), expected, *nudged)?;
                 }
                 None
             }
@@ -135,7 +140,7 @@ impl<'a> World<'a> {
                 }
                 None
             }
-            Step::RetryFailed { nudged } => {
+            Step::RetryDeadLetters { nudged } => {
                 self.rearm(Rearm::DeadLetters, *nudged).await?;
                 None
             }
@@ -147,6 +152,7 @@ impl<'a> World<'a> {
         self.check(written.as_ref()).await
     }
 
+    /// Returns the jobs that the store lists as due, and checks them against the model.
     pub async fn due(&self) -> Checked<Vec<Job>> {
         let due = self.db.store.due(self.now, ALL).await.unwrap();
         let found: HashSet<Job> = due.iter().copied().collect();
@@ -155,31 +161,32 @@ impl<'a> World<'a> {
         Ok(due)
     }
 
+    /// Claims a job in the store and the model, and returns the claim if it was won.
     pub async fn claim(&mut self, job: Job) -> Checked<Option<Claim>> {
         let lease_end = self.now + LEASE;
         let won = self.db.store.claim(job, lease_end).await.unwrap();
         let expected = self.model.claim(job, lease_end);
         prop_assert_eq!(&won, &expected, "{:?}", job);
         let Some(claim) = won.clone() else {
-            self.seen.insert("a job came to nothing");
+            self.seen.insert("a job won no claim");
             return Ok(None);
         };
         self.seen.insert("a claim was won");
-        for other in &self.held {
+        for other in &self.claims {
             if other.claim.key_id == claim.key_id {
                 prop_assert!(
                     other.claim.attempt < claim.attempt,
-                    "an attempt was repeated"
+                    "an attempt was claimed twice"
                 );
                 let is_live = !other.finished && other.lease_end > self.now;
                 prop_assert!(!is_live, "two live claims: {:?}, {claim:?}", other.claim);
                 if !other.finished {
                     self.seen
-                        .insert("a lease ran out and its attempt was followed by another");
+                        .insert("a lease expired and another attempt followed");
                 }
             }
         }
-        self.held.push(Held {
+        self.claims.push(WonClaim {
             claim,
             lease_end,
             finished: false,
@@ -189,39 +196,46 @@ impl<'a> World<'a> {
         Ok(won)
     }
 
-    /// Finishes with a claim; gives it, if that was written.
+    /// Completes a claim with an outcome. Returns the claim if the outcome was written.
     async fn finish(&mut self, which: u8, outcome: Outcome) -> Checked<Option<Claim>> {
-        let Some(i) = self.worker(which) else {
+        let Some(i) = self.uncrashed_claim(which) else {
             return Ok(None);
         };
-        let claim = self.held[i].claim.clone();
+        let claim = self.claims[i].claim.clone();
         let written = self.db.store.finish(&claim, &outcome).await.unwrap();
         let row = self.rows.iter().find(|row| row.id == claim.key_id);
         let row = row.expect("rows are never deleted");
-        let is_owner = row.is_active && row.attempts == claim.attempt && !self.held[i].finished;
-        prop_assert_eq!(written, is_owner, "only the owner finishes: {:?}", &claim);
+        let is_owner = row.is_active && row.attempts == claim.attempt && !self.claims[i].finished;
+        prop_assert_eq!(
+            written,
+            is_owner,
+            "only the owner completes a claim: {:?}",
+            &claim
+        );
         prop_assert_eq!(written, self.model.finish(&claim, &outcome));
         self.seen.insert(match outcome {
-            _ if self.held[i].finished => "a claim was refused its second completion",
+            _ if self.claims[i].finished => "the second completion of a claim was refused",
             _ if !row.is_active => "the claim of a revoked key was refused",
             _ if !written => "an older claim was refused",
             Outcome::Provisioned { .. } => "a success was written",
             Outcome::Retry { .. } => "a failure was written",
             Outcome::DeadLetter { .. } => "a dead letter was written",
         });
-        self.held[i].finished |= written;
+        self.claims[i].finished |= written;
         Ok(written.then_some(claim))
     }
 
+    /// Re-arms rows in the store and the model.
     async fn rearm(&mut self, which: Rearm, nudged: bool) -> Checked {
         let sent = self.db.store.rearm(which, self.now, ALL).await.unwrap();
         let expected = self.model.rearm(which, self.now);
-        self.armed(sent, expected, nudged)
+        self.check_rearmed(sent, expected, nudged)
     }
 
-    fn armed(&mut self, sent: Vec<Job>, expected: Vec<Job>, nudged: bool) -> Checked {
+    /// Compares the jobs that were re-armed, and sends them to the queue if `nudged`.
+    fn check_rearmed(&mut self, sent: Vec<Job>, expected: Vec<Job>, nudged: bool) -> Checked {
         if !sent.is_empty() {
-            self.seen.insert("work was armed anew");
+            self.seen.insert("work was re-armed");
         }
         if nudged {
             self.queue.extend(&sent);
@@ -232,20 +246,21 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A worker that has, or had, a claim and lives.
-    fn worker(&self, which: u8) -> Option<usize> {
-        let alive = (0..self.held.len()).filter(|i| !self.held[*i].crashed);
+    /// Chooses a claim whose worker has not crashed. The claim may have been completed.
+    fn uncrashed_claim(&self, which: u8) -> Option<usize> {
+        let alive = (0..self.claims.len()).filter(|i| !self.claims[*i].crashed);
         let alive: Vec<usize> = alive.collect();
         newest(alive.len(), which).map(|i| alive[i])
     }
 
+    /// Returns a success with an application id that is new for each claim.
     pub fn success(&self) -> Outcome {
-        let svix_app_id = format!("app_{}", self.held.len());
+        let svix_app_id = format!("app_{}", self.claims.len());
         Outcome::Provisioned { svix_app_id }
     }
 }
 
-/// The index of one of so many, counted from the newest.
+/// Returns the index of one of `count` items. `which` counts from the newest.
 fn newest(count: usize, which: u8) -> Option<usize> {
     (count > 0).then(|| count - 1 - usize::from(which) % count)
 }

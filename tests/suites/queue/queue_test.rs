@@ -1,5 +1,5 @@
-//! A queue in a Redis of its own, rows to provision, and workers in this
-//! process, each of which the test starts and feeds.
+//! A queue on a private Redis, rows to provision, and workers that a test starts in this
+//! process.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use worker::provision_webhook::Provisioner;
 use worker::queue_loop::QueueLoop;
 use worker::sweep::Sweep;
 
-/// How long anything may take that is not measured.
+/// The deadline for steps whose duration is not tested.
 pub const PATIENCE: Duration = Duration::from_mins(1);
-/// Jobs that a worker works on at once.
+/// The number of jobs that a worker runs at once.
 pub const CONCURRENCY: usize = 16;
 
 /// The keys in Redis, as apalis-redis names them.
@@ -38,7 +38,8 @@ pub const WORKERS: &str = "partner-keys:provision:workers";
 pub const WORKER: &str = "partner-keys:provision:workers:metadata";
 pub const QUEUES: &str = "core:apalis:queues:list";
 
-pub struct Rig {
+/// The servers, the store and the queue of one test.
+pub struct QueueTest {
     pub redis: RedisServer,
     pub db: StoreUnderTest,
     pub svix: Simulator,
@@ -46,13 +47,14 @@ pub struct Rig {
     pub queue: RedisQueue,
 }
 
-/// A running worker, or its sweep. Ends with the test.
+/// A running worker or sweep. It ends with the test.
 pub struct Worker {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Rig {
+impl QueueTest {
+    /// Starts a Redis, a database and a Svix simulator.
     pub async fn start() -> Self {
         let redis = RedisServer::start().await;
         let clock = Clock::system();
@@ -65,27 +67,27 @@ impl Rig {
         }
     }
 
-    /// Puts so many due rows into the database; their jobs, not sent.
+    /// Inserts `count` due rows into the database. Returns their jobs, which are not sent.
     pub async fn due_rows(&self, count: usize) -> Vec<Job> {
         insert_due_rows(self.db.postgres(), count).await;
         let all = i64::try_from(count).unwrap();
         self.db.store.due(self.clock.now(), all).await.unwrap()
     }
 
-    /// Sends jobs to the queue, all of which it takes.
+    /// Sends jobs to the queue, and checks that it accepts all of them.
     pub async fn push(&self, jobs: &[Job]) {
         assert_eq!(self.queue.push(jobs).await.unwrap(), jobs.len());
     }
 
-    /// A worker's loop on this store and queue.
+    /// Creates a worker's loop with this store and queue.
     pub fn queue_loop(&self, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> QueueLoop {
         let svix = svix_config(&self.svix);
         let provisioner = Provisioner::new(store, &svix, self.clock.clone());
         QueueLoop::new(queue, Arc::new(provisioner), CONCURRENCY, Liveness::watch())
     }
 
-    /// Starts a worker, without its sweep.
-    pub fn work(&self) -> Worker {
+    /// Starts a worker without its sweep.
+    pub fn start_worker(&self) -> Worker {
         let queue_loop = self.queue_loop(self.db.store.clone(), Arc::new(self.queue.clone()));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -93,6 +95,7 @@ impl Rig {
         Worker { stop, task }
     }
 
+    /// Creates a sweep that is not running.
     pub fn sweep(&self) -> Sweep {
         Sweep {
             store: self.db.store.clone(),
@@ -102,63 +105,68 @@ impl Rig {
         }
     }
 
-    /// Starts the sweep.
-    pub fn keep_sweeping(&self) -> Worker {
+    /// Starts a sweep.
+    pub fn start_sweep(&self) -> Worker {
         let (sweep, stop) = (self.sweep(), CancellationToken::new());
         let task = tokio::spawn(sweep.run(stop.clone()));
         Worker { stop, task }
     }
 
-    /// Waits until no row has work left.
+    /// Waits until every row is provisioned.
     pub async fn all_done(&self, deadline: Duration) {
         let left = async || self.db.store.backlog(self.clock.now()).await.unwrap();
         let none = |left: &Backlog| left.due + left.leased + left.waiting + left.failed == 0;
-        eventually("all is provisioned", deadline, left, none).await;
+        eventually("all rows are provisioned", deadline, left, none).await;
     }
 
+    /// Connects to Redis.
     pub async fn redis(&self) -> MultiplexedConnection {
         self.redis.connection().await
     }
 
-    /// What a command of Redis answers.
-    pub async fn ask<T: FromRedisValue>(&self, command: &[&str]) -> T {
-        let mut asked = redis::cmd(command[0]);
-        asked.arg(&command[1..]);
-        asked.query_async(&mut self.redis().await).await.unwrap()
+    /// Runs a command on Redis. Returns the reply.
+    pub async fn run_command<T: FromRedisValue>(&self, command: &[&str]) -> T {
+        let mut redis_command = redis::cmd(command[0]);
+        redis_command.arg(&command[1..]);
+        redis_command
+            .query_async(&mut self.redis().await)
+            .await
+            .unwrap()
     }
 
+    /// Returns all keys in Redis.
     pub async fn keys(&self) -> BTreeSet<String> {
         self.redis().await.keys("*").await.unwrap()
     }
 
-    /// The names of the workers that are known.
+    /// Returns the names of the registered workers.
     pub async fn names(&self) -> BTreeSet<String> {
         let workers = self.queue.workers().await.unwrap();
         workers.into_iter().map(|worker| worker.name).collect()
     }
 
-    /// Waits until so many workers are known; their names.
+    /// Waits until `count` workers are registered. Returns their names.
     pub async fn workers(&self, count: usize) -> BTreeSet<String> {
         let names = || self.names();
-        eventually("the workers are known", PATIENCE, names, |names| {
+        eventually("the workers are registered", PATIENCE, names, |names| {
             names.len() == count
         })
         .await
     }
 
-    /// Waits until one worker is known, but not by this name; its name.
+    /// Waits until one worker is registered under another name than `old`. Returns that name.
     pub async fn renamed(&self, old: &str) -> String {
         let names = || self.names();
         let is_another = |names: &BTreeSet<String>| names.len() == 1 && !names.contains(old);
-        let names = eventually("a new name", PATIENCE, names, is_another).await;
+        let names = eventually("the worker has a new name", PATIENCE, names, is_another).await;
         names.into_iter().next().unwrap()
     }
 
-    /// Waits until Redis holds nothing but the registrations of so many workers.
+    /// Waits until Redis holds only the registrations of the given number of workers.
     pub async fn holds_only(&self, workers: usize) {
         let is_left = |keys: &BTreeSet<String>| {
             let registered = keys.iter().filter(|key| key.starts_with(WORKER)).count();
-            // QUEUES has one entry, ever.
+            // QUEUES always has one entry.
             let others = keys.iter().filter(|key| !key.starts_with(WORKER));
             let others: Vec<&str> = others.map(String::as_str).collect();
             let expected = if workers > 0 {
@@ -175,20 +183,20 @@ impl Rig {
 }
 
 impl Worker {
-    /// Stops it, and waits until it has.
+    /// Stops the worker or sweep, and waits until it has ended.
     pub async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
 }
 
-/// A queue in this Redis, by this clock.
+/// Creates a queue on this Redis with this clock.
 pub fn queue(redis: &RedisServer, clock: Clock) -> RedisQueue {
     RedisQueue::new(redis::Client::open(redis.url()).unwrap(), clock).unwrap()
 }
 
-/// Jobs of rows that are not there.
-pub fn jobs_of_nobody(count: usize) -> Vec<Job> {
+/// Creates jobs whose rows do not exist.
+pub fn jobs_without_rows(count: usize) -> Vec<Job> {
     let jobs = std::iter::repeat_with(|| job(KeyId::generate(Clock::system().now()), 0));
     jobs.take(count).collect()
 }
