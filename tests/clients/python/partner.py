@@ -34,7 +34,7 @@ class UnexpectedResponse(Exception):
 
 def connect(base_url: str, token: str) -> AuthenticatedClient:
     """Creates a client. `token` is a session token, or the partner key to open the portal."""
-    timeout = httpx.Timeout(30)  # seconds; there is no timeout by default
+    timeout = httpx.Timeout(30)  # seconds; no timeout by default
     return AuthenticatedClient(base_url=base_url, token=token, timeout=timeout)
 
 

@@ -39,7 +39,7 @@ export function connect(baseUrl: string, token: string): Client {
     baseUrl,
     parseAs: "json",
     auth: ({ scheme }) => (scheme === "bearer" ? token : undefined), // a plain string is also sent as a cookie
-    fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(30_000) }), // there is no timeout by default
+    fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(30_000) }), // no timeout by default
   });
 }
 

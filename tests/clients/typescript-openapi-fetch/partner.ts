@@ -37,7 +37,7 @@ export function connect(baseUrl: string, token: string): Client<paths> {
   return createClient<paths>({
     baseUrl,
     headers: { Authorization: `Bearer ${token}` },
-    fetch: (request) => fetch(request, { signal: AbortSignal.timeout(30_000) }), // there is no timeout by default
+    fetch: (request) => fetch(request, { signal: AbortSignal.timeout(30_000) }), // no timeout by default
   });
 }
 
