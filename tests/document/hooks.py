@@ -1,6 +1,7 @@
-"""What a client may vary at operations without parameters or a body, who it is, and our own checks.
+"""Hooks of schemathesis: more parameters and bodies, credentials, and our own checks.
 
-All of it changes the loaded document only: these are the freedoms of HTTP, not of the contract.
+The operations have no parameters and no body. The hooks add some, only to the loaded document, because HTTP
+allows clients to send them.
 """
 
 import os
@@ -20,22 +21,22 @@ SEED = os.environ["SEED"]
 DEAD_SESSIONS = os.environ.get("DEAD_SESSION_TOKENS", "").split()
 MIN_CASES = int(os.environ["MIN_CASES"])
 MODEL = Model(urlsplit(BASE_URL).netloc, SESSIONS)
-# Seeded for each case, in `Credentials`.
-CHOICE = random.Random()
-FAULTS = {}
-# Stands for a key of the moment; see `before_call`.
-A_KEY = "pk_live_" + 64 * "0"
+# `Credentials` seeds it for each case.
+RANDOM = random.Random()
+PROBLEMS = {}
+# `before_call` replaces this placeholder with a key.
+PLACEHOLDER_KEY = "pk_live_" + 64 * "0"
 
 
-def varied(name, place, *shapes):
+def optional(name, place, *shapes):
     return {"name": name, "in": place, "required": False, "schema": {"anyOf": [*shapes, {"type": "string"}]}}
 
 
 PARAMETERS = [
-    varied("Sec-Fetch-Site", "header", {"enum": ["same-origin", "none", "same-site", "cross-site", "Same-Origin"]}),
-    varied("Origin", "header", {"enum": [BASE_URL, BASE_URL + ".example.com", "https://elsewhere.example", "null"]}),
-    varied("X-Request-Id", "header", {"type": "string", "format": "uuid"}, {"enum": [A_KEY]}),
-    varied("api_key", "query", {"enum": [A_KEY]}),
+    optional("Sec-Fetch-Site", "header", {"enum": ["same-origin", "none", "same-site", "cross-site", "Same-Origin"]}),
+    optional("Origin", "header", {"enum": [BASE_URL, BASE_URL + ".example.com", "https://elsewhere.example", "null"]}),
+    optional("X-Request-Id", "header", {"type": "string", "format": "uuid"}, {"enum": [PLACEHOLDER_KEY]}),
+    optional("api_key", "query", {"enum": [PLACEHOLDER_KEY]}),
 ]
 BODY = {
     "required": False,
@@ -44,7 +45,7 @@ BODY = {
         "application/xml": {"schema": {}},
         "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        # The only thing about a body that matters: longer ones are 413.
+        # Only the length of a body matters: longer ones get 413.
         "text/plain": {"schema": {"type": "string", "maxLength": MAX_BODY, "pattern": "^[ -~]*$"}},
     },
 }
@@ -56,7 +57,7 @@ def before_load_schema(context, raw_schema):
         for operation in path.values():
             operation["parameters"] = PARAMETERS
             operation["requestBody"] = BODY
-    # Links say what to try next; the credentials, and what is right, come from the model.
+    # Links name the next operations to try. The model provides the credentials and the expected response.
     key = raw_schema["paths"][KEY_PATH]
     key["post"]["responses"]["201"]["links"] = {
         "portal": {
@@ -69,51 +70,51 @@ def before_load_schema(context, raw_schema):
     key["delete"]["responses"]["200"]["links"] = links(
         portal="getPartnerPortal", show="getPartnerApiKey", create="createPartnerApiKey"
     )
-    start_afresh()
+    reset()
     for token in SESSIONS:
-        if faults := ask(token, "POST") + ask(token, "DELETE"):
-            sys.exit(f"At the start, POST or DELETE {faults[0]}")
+        if problems := send(token, "POST") + send(token, "DELETE"):
+            sys.exit(f"At the start, the response to POST or DELETE {problems[0]}")
 
 
 def links(**operations):
     return {name: {"operationId": operation} for name, operation in operations.items()}
 
 
-def ask(token, method):
-    """One plain request of our own, held against the model like all others."""
+def send(token, method):
+    """Sends one request, and returns the problems that the model finds in the response."""
     with requests.Session() as session:
         headers = {"Authorization": f"Bearer {token}"}
-        answer = session.request(method, BASE_URL + KEY_PATH, headers=headers, timeout=20)
-    lists = {name.lower(): [value] for name, value in answer.headers.items()}
-    return MODEL.faults(answer.request, answer.status_code, lists, answer.text)
+        response = session.request(method, BASE_URL + KEY_PATH, headers=headers, timeout=20)
+    lists = {name.lower(): [value] for name, value in response.headers.items()}
+    return MODEL.problems(response.request, response.status_code, lists, response.text)
 
 
-def start_afresh():
-    """All accounts without a key, as the model knows then."""
+def reset():
+    """Revokes the keys of all accounts, and resets the model."""
     for token in SESSIONS:
-        if faults := ask(token, "DELETE"):
-            sys.exit(f"At the start, DELETE {faults[0]}")
+        if problems := send(token, "DELETE"):
+            sys.exit(f"At the start, the response to DELETE {problems[0]}")
     MODEL.begin()
 
 
-machine_init = APIStateMachine.__init__
+original_init = APIStateMachine.__init__
 
 
-def scenario_init(machine):
-    """Every scenario of the stateful phase must begin alike.
+def init_with_reset(machine):
+    """Starts every scenario of the stateful phase from the same state.
 
-    Where the same draws have another outcome the second time, Hypothesis gives up, in silence.
+    Hypothesis stops without a message if the same draws have a different outcome when it repeats them.
     """
-    start_afresh()
-    machine_init(machine)
+    reset()
+    original_init(machine)
 
 
-APIStateMachine.__init__ = scenario_init
+APIStateMachine.__init__ = init_with_reset
 
 
-def wrong(token):
-    """Credentials that are nearly right, or another caller's."""
-    return CHOICE.choice(
+def invalid_credential(token):
+    """Returns an invalid `Authorization` header: similar to a valid one, or with a dead session."""
+    return RANDOM.choice(
         [
             f"Bearer {token[:-1]}",
             f"Bearer {token}x",
@@ -132,59 +133,59 @@ def wrong(token):
     )
 
 
-def for_portal():
+def portal_credentials():
     active = [key for key in MODEL.active.values() if key]
-    roll = CHOICE.random()
+    roll = RANDOM.random()
     if roll < 0.55 and active:
-        return {"Authorization": "Bearer " + CHOICE.choice(active)}
+        return {"Authorization": "Bearer " + RANDOM.choice(active)}
     if roll < 0.75:
         return {"Authorization": "Bearer " + MODEL.revoked[-1]}
     if roll < 0.8:
-        return {"Authorization": "Bearer " + CHOICE.choice(MODEL.revoked)}
-    session = CHOICE.choice(SESSIONS)
+        return {"Authorization": "Bearer " + RANDOM.choice(MODEL.revoked)}
+    session = RANDOM.choice(SESSIONS)
     if roll < 0.9:
-        return CHOICE.choice([{"Authorization": f"Bearer {session}"}, {"Cookie": f"session={session}"}])
-    return {"Authorization": wrong(CHOICE.choice(active or MODEL.revoked))}
+        return RANDOM.choice([{"Authorization": f"Bearer {session}"}, {"Cookie": f"session={session}"}])
+    return {"Authorization": invalid_credential(RANDOM.choice(active or MODEL.revoked))}
 
 
-def for_account():
-    token, other = CHOICE.choice([MODEL.last, *SESSIONS]), CHOICE.choice(SESSIONS)
+def account_credentials():
+    token, other = RANDOM.choice([MODEL.last, *SESSIONS]), RANDOM.choice(SESSIONS)
     key = MODEL.active[token] or MODEL.revoked[-1]
-    roll = CHOICE.random()
+    roll = RANDOM.random()
     if roll < 0.4:
-        return {"Authorization": CHOICE.choice(["Bearer ", "bearer ", "BEARER  "]) + token}
+        return {"Authorization": RANDOM.choice(["Bearer ", "bearer ", "BEARER  "]) + token}
     if roll < 0.6:
-        return {"Cookie": CHOICE.choice(["", "a=1; ", "sessions=x; "]) + f"session={token}"}
+        return {"Cookie": RANDOM.choice(["", "a=1; ", "sessions=x; "]) + f"session={token}"}
     if roll < 0.65:
         return {"Authorization": f"Bearer {token}", "Cookie": f"session={other}x"}
     if roll < 0.7:
-        return {"Authorization": wrong(token), "Cookie": f"session={other}"}
+        return {"Authorization": invalid_credential(token), "Cookie": f"session={other}"}
     if roll < 0.75:
         return {"Cookie": f"session={token}; session={other}"}
     if roll < 0.8:
-        return CHOICE.choice([{"Authorization": f"Bearer {key}"}, {"Cookie": f"session={key}"}])
+        return RANDOM.choice([{"Authorization": f"Bearer {key}"}, {"Cookie": f"session={key}"}])
     if roll < 0.9:
-        return {"Authorization": wrong(token)}
-    return {"Cookie": "session=" + wrong(token).removeprefix("Bearer ")}
+        return {"Authorization": invalid_credential(token)}
+    return {"Cookie": "session=" + invalid_credential(token).removeprefix("Bearer ")}
 
 
 @schemathesis.auth(refresh_interval=None, retry_on=[])
 class Credentials:
-    """Sends good credentials as such, so that `ignored_auth` takes all others for the garbage that they are."""
+    """Provides valid credentials to schemathesis, so that its check `ignored_auth` treats all others as invalid."""
 
     def get(self, case, context):
         path = case.operation.path
         MODEL.turn += 1
-        # A function of what Hypothesis drew, so the same case has the same credentials again; but for
-        # the key that a link brings, which is another one each time.
+        # Seed with the values that Hypothesis drew, so that the same case gets the same credentials. Omit
+        # the key from a link, because it differs each time.
         headers = {name: value for name, value in case.headers.items() if name != "Authorization"}
-        CHOICE.seed(repr((SEED, MODEL.turn, case.method, path, headers, case.query, case.body)))
-        if MODEL.caller(path, case.headers):  # a link has brought them
+        RANDOM.seed(repr((SEED, MODEL.turn, case.method, path, headers, case.query, case.body)))
+        if MODEL.caller(path, case.headers):  # credentials from a link
             return {"Authorization": case.headers["Authorization"]}
-        headers = for_portal() if path == PORTAL_PATH else for_account()
+        headers = portal_credentials() if path == PORTAL_PATH else account_credentials()
         if MODEL.caller(path, headers):
             return headers
-        if CHOICE.random() < 0.9:  # else those that schemathesis has made up, or none
+        if RANDOM.random() < 0.9:  # otherwise keep those that schemathesis generated, or none
             self.set(case, headers, context)
         return None
 
@@ -196,15 +197,16 @@ class Credentials:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    # One operation is called some hundred times on end: without this, all POSTs but the first were 409.
-    if CHOICE.random() < 0.3:
-        token = CHOICE.choice(SESSIONS)
-        FAULTS[case.id] = ask(token, "DELETE" if MODEL.active[token] else "POST")
-    # A key in the wrong place must not come back in an answer.
+    # schemathesis calls one operation some hundred times in a row. Change the state in between: otherwise every
+    # POST but the first would get 409.
+    if RANDOM.random() < 0.3:
+        token = RANDOM.choice(SESSIONS)
+        PROBLEMS[case.id] = send(token, "DELETE" if MODEL.active[token] else "POST")
+    # Send a key where it does not belong. The response must not contain it.
     key = next(filter(None, MODEL.active.values()), MODEL.revoked[-1])
-    if case.query.get("api_key") == A_KEY:
+    if case.query.get("api_key") == PLACEHOLDER_KEY:
         case.query["api_key"] = key
-    if case.headers.get("X-Request-Id") == A_KEY:
+    if case.headers.get("X-Request-Id") == PLACEHOLDER_KEY:
         case.headers["X-Request-Id"] = key
 
 
@@ -213,27 +215,27 @@ def after_call(context, case, response):
     MODEL.cases += 1
     MODEL.kinds[case.meta.phase.name.value, case.meta.generation.mode.value] += 1
     body = response.content.decode("utf-8", "replace")
-    faults = MODEL.faults(response.request, response.status_code, response.headers, body)
-    FAULTS[case.id] = FAULTS.get(case.id, []) + faults
+    problems = MODEL.problems(response.request, response.status_code, response.headers, body)
+    PROBLEMS[case.id] = PROBLEMS.get(case.id, []) + problems
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Good credentials and a body that is not too long make a good request, whatever else is sent with it."""
+    """Accepts success for every request with valid credentials and a body that is not too long."""
     if not isinstance(failure, AcceptedNegativeData):
         return True
     return MODEL.is_too_long(response.request) or not MODEL.caller(case.operation.path, response.request.headers)
 
 
 @schemathesis.check
-def answers_as_the_contract_says(ctx, response, case):
-    faults = FAULTS.get(case.id)
-    assert not faults, "The answer was wrong: " + "; ".join(faults)
+def response_matches_the_model(ctx, response, case):
+    problems = PROBLEMS.get(case.id)
+    assert not problems, "The response " + "; ".join(problems)
 
 
 @schemathesis.check
-class Enough:
-    """A run that tested little must not pass."""
+class EnoughCases:
+    """Fails a run that sent too few requests, and writes the summary."""
 
     def after_run(self, ctx):
         lines = [f"{MODEL.cases} cases"]
@@ -241,9 +243,10 @@ class Enough:
         lines += [f"{n:6} {method:6} {path} {status}" for (method, path, status), n in sorted(MODEL.answers.items())]
         with open(os.environ["SUMMARY"], "w", encoding="utf-8") as summary:
             summary.write("\n".join(lines) + "\n")
-        assert MODEL.cases >= MIN_CASES, f"Only {MODEL.cases} requests, {MIN_CASES} are the least"
+        assert MODEL.cases >= MIN_CASES, f"The run sent {MODEL.cases} requests, expected at least {MIN_CASES}"
         scenarios = sum(n for (phase, _), n in MODEL.kinds.items() if phase == "stateful")
-        assert scenarios >= MIN_CASES // 5, f"Only {scenarios} requests in scenarios"
+        least = MIN_CASES // 5
+        assert scenarios >= least, f"The run sent {scenarios} requests in scenarios, expected at least {least}"
         served = {(method, path) for (method, path, status) in MODEL.answers if 200 <= status < 300}
         for operation in [("POST", KEY_PATH), ("GET", KEY_PATH), ("DELETE", KEY_PATH), ("GET", PORTAL_PATH)]:
             assert operation in served, f"{operation} never succeeded"

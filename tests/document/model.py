@@ -1,4 +1,4 @@
-"""What the service must answer, from what it was sent so far. Every request passes through here."""
+"""A model of the service. It sees every request, and derives from earlier ones which responses are correct."""
 
 import json
 import re
@@ -28,14 +28,14 @@ CODES = {
 
 
 def text(value):
-    """A header as it goes over the wire: requests takes text as Latin-1, and some it has made bytes."""
+    """Returns a header value as text. `requests` encodes values as Latin-1, and holds some of them as bytes."""
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 class Model:
     def __init__(self, host, sessions):
         self.host = host
-        # The suite issues each session for another account, so a token names its account.
+        # The active key of each account, by session token. Each session is of a different account.
         self.active = dict.fromkeys(sessions)
         self.revoked = []
         self.cases = 0
@@ -47,7 +47,7 @@ class Model:
         self.turn, self.last = 0, next(iter(self.active))
 
     def caller(self, path, headers):
-        """Who is asking, `(token or key, came in the cookie)`; None if nobody whom the service knows."""
+        """Returns the valid credential as `(token or key, whether it is in the cookie)`, or None without one."""
         authorization = headers.get("Authorization")
         if authorization is not None:
             bearer = BEARER.fullmatch(text(authorization).strip(" \t"))
@@ -62,13 +62,13 @@ class Model:
     def is_too_long(self, request):
         return int(request.headers.get("Content-Length", 0)) > MAX_BODY
 
-    def is_own_site(self, headers):
+    def claims_own_origin(self, headers):
         if text(headers.get("Sec-Fetch-Site", "")).strip(" \t") in ("same-origin", "none"):
             return True
         return text(headers.get("Origin", "")).strip(" \t") in (f"http://{self.host}", f"https://{self.host}")
 
     def expected(self, request):
-        """The statuses that are right for this request, as things are now."""
+        """Returns the statuses that are correct for this request in the current state."""
         path, headers = urlsplit(request.url).path, request.headers
         if self.is_too_long(request):
             return {413}
@@ -82,76 +82,77 @@ class Model:
             return {401}
         token, by_cookie = caller
         if path == PORTAL_PATH:
-            return {200, 404}  # 404 until the worker has set the webhooks up
-        if by_cookie and request.method != "GET" and not self.is_own_site(headers):
+            return {200, 404}  # 404 until the worker has set up the webhooks
+        if by_cookie and request.method != "GET" and not self.claims_own_origin(headers):
             return {403}
         if request.method == "POST":
             return {409} if self.active[token] else {201}
         return {200}
 
-    def faults(self, request, status, headers, body):
-        """What is wrong with this answer; takes note of what the request changed."""
+    def problems(self, request, status, headers, body):
+        """Returns the problems of this response, and records the changes that the request made."""
         path = urlsplit(request.url).path
         expected = self.expected(request)
         self.answers[request.method, path, status] += 1
         found = []
         if status not in expected:
-            found.append(f"answered {status} where {sorted(expected)} was right")
-        found += envelope(request, status, headers, body)
+            found.append(f"has status {status}, expected one of {sorted(expected)}")
+        found += common_problems(request, status, headers, body)
         created = (request.method, path, status) == ("POST", KEY_PATH, 201)
         if not created and RAW_KEY.search(body + json.dumps(headers)):
-            found.append("holds a raw key")
+            found.append("contains a raw key")
         if 200 <= status < 300:
-            found += self.note(request, path, json.loads(body))
+            found += self.record(request, path, json.loads(body))
         return found
 
-    def note(self, request, path, answer):
+    def record(self, request, path, answer):
+        """Records the changes that a successful request made, and returns the problems of its body."""
         token, _ = self.caller(path, request.headers) or (None, False)
         if path != KEY_PATH or token is None:
             return []
         key, self.last = self.active[token], token
         if request.method == "POST":
             self.active[token] = answer["api_key"]
-            return [] if answer["api_key"].startswith(answer["prefix"]) else ["the prefix is another key's"]
+            return [] if answer["api_key"].startswith(answer["prefix"]) else ["has a prefix of another key"]
         if request.method == "DELETE":
             if key:
                 self.revoked.append(key)
             self.active[token] = None
             return []
         if answer.get("prefix") != (key[:24] if key else None):
-            return ["does not show the account's own key"]
+            return ["does not show the account's active key"]
         return []
 
 
-def envelope(request, status, headers, body):
-    """What every answer must have, whatever the operation."""
+def common_problems(request, status, headers, body):
+    """Returns the violations of the rules that hold for every response of every operation."""
     found = []
     ids = headers.get("x-request-id", [])
     if len(ids) != 1 or not UUID.fullmatch(ids[0]):
-        return [f"has no one X-Request-Id: {ids}"]
+        return [f"must have one X-Request-Id, but has {ids}"]
     given = text(request.headers.get("X-Request-Id", "")).strip(" \t")
     if UUID.fullmatch(given) and given != ids[0]:
-        found.append("does not take the X-Request-Id that it was given")
+        found.append("does not return the X-Request-Id of the request")
     if headers.get("cache-control") != ["no-store"]:
-        found.append("may be cached")
+        found.append("lacks Cache-Control: no-store")
     if status < 400:
         return found
     if status == 401 and "Bearer" not in headers.get("www-authenticate", [""])[0]:
-        found.append("is 401 without WWW-Authenticate: Bearer")
+        found.append("has status 401 but lacks WWW-Authenticate: Bearer")
     if status == 405 and not headers.get("allow"):
-        found.append("is 405 without Allow")
+        found.append("has status 405 but lacks Allow")
     if status == 503 and not headers.get("retry-after", [""])[0].isdigit():
-        found.append("is 503 without Retry-After in seconds")
+        found.append("has status 503 but lacks Retry-After in seconds")
     if request.method == "HEAD":
         return found
     try:
         answer = json.loads(body)
         error = answer["error"]
-        right = list(answer) == ["error"] and set(error) == {"code", "message", "request_id"}
-        right = right and error["code"] == CODES[status] and error["message"]
-        right = right and error["request_id"] == ids[0]
+        is_valid = list(answer) == ["error"] and set(error) == {"code", "message", "request_id"}
+        is_valid = is_valid and error["code"] == CODES[status] and error["message"]
+        is_valid = is_valid and error["request_id"] == ids[0]
     except (ValueError, KeyError, TypeError):
-        right = False
-    if not right:
-        found.append("is not the one shape of errors, with its code and this X-Request-Id")
+        is_valid = False
+    if not is_valid:
+        found.append("is not an ErrorBody with the code of its status and the X-Request-Id of its header")
     return found

@@ -1,5 +1,5 @@
-//! A client that a generator made of `openapi.yaml`, in a language of its own:
-//! `tests/clients/NAME`, driven line by line.
+//! Runs a program in `tests/clients` that uses a client generated from
+//! `openapi.yaml`. The program reads commands, one a line, and writes JSON.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,20 +11,20 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::process::binary;
 
-/// How long one answer may take, the start of a virtual machine on a busy
-/// computer included.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time limit for one result. It includes the start of the Java virtual
+/// machine on a busy computer.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What a request is signed with.
+/// A credential of a request.
 #[derive(Debug, Clone, Copy)]
-pub enum As<'a> {
-    /// A session or a key, as Bearer.
+pub enum Credential<'a> {
+    /// A session token or a key, sent as a Bearer token.
     Bearer(&'a str),
-    /// A session in its cookie, and nothing that says where the request is from.
+    /// A session token, sent as a cookie without `Origin` or `Sec-Fetch-Site`.
     Cookie(&'a str),
 }
 
-/// A client's program. Dropping it ends it.
+/// A running client program. Dropping this value kills it.
 pub struct GeneratedClient {
     name: &'static str,
     child: Child,
@@ -34,16 +34,17 @@ pub struct GeneratedClient {
 
 impl GeneratedClient {
     /// Starts the program in `tests/clients/name` as a client of the server at
-    /// this URL. What it says on standard error is the test's.
+    /// `base`. The program shares the standard error of the test.
     pub fn start(name: &'static str, base: &str) -> Self {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-        let folder = here.join(name);
+        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+        let folder = clients.join(name);
         let is_built = folder.join(".built").exists();
-        let of = |file: PathBuf| std::fs::read(file).ok();
-        let is_current = of(folder.join("openapi.yaml")) == of(here.join("../../openapi.yaml"));
+        let read = |file: PathBuf| std::fs::read(file).ok();
+        let is_current =
+            read(folder.join("openapi.yaml")) == read(clients.join("../../openapi.yaml"));
         assert!(
             is_built && is_current,
-            "the client {name} is not built of this openapi.yaml: run `make test`"
+            "the client {name} is not built from the current openapi.yaml; run `make test`"
         );
         let mut program = Command::new(folder.join("run"));
         for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
@@ -56,7 +57,7 @@ impl GeneratedClient {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|error| panic!("{name} did not start: {error}"));
+            .unwrap_or_else(|error| panic!("the client {name} did not start: {error}"));
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
         Self {
@@ -67,56 +68,57 @@ impl GeneratedClient {
         }
     }
 
-    /// A new key, by `createPartnerApiKey`; fails if there is none.
-    pub async fn mint(&mut self, session: As<'_>) -> String {
+    /// Calls `createPartnerApiKey` and returns the key. Panics if there is none.
+    pub async fn mint(&mut self, session: Credential<'_>) -> String {
         let created = self.create(session).await;
         let key = created["created"]["api_key"].as_str();
-        key.unwrap_or_else(|| panic!("{}: {created}", self.name))
+        key.unwrap_or_else(|| panic!("{} did not create a key: {created}", self.name))
             .to_owned()
     }
 
-    /// `createPartnerApiKey`
-    pub async fn create(&mut self, session: As<'_>) -> Value {
-        self.ask("create", session).await
+    /// Calls `createPartnerApiKey`.
+    pub async fn create(&mut self, session: Credential<'_>) -> Value {
+        self.call("create", session).await
     }
 
-    /// `getPartnerApiKey`
-    pub async fn show(&mut self, session: As<'_>) -> Value {
-        self.ask("show", session).await
+    /// Calls `getPartnerApiKey`.
+    pub async fn show(&mut self, session: Credential<'_>) -> Value {
+        self.call("show", session).await
     }
 
-    /// `deletePartnerApiKey`
-    pub async fn revoke(&mut self, session: As<'_>) -> Value {
-        self.ask("revoke", session).await
+    /// Calls `deletePartnerApiKey`.
+    pub async fn revoke(&mut self, session: Credential<'_>) -> Value {
+        self.call("revoke", session).await
     }
 
-    /// `getPartnerPortal`
-    pub async fn portal(&mut self, key: As<'_>) -> Value {
-        self.ask("portal", key).await
+    /// Calls `getPartnerPortal`.
+    pub async fn portal(&mut self, key: Credential<'_>) -> Value {
+        self.call("portal", key).await
     }
 
-    /// Any of the four, by the word for it. What the program made of the answer, in
-    /// terms of the generated types.
-    pub async fn ask(&mut self, operation: &str, by: As<'_>) -> Value {
-        let by = match by {
-            As::Bearer(token) => format!("bearer:{token}"),
-            As::Cookie(token) => format!("cookie:{token}"),
+    /// Calls one of the four operations: `create`, `show`, `revoke` or `portal`.
+    /// Returns the response as JSON that the program made from the generated types.
+    pub async fn call(&mut self, operation: &str, credential: Credential<'_>) -> Value {
+        let credential = match credential {
+            Credential::Bearer(token) => format!("bearer:{token}"),
+            Credential::Cookie(token) => format!("cookie:{token}"),
         };
-        let line = format!("{operation} {by}\n");
+        let line = format!("{operation} {credential}\n");
         self.input.write_all(line.as_bytes()).await.unwrap();
         self.input.flush().await.unwrap();
-        let answer = tokio::time::timeout(PATIENCE, self.output.next_line()).await;
+        let result = tokio::time::timeout(TIMEOUT, self.output.next_line()).await;
         let name = self.name;
-        let answer =
-            answer.unwrap_or_else(|_| panic!("{name}: no answer to {operation} in {PATIENCE:?}"));
-        let answer = answer
+        let result = result
+            .unwrap_or_else(|_| panic!("{name}: no result for {operation} within {TIMEOUT:?}"));
+        let result = result
             .unwrap()
-            .unwrap_or_else(|| panic!("{name} ended at {operation}"));
-        serde_json::from_str(&answer)
-            .unwrap_or_else(|error| panic!("{name} answered {answer:?} to {operation}: {error}"))
+            .unwrap_or_else(|| panic!("{name} exited during {operation}"));
+        serde_json::from_str(&result).unwrap_or_else(|error| {
+            panic!("{name} wrote {result:?} for {operation}, which is not JSON: {error}")
+        })
     }
 
-    /// Lets the program end by itself, as it does when there is nothing more to do.
+    /// Closes the input of the program, and checks that it then exits successfully.
     pub async fn finish(self) {
         let Self {
             name,
@@ -125,8 +127,9 @@ impl GeneratedClient {
             ..
         } = self;
         drop(input);
-        let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("{name} does not end"));
-        assert!(status.unwrap().success(), "{name} ended badly");
+        let exited = tokio::time::timeout(TIMEOUT, child.wait()).await;
+        let status = exited.unwrap_or_else(|_| panic!("{name} did not exit within {TIMEOUT:?}"));
+        let status = status.unwrap();
+        assert!(status.success(), "{name} failed: {status}");
     }
 }

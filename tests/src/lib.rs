@@ -33,7 +33,7 @@ pub mod wait;
 pub use certificates::PrivateCa;
 pub use client::{Answer, Client};
 pub use deployment::{Deployment, Kind, Plan};
-pub use generated_client::{As, GeneratedClient};
+pub use generated_client::{Credential, GeneratedClient};
 pub use identity_provider::{IdentityProvider, Mood};
 pub use load::Load;
 pub use postgres::TestDatabase;

@@ -1,21 +1,22 @@
-//! Programs that are not ours.
+//! Runs external programs.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
-/// Runs a tool to its end, which must be a good one. `what` it does is said if it
-/// is not, with all that it printed.
-pub async fn succeeds(what: &str, tool: &mut Command, patience: Duration) {
-    let ended = tool.stdin(Stdio::null()).kill_on_drop(true).output();
-    let ended = tokio::time::timeout(patience, ended).await;
-    let ended = ended.unwrap_or_else(|_| panic!("{what}: not done within {patience:?}"));
-    let ended = ended.unwrap_or_else(|error| panic!("{what}: it did not start: {error}"));
+/// Runs a tool and checks that it exits successfully within `timeout`. Otherwise it
+/// panics with `name` and, if the tool exited, with all its output.
+pub async fn succeeds(name: &str, tool: &mut Command, timeout: Duration) {
+    let output = tool.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(timeout, output).await;
+    let output = output.unwrap_or_else(|_| panic!("{name} did not exit within {timeout:?}"));
+    let output = output.unwrap_or_else(|error| panic!("{name} did not start: {error}"));
     assert!(
-        ended.status.success(),
-        "{what}:\n{}{}",
-        String::from_utf8_lossy(&ended.stdout),
-        String::from_utf8_lossy(&ended.stderr),
+        output.status.success(),
+        "{name} failed with {}:\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
     );
 }

@@ -1,10 +1,10 @@
-//! The clients that generators make of `openapi.yaml`, each in a program of its
-//! own in `tests/clients`: one scenario for all of them.
+//! Tests the clients that generators create from `openapi.yaml`. Each client is used
+//! by a program in `tests/clients`. All programs run the same scenarios.
 
 mod errors;
 mod guide;
 mod lifecycle;
-mod odd_answers;
+mod unexpected_responses;
 
 use std::time::Duration;
 
@@ -12,27 +12,28 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Enough for a provisioning, on a busy machine.
-const SOON: Duration = Duration::from_secs(15);
+/// The time limit for provisioning on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Makes a test for each client of each `async fn name(client: &'static str)`.
+/// Defines the tests of each client. Each test calls an `async fn` with the name of
+/// the client.
 macro_rules! for_each_client {
     ($($client:ident = $name:literal),* $(,)?) => {
         $(mod $client {
             #[tokio::test]
-            async fn the_whole_life_of_a_key() {
-                super::lifecycle::the_whole_life_of_a_key($name).await;
+            async fn a_key_is_created_used_and_revoked() {
+                super::lifecycle::a_key_is_created_used_and_revoked($name).await;
             }
             #[tokio::test]
-            async fn each_error_is_typed() {
-                super::errors::each_error_is_typed($name).await;
+            async fn each_error_has_its_documented_type() {
+                super::errors::each_error_has_its_documented_type($name).await;
             }
             #[tokio::test]
-            async fn an_odd_answer_is_read_or_told() {
-                super::odd_answers::an_odd_answer_is_read_or_told($name).await;
+            async fn an_unexpected_response_is_parsed_or_reported() {
+                super::unexpected_responses::an_unexpected_response_is_parsed_or_reported($name).await;
             }
         })*
-        /// The folders of `tests/clients`.
+        /// The clients' folders in `tests/clients`.
         const CLIENTS: &[&str] = &[$($name),*];
     };
 }
@@ -46,40 +47,40 @@ for_each_client! {
     typescript_openapi_fetch = "typescript-openapi-fetch",
 }
 
-/// Checks that a client understood what the api says of a key: `said` is the
-/// api's own JSON. Times are compared as such, as each language writes its own.
+/// Checks that a client parsed a key correctly. `expected` is the JSON of the API.
+/// Times are parsed first, because each language writes them differently.
 #[track_caller]
-fn assert_same_key(understood: &Value, said: &Value) {
-    let key = &understood["active_key"];
+fn assert_same_key(parsed: &Value, expected: &Value) {
+    let key = &parsed["active_key"];
     for member in ["prefix", "has_webhook"] {
-        assert_eq!(key[member], said[member], "{member}: {understood}");
+        assert_eq!(key[member], expected[member], "{member}: {parsed}");
     }
-    let (webhook, said_webhook) = (&key["webhook"], &said["webhook"]);
+    let (webhook, expected_webhook) = (&key["webhook"], &expected["webhook"]);
     for member in ["state", "attempts"] {
         assert_eq!(
-            webhook[member], said_webhook[member],
-            "{member}: {understood}"
+            webhook[member], expected_webhook[member],
+            "{member}: {parsed}"
         );
     }
     for member in ["created_at", "last_used_at"] {
         assert_eq!(
-            time(&key[member]),
-            time(&said[member]),
-            "{member}: {understood}"
+            milliseconds(&key[member]),
+            milliseconds(&expected[member]),
+            "{member}: {parsed}"
         );
     }
-    let (next, said_next) = (
+    let (next, expected_next) = (
         &webhook["next_attempt_at"],
-        &said_webhook["next_attempt_at"],
+        &expected_webhook["next_attempt_at"],
     );
-    assert_eq!(time(next), time(said_next), "{understood}");
+    assert_eq!(milliseconds(next), milliseconds(expected_next), "{parsed}");
 }
 
-/// The time in an answer, to the millisecond that every language keeps.
+/// Parses a time to milliseconds, the precision that all languages keep.
 #[track_caller]
-fn time(text: &Value) -> Option<i128> {
+fn milliseconds(text: &Value) -> Option<i128> {
     let text = text.as_str()?;
     let time = OffsetDateTime::parse(text, &Rfc3339);
-    let time = time.unwrap_or_else(|error| panic!("{text} is no time: {error}"));
+    let time = time.unwrap_or_else(|error| panic!("{text} is not a time: {error}"));
     Some(time.unix_timestamp_nanos() / 1_000_000)
 }

@@ -1,5 +1,5 @@
-//! `openapi.yaml` under the tools of others: a linter, and requests by the thousand
-//! that hold the running service against it. What they do is in `tests/document`.
+//! Checks `openapi.yaml` with external tools: a linter, and schemathesis, which
+//! compares the running service with the document. `tests/document` configures both.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,31 +8,32 @@ use tests::tool::succeeds;
 use tests::{Deployment, Kind};
 use tokio::process::Command;
 
-/// How long a tool may take, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(8);
+/// The time limit for one tool on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(8);
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("document")
 }
 
-/// A tool in that folder. `installed` is there once the tool is.
+/// Returns a command to run a tool in that folder. The path `installed` exists once
+/// the tool is installed.
 fn tool(name: &str, installed: &str) -> Command {
-    let is_there = folder().join(installed).exists();
-    assert!(is_there, "{installed} is not there: run `make test`");
+    let is_installed = folder().join(installed).exists();
+    assert!(is_installed, "{installed} does not exist; run `make test`");
     let mut tool = Command::new(name);
     tool.current_dir(folder());
     tool
 }
 
 #[tokio::test]
-async fn the_linter_has_nothing_to_say() {
+async fn the_linter_finds_no_problem() {
     let mut lint = tool("npm", "node_modules/@redocly/cli");
     lint.args(["run", "--silent", "lint"]);
-    succeeds("redocly", &mut lint, PATIENCE).await;
+    succeeds("redocly", &mut lint, TIMEOUT).await;
 }
 
 #[tokio::test]
-async fn thousands_of_requests_are_answered_as_the_document_says() {
+async fn responses_to_thousands_of_requests_match_the_document() {
     let deployment = Deployment::start(Kind::Production).await;
     let sessions = deployment.sessions(4).await;
     let mut schemathesis = tool("./run", ".venv/.installed");
@@ -40,5 +41,5 @@ async fn thousands_of_requests_are_answered_as_the_document_says() {
         .env("BASE_URL", deployment.client.base())
         .env("SESSION_TOKENS", sessions.join(" "))
         .env("DEAD_SESSION_TOKENS", deployment.expired_session().await);
-    succeeds("schemathesis", &mut schemathesis, PATIENCE).await;
+    succeeds("schemathesis", &mut schemathesis, TIMEOUT).await;
 }

@@ -1,5 +1,5 @@
-//! The committed document against the last one that was released: whoever has a
-//! client of that one must not notice, unless the version says so.
+//! Compares the committed `openapi.yaml` with the last released one. A change must not
+//! break clients of the released document, unless the version allows it.
 
 use std::path::Path;
 
@@ -33,8 +33,8 @@ fn version(document: &Value) -> Version {
         .unwrap()
 }
 
-/// Whether a document of this version may break what one of `old` promised, as
-/// cargo sees it: `^old` does not take it.
+/// Returns whether a document of this version may break clients of version `old`: the
+/// version must be higher, and must not match the cargo requirement `^old`.
 fn may_break(version: &Version, old: &Version) -> bool {
     let compatible = Comparator {
         op: Op::Caret,
@@ -46,12 +46,15 @@ fn may_break(version: &Version, old: &Version) -> bool {
     version > old && !compatible.matches(version)
 }
 
-/// The released document of the highest version.
+/// Returns the released document with the highest version.
 fn last_released() -> Value {
     let directory = Path::new(ROOT).join("docs/released");
     let files = std::fs::read_dir(directory).expect("docs/released");
     let paths = files.map(|file| file.unwrap().path());
-    let documents = paths.filter(|path| path.extension().is_some_and(|it| it == "yaml"));
+    let documents = paths.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
     let documents = documents.map(|path| {
         let document = read(&path);
         let name = format!("openapi-{}.yaml", version(&document));
@@ -59,55 +62,59 @@ fn last_released() -> Value {
         document
     });
     let last = documents.max_by_key(version);
-    last.expect("docs/released has no document: run `make release-document`")
+    last.expect("docs/released has no document; run `make release-document`")
 }
 
 #[test]
-fn the_committed_document_breaks_no_client_of_the_last_released_one() {
+fn the_committed_document_does_not_break_clients_of_the_last_released_one() {
     let (old, new) = (last_released(), committed());
-    let (was, is) = (version(&old), version(&new));
-    assert!(is >= was, "openapi.yaml is {is}, and {was} is released");
+    let (old_version, new_version) = (version(&old), version(&new));
+    assert!(
+        new_version >= old_version,
+        "openapi.yaml has version {new_version}, which is lower than the released {old_version}"
+    );
     let found = breaking(&old, &new);
     assert!(
-        found.is_empty() || may_break(&is, &was),
-        "openapi.yaml breaks clients of the released {was}:\n\n  {}\n\nUndo it; or, if it must be, \
-         raise the first number of `version` in Cargo.toml that is not zero, and run `make openapi`.",
+        found.is_empty() || may_break(&new_version, &old_version),
+        "openapi.yaml breaks clients of the released {old_version}:\n\n  {}\n\nUndo these \
+         changes. If they are necessary, raise the first number of `version` in Cargo.toml that \
+         is not zero, and run `make openapi`.",
         found.join("\n  "),
     );
 }
 
-/// The rules are tested on a small document; this is the real one.
+/// Tests the comparison on the real document. `rules.rs` tests it on a small one.
 #[test]
-fn whatever_is_taken_out_of_the_document_is_found() {
+fn every_removal_from_the_document_is_found() {
     let document = committed();
-    let mut places = Vec::new();
+    let mut pointers = Vec::new();
     for part in ["paths", "components"] {
-        collect_places(&format!("/{part}"), &document[part], &mut places);
+        collect_pointers(&format!("/{part}"), &document[part], &mut pointers);
     }
-    assert!(places.len() > 300, "{}", places.len());
-    for place in places {
-        let without = edited(&document, &place, &Edit::Remove);
-        assert!(!breaking(&document, &without).is_empty(), "{place}");
+    assert!(pointers.len() > 300, "{}", pointers.len());
+    for pointer in pointers {
+        let without = edited(&document, &pointer, &Edit::Remove);
+        assert!(!breaking(&document, &without).is_empty(), "{pointer}");
     }
 }
 
-/// The pointers to all that is in a value, but for words.
-fn collect_places(at: &str, value: &Value, found: &mut Vec<String>) {
+/// Collects the JSON pointers of all members in a value, except those only for readers.
+fn collect_pointers(parent: &str, value: &Value, found: &mut Vec<String>) {
     let Value::Object(members) = value else {
         return;
     };
     for (key, value) in members {
-        if tree::WORDS.contains(&key.as_str()) {
+        if tree::IGNORED_MEMBERS.contains(&key.as_str()) {
             continue;
         }
-        let place = format!("{at}/{}", key.replace('/', "~1"));
-        collect_places(&place, value, found);
-        found.push(place);
+        let pointer = format!("{parent}/{}", key.replace('/', "~1"));
+        collect_pointers(&pointer, value, found);
+        found.push(pointer);
     }
 }
 
 #[test]
-fn a_version_may_break_once_its_leading_number_that_is_not_zero_is_raised() {
+fn a_version_may_break_clients_if_its_first_nonzero_number_is_raised() {
     let rows = [
         ("0.1.0", "0.1.0", false),
         ("0.1.0", "0.1.9", false),
@@ -119,8 +126,8 @@ fn a_version_may_break_once_its_leading_number_that_is_not_zero_is_raised() {
         ("1.2.3", "2.0.0", true),
         ("2.0.0", "1.9.0", false),
     ];
-    for (old, new, may) in rows {
+    for (old, new, expected) in rows {
         let [old, new] = [old, new].map(|text| Version::parse(text).unwrap());
-        assert_eq!(may_break(&new, &old), may, "{old} to {new}");
+        assert_eq!(may_break(&new, &old), expected, "{old} to {new}");
     }
 }

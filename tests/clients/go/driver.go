@@ -1,4 +1,4 @@
-// The test's plumbing: a command a line on stdin, its answer as a line of JSON on stdout.
+// Test driver: reads commands, one a line, and writes each result as a line of JSON.
 package main
 
 import (
@@ -17,36 +17,36 @@ type object map[string]any
 
 func main() {
 	lines := bufio.NewScanner(os.Stdin)
-	answers := json.NewEncoder(os.Stdout)
+	results := json.NewEncoder(os.Stdout)
 	for lines.Scan() {
-		if err := answers.Encode(safely(lines.Text())); err != nil {
+		if err := results.Encode(runSafely(lines.Text())); err != nil {
 			panic(err)
 		}
 	}
 }
 
-// A panic is an answer too: the suite sees it.
-func safely(line string) (answer object) {
+// runSafely runs one command and returns its result. A panic becomes a result too, so that the suite reports it.
+func runSafely(line string) (result object) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			answer = unexpected(nil, fmt.Sprint("panic: ", reason))
+			result = unexpected(nil, fmt.Sprint("panic: ", reason))
 		}
 	}()
-	answer, err := run(line)
-	var refused *Refused
-	var other *Unexpected
+	result, err := run(line)
+	var documented *DocumentedError
+	var other *UnexpectedError
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &documented):
 		return object{"error": object{
-			"status": refused.Status, "code": refused.Code, "message": refused.Message,
-			"request_id": refused.RequestID, "retry_after": refused.RetryAfter,
+			"status": documented.Status, "code": documented.Code, "message": documented.Message,
+			"request_id": documented.RequestID, "retry_after": documented.RetryAfter,
 		}}
 	case errors.As(err, &other) && other.Status != 0:
 		return unexpected(other.Status, err.Error())
 	case err != nil:
 		return unexpected(nil, err.Error())
 	}
-	return answer
+	return result
 }
 
 func run(line string) (object, error) {
@@ -55,8 +55,8 @@ func run(line string) (object, error) {
 	partner, ctx := NewPartner(os.Getenv("BASE_URL")), context.Background()
 	switch scheme {
 	case "bearer":
-		ctx = As(ctx, token)
-	case "cookie": // the generated client has no way of its own
+		ctx = WithToken(ctx, token)
+	case "cookie": // the generated client does not support cookies
 		partner.client.GetConfig().AddDefaultHeader("Cookie", "session="+token)
 	default:
 		return nil, fmt.Errorf("unknown credential %q", scheme)
@@ -76,7 +76,7 @@ func run(line string) (object, error) {
 		if err != nil {
 			return nil, err
 		}
-		return shown(key), nil
+		return keyJSON(key), nil
 	case "revoke":
 		return object{"revoked": object{}}, partner.Revoke(ctx)
 	case "portal":
@@ -89,7 +89,7 @@ func run(line string) (object, error) {
 	return nil, fmt.Errorf("unknown command %q", command)
 }
 
-func shown(key *partnerkeys.ActiveKey) object {
+func keyJSON(key *partnerkeys.ActiveKey) object {
 	if key == nil {
 		return object{"no_key": object{}}
 	}

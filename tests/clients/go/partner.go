@@ -1,4 +1,4 @@
-// The partner's four calls, over the generated client.
+// The four operations, written with the generated client.
 package main
 
 import (
@@ -12,29 +12,30 @@ import (
 	partnerkeys "example.com/partner/generated"
 )
 
-// Partner talks to one server. Who is asking is in each call's context: see As.
+// Partner is a client of one server. Each call's context has the token: see WithToken.
 type Partner struct{ client *partnerkeys.APIClient }
 
-// Refused is an error that the API documents.
-type Refused struct {
+// DocumentedError is an error that the OpenAPI document describes.
+type DocumentedError struct {
 	Status     int
 	Code       partnerkeys.ErrorCode
 	Message    string
 	RequestID  string
-	RetryAfter *int // seconds; nil where the answer names none
+	RetryAfter *int // seconds; nil without the header
 }
 
-func (r *Refused) Error() string { return fmt.Sprintf("%s (%s)", r.Message, r.Code) }
+func (e *DocumentedError) Error() string { return fmt.Sprintf("%s (%s)", e.Message, e.Code) }
 
-// Unexpected is any other failure. Status is 0 where there was no answer at all.
-type Unexpected struct {
+// UnexpectedError is any other failure. Status is 0 if there was no response.
+type UnexpectedError struct {
 	Status int
 	Err    error
 }
 
-func (u *Unexpected) Error() string { return u.Err.Error() }
-func (u *Unexpected) Unwrap() error { return u.Err }
+func (e *UnexpectedError) Error() string { return e.Err.Error() }
+func (e *UnexpectedError) Unwrap() error { return e.Err }
 
+// NewPartner creates a client of the server at baseURL.
 func NewPartner(baseURL string) *Partner {
 	config := partnerkeys.NewConfiguration()
 	config.Servers = partnerkeys.ServerConfigurations{{URL: baseURL}}
@@ -42,18 +43,19 @@ func NewPartner(baseURL string) *Partner {
 	return &Partner{partnerkeys.NewAPIClient(config)}
 }
 
-// As says who is asking: a session's token, or for OpenPortal the API key.
-func As(ctx context.Context, token string) context.Context {
+// WithToken returns a context with a session token, or with the partner key for OpenPortal.
+func WithToken(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, partnerkeys.ContextAccessToken, token)
 }
 
+// Create creates the account's key. Only this response contains it.
 func (p *Partner) Create(ctx context.Context) (*partnerkeys.CreatedKey, error) {
-	return answer(p.client.APIKeyAPI.CreatePartnerApiKey(ctx).Execute())
+	return unwrap(p.client.APIKeyAPI.CreatePartnerApiKey(ctx).Execute())
 }
 
-// Show returns nil where the account has no key.
+// Show returns the account's active key, or nil if it has none.
 func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, error) {
-	shown, err := answer(p.client.APIKeyAPI.GetPartnerApiKey(ctx).Execute())
+	shown, err := unwrap(p.client.APIKeyAPI.GetPartnerApiKey(ctx).Execute())
 	if err != nil {
 		return nil, err
 	}
@@ -63,37 +65,40 @@ func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, error) {
 	case *partnerkeys.NoKey:
 		return nil, nil
 	default:
-		return nil, &Unexpected{Err: errors.New("neither a key nor none")}
+		return nil, &UnexpectedError{Err: errors.New("neither an ActiveKey nor a NoKey")}
 	}
 }
 
+// Revoke revokes the account's key. It does nothing if the account has none.
 func (p *Partner) Revoke(ctx context.Context) error {
-	_, err := answer(p.client.APIKeyAPI.DeletePartnerApiKey(ctx).Execute())
+	_, err := unwrap(p.client.APIKeyAPI.DeletePartnerApiKey(ctx).Execute())
 	return err
 }
 
+// OpenPortal returns a link to the webhook portal.
 func (p *Partner) OpenPortal(ctx context.Context) (*partnerkeys.Portal, error) {
-	return answer(p.client.WebhooksAPI.GetPartnerPortal(ctx).Execute())
+	return unwrap(p.client.WebhooksAPI.GetPartnerPortal(ctx).Execute())
 }
 
-func answer[T any](value *T, response *http.Response, err error) (*T, error) {
+// unwrap returns the value, or a DocumentedError or UnexpectedError.
+func unwrap[T any](value *T, response *http.Response, err error) (*T, error) {
 	if err == nil && value != nil {
 		return value, nil
 	}
 	if response == nil {
-		return nil, &Unexpected{Err: err}
+		return nil, &UnexpectedError{Err: err}
 	}
 	if err == nil {
-		err = errors.New("an empty answer")
+		err = errors.New("an empty response")
 	}
 	var failure *partnerkeys.GenericOpenAPIError
 	if errors.As(err, &failure) {
 		if body, ok := failure.Model().(partnerkeys.ErrorBody); ok && body.Error.Code.IsValid() {
 			detail, retryAfter := body.Error, seconds(response.Header.Get("Retry-After"))
-			return nil, &Refused{response.StatusCode, detail.Code, detail.Message, detail.RequestId, retryAfter}
+			return nil, &DocumentedError{response.StatusCode, detail.Code, detail.Message, detail.RequestId, retryAfter}
 		}
 	}
-	return nil, &Unexpected{response.StatusCode, err}
+	return nil, &UnexpectedError{response.StatusCode, err}
 }
 
 func seconds(header string) *int {

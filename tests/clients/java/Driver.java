@@ -18,32 +18,32 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
 
-/** The test's plumbing: a command a line on stdin, its answer as a line of JSON on stdout. */
+/** The test driver: reads commands, one a line, and writes each result as a line of JSON. */
 final class Driver {
   private static final String BASE_URL = System.getenv("BASE_URL");
 
   public static void main(String[] args) throws IOException {
     var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    var answers = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
+    var results = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
     ObjectMapper json = ApiClient.createDefaultObjectMapper() // writes times as RFC 3339
         .setDefaultPropertyInclusion(JsonInclude.Include.ALWAYS);
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-      answers.println(json.writeValueAsString(answer(line)));
+      results.println(json.writeValueAsString(runSafely(line)));
     }
   }
 
-  private static Map<String, Object> answer(String line) {
+  private static Map<String, Object> runSafely(String line) {
     try {
       return run(line);
-    } catch (Partner.Refused refused) {
+    } catch (Partner.DocumentedException documented) {
       return object("error", object(
-          "status", refused.getCode(),
-          "code", refused.errorCode,
-          "message", refused.getMessage(),
-          "request_id", refused.requestId,
-          "retry_after", refused.retryAfter().map(Duration::toSeconds).orElse(null)));
+          "status", documented.getCode(),
+          "code", documented.errorCode,
+          "message", documented.getMessage(),
+          "request_id", documented.requestId,
+          "retry_after", documented.retryAfter().map(Duration::toSeconds).orElse(null)));
     } catch (ApiException other) {
-      return unexpected(other.getCode() == 0 ? null : other.getCode(), other); // 0: the client does not say
+      return unexpected(other.getCode() == 0 ? null : other.getCode(), other); // 0: no status is known
     } catch (RuntimeException bug) {
       return unexpected(null, bug);
     }
@@ -51,7 +51,7 @@ final class Driver {
 
   private static Map<String, Object> run(String line) throws ApiException {
     String[] words = line.split("[ :]", 3);
-    if (words.length < 3) throw new IllegalArgumentException("not a command: " + line);
+    if (words.length < 3) throw new IllegalArgumentException("not a command and a credential: " + line);
     var partner = new Partner(BASE_URL, credential(words[1], words[2]));
     switch (words[0]) {
       case "create":
@@ -61,7 +61,7 @@ final class Driver {
             "prefix", required(created.getPrefix()),
             "message", required(created.getMessage())));
       case "show":
-        return partner.show().map(Driver::shown).orElse(object("no_key", object()));
+        return partner.show().map(Driver::keyJson).orElse(object("no_key", object()));
       case "revoke":
         partner.revoke();
         return object("revoked", object());
@@ -73,12 +73,12 @@ final class Driver {
   }
 
   private static Consumer<HttpRequest.Builder> credential(String scheme, String token) {
-    return scheme.equals("cookie") // the generated client has no way of its own
+    return scheme.equals("cookie") // the generated client does not support cookies
         ? request -> request.header("Cookie", "session=" + token)
         : Partner.bearer(token);
   }
 
-  private static Map<String, Object> shown(ActiveKey key) {
+  private static Map<String, Object> keyJson(ActiveKey key) {
     Webhook webhook = key.getWebhook();
     return object("active_key", object(
         "prefix", required(key.getPrefix()),
@@ -91,7 +91,7 @@ final class Driver {
             "next_attempt_at", webhook.getNextAttemptAt())));
   }
 
-  /** The generated client does not miss a required member itself. */
+  /** Checks that a required member is present, because the generated client does not. */
   private static <T> T required(T member) {
     if (member == null) throw new IllegalStateException("a required member is missing");
     return member;

@@ -7,21 +7,21 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.function.Consumer;
 
-/** The partner's four calls, over the generated client. */
+/** The four operations, written with the generated client. */
 public final class Partner {
-  /** An error that the API documents; getCode() is its HTTP status. Any other failure is a plain ApiException. */
-  public static final class Refused extends ApiException {
+  /** An error that the OpenAPI document describes. getCode() is its HTTP status. Other failures are ApiExceptions. */
+  public static final class DocumentedException extends ApiException {
     private static final long serialVersionUID = 1;
     public final ErrorCode errorCode;
     public final String requestId;
 
-    private Refused(ApiException failure, ErrorDetail detail) {
+    private DocumentedException(ApiException failure, ErrorDetail detail) {
       super(detail.getMessage(), failure, failure.getCode(), failure.getResponseHeaders(), failure.getResponseBody());
       errorCode = detail.getCode();
       requestId = detail.getRequestId();
     }
 
-    /** How long to wait before trying again; empty where the answer names no time. */
+    /** Returns the time to wait before the next request, or empty without the header. */
     public Optional<Duration> retryAfter() {
       return getResponseHeaders().firstValue("Retry-After")
           .filter(seconds -> seconds.matches("[0-9]{1,9}"))
@@ -40,55 +40,58 @@ public final class Partner {
     webhooks = new WebhooksApi(client);
   }
 
-  /** A session's token, or for {@link #openPortal} the API key. */
+  /** Authenticates with a session token, or with the partner key for {@link #openPortal}. */
   public static Consumer<HttpRequest.Builder> bearer(String token) {
     return request -> request.header("Authorization", "Bearer " + token);
   }
 
+  /** Creates the account's key. Only this response contains it. */
   public CreatedKey create() throws ApiException {
-    return answer(keys::createPartnerApiKey);
+    return send(keys::createPartnerApiKey);
   }
 
-  /** Empty where the account has no key. */
+  /** Returns the account's active key, or empty if it has none. */
   public Optional<ActiveKey> show() throws ApiException {
-    Object key = answer(keys::getPartnerApiKey).getActualInstance(); // an ActiveKey or a NoKey
+    Object key = send(keys::getPartnerApiKey).getActualInstance(); // an ActiveKey or a NoKey
     return key instanceof ActiveKey active ? Optional.of(active) : Optional.empty();
   }
 
+  /** Revokes the account's key. Does nothing if it has none. */
   public void revoke() throws ApiException {
-    answer(keys::deletePartnerApiKey);
+    send(keys::deletePartnerApiKey);
   }
 
+  /** Returns a link to the webhook portal. */
   public Portal openPortal() throws ApiException {
-    return answer(webhooks::getPartnerPortal);
+    return send(webhooks::getPartnerPortal);
   }
 
   private interface Call<T> {
     T send() throws ApiException;
   }
 
-  private <T> T answer(Call<T> call) throws ApiException {
+  private <T> T send(Call<T> call) throws ApiException {
     try {
       T value = call.send();
-      if (value == null) throw new ApiException("an empty answer");
+      if (value == null) throw new ApiException("an empty response");
       return value;
     } catch (ApiException failure) {
-      throw typed(failure);
+      throw toDocumented(failure);
     }
   }
 
-  /** The generated client leaves the body of an error as it came, and does not miss required members. */
-  private ApiException typed(ApiException failure) {
+  /** Parses the body of an error. The generated client does not, and does not check required members. */
+  private ApiException toDocumented(ApiException failure) {
     if (failure.getResponseBody() == null) return failure;
     try {
       ErrorBody body = client.getObjectMapper().readValue(failure.getResponseBody(), ErrorBody.class);
       ErrorDetail detail = body == null ? null : body.getError();
-      boolean isWhole = detail != null && detail.getCode() != null && detail.getMessage() != null && detail.getRequestId() != null;
-      if (isWhole) return new Refused(failure, detail);
+      boolean isComplete = detail != null && detail.getCode() != null && detail.getMessage() != null && detail.getRequestId() != null;
+      if (isComplete) return new DocumentedException(failure, detail);
     } catch (JsonProcessingException undocumented) {
-      // Told below.
+      // Reported below.
     }
-    // Not the failure itself: its message is the body, in which there may be a key.
-    return new ApiException(failure.getCode(), "an undocumented answer with status " + failure.getCode());
+    // Do not return the failure itself: its message is the body, which may contain a key.
+    return new ApiException(failure.getCode(), "an undocumented response with status " + failure.getCode());
   }
 }

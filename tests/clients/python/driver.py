@@ -1,11 +1,11 @@
-"""Answers the commands of tests/suites/clients.rs, a line of JSON for each."""
+"""Test driver: reads the commands of tests/suites/clients.rs, one a line, and writes each result as a line of JSON."""
 
 import json
 import os
 import sys
 from datetime import datetime
 
-from partner import PartnerError, UnexpectedAnswer, connect, create, open_portal, revoke, show
+from partner import PartnerError, UnexpectedResponse, connect, create, open_portal, revoke, show
 from partner_api_keys import AuthenticatedClient
 from partner_api_keys.models import ActiveKey, Webhook
 from partner_api_keys.types import Unset
@@ -15,19 +15,19 @@ BASE_URL = os.environ["BASE_URL"]
 
 def main() -> None:
     for line in sys.stdin:
-        print(json.dumps(answer(line)), flush=True)
+        print(json.dumps(run_line(line)), flush=True)
 
 
-def answer(line: str) -> dict[str, object]:
+def run_line(line: str) -> dict[str, object]:
     try:
         command, credential = line.split()
-        with connected(credential) as client:
+        with client_for(credential) as client:
             return run(command, client)
     except PartnerError as error:
-        return {"error": told(error)}
-    except UnexpectedAnswer as error:
+        return {"error": error_json(error)}
+    except UnexpectedResponse as error:
         return {"unexpected": {"status": error.status, "reason": str(error)}}
-    except Exception as error:  # no answer, or one that the generated code cannot read
+    except Exception as error:  # no response, or one that the generated code cannot parse
         return {"unexpected": {"status": None, "reason": repr(error)}}
 
 
@@ -38,24 +38,24 @@ def run(command: str, client: AuthenticatedClient) -> dict[str, object]:
             return {"created": {"api_key": created.api_key, "prefix": created.prefix, "message": created.message}}
         case "show":
             key = show(client)
-            return {"active_key": shown(key)} if key else {"no_key": {}}
+            return {"active_key": key_json(key)} if key else {"no_key": {}}
         case "revoke":
             revoke(client)
             return {"revoked": {}}
         case "portal":
             return {"portal": {"url": open_portal(client)}}
-    raise ValueError(f"no such command: {command}")
+    raise ValueError(f"unknown command: {command}")
 
 
-def connected(credential: str) -> AuthenticatedClient:
+def client_for(credential: str) -> AuthenticatedClient:
     kind, token = credential.split(":", 1)
     if kind == "bearer":
         return connect(BASE_URL, token)
-    # The generator has no word for a scheme in a cookie; what goes into which header is for us to say.
+    # The generated client does not support cookie authentication, so set the header here.
     return AuthenticatedClient(base_url=BASE_URL, token=f"session={token}", prefix="", auth_header_name="Cookie")
 
 
-def told(error: PartnerError) -> dict[str, object]:
+def error_json(error: PartnerError) -> dict[str, object]:
     return {
         "status": error.status,
         "code": error.code,
@@ -65,25 +65,25 @@ def told(error: PartnerError) -> dict[str, object]:
     }
 
 
-def shown(key: ActiveKey) -> dict[str, object]:
+def key_json(key: ActiveKey) -> dict[str, object]:
     return {
         "prefix": key.prefix,
         "has_webhook": key.has_webhook,
         "created_at": key.created_at.isoformat(),
-        "last_used_at": time(key.last_used_at),
-        "webhook": None if isinstance(key.webhook, Unset) else state(key.webhook),
+        "last_used_at": time_json(key.last_used_at),
+        "webhook": None if isinstance(key.webhook, Unset) else webhook_json(key.webhook),
     }
 
 
-def state(webhook: Webhook) -> dict[str, object]:
+def webhook_json(webhook: Webhook) -> dict[str, object]:
     return {
         "state": webhook.state,
         "attempts": webhook.attempts,
-        "next_attempt_at": time(webhook.next_attempt_at),
+        "next_attempt_at": time_json(webhook.next_attempt_at),
     }
 
 
-def time(value: datetime | Unset) -> str | None:
+def time_json(value: datetime | Unset) -> str | None:
     return None if isinstance(value, Unset) else value.isoformat()
 
 

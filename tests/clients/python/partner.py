@@ -1,4 +1,4 @@
-"""What a partner writes over the generated client."""
+"""The four operations, written with the generated client."""
 
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class PartnerError(Exception):
-    """An error that the service documents."""
+    """An error that the OpenAPI document describes."""
 
     def __init__(self, status: int, detail: ErrorDetail, retry_after: str | None) -> None:
         super().__init__(detail.message)
@@ -24,58 +24,61 @@ class PartnerError(Exception):
         self.retry_after = int(retry_after) if retry_after and retry_after.isdigit() else None  # seconds
 
 
-class UnexpectedAnswer(Exception):
-    """Any other answer, of a proxy for instance. Without its body, in which there may be a key."""
+class UnexpectedResponse(Exception):
+    """Any other response, for example from a proxy. Omits the body, because it may contain a key."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"an undocumented answer with status {status}")
+        super().__init__(f"an undocumented response with status {status}")
         self.status = status
 
 
 def connect(base_url: str, token: str) -> AuthenticatedClient:
-    """The token is a session, or the partner key for the portal."""
-    timeout = httpx.Timeout(30)  # by default it waits for ever
+    """Creates a client. `token` is a session token, or the partner key to open the portal."""
+    timeout = httpx.Timeout(30)  # seconds; no timeout by default
     return AuthenticatedClient(base_url=base_url, token=token, timeout=timeout)
 
 
 def create(client: AuthenticatedClient) -> CreatedKey:
+    """Creates the account's key. Only this response contains it."""
     response = create_partner_api_key.sync_detailed(client=client)
     match response.parsed:
         case CreatedKey() as created:
             return created
-    raise failure(response)
+    raise to_error(response)
 
 
 def show(client: AuthenticatedClient) -> ActiveKey | None:
-    """The account's active key; None if it has none."""
+    """Returns the account's active key, or None if it has none."""
     response = get_partner_api_key.sync_detailed(client=client)
     match response.parsed:
         case ActiveKey() as key:
             return key
-        case NoKey(has_key=False):  # what it cannot read as an ActiveKey, it calls a NoKey too
+        case NoKey(has_key=False):  # an ActiveKey that it cannot parse also becomes a NoKey
             return None
-    raise failure(response)
+    raise to_error(response)
 
 
 def revoke(client: AuthenticatedClient) -> None:
+    """Revokes the account's key. Does nothing if it has none."""
     response = delete_partner_api_key.sync_detailed(client=client)
     match response.parsed:
         case RevokedKey():
             return
-    raise failure(response)
+    raise to_error(response)
 
 
 def open_portal(client: AuthenticatedClient) -> str:
-    """A link into the webhook portal."""
+    """Returns a link to the webhook portal. Needs a client whose token is the partner key."""
     response = get_partner_portal.sync_detailed(client=client)
     match response.parsed:
         case Portal(url=url):
             return url
-    raise failure(response)
+    raise to_error(response)
 
 
-def failure(response: Response[T]) -> PartnerError | UnexpectedAnswer:
+def to_error(response: Response[T]) -> PartnerError | UnexpectedResponse:
+    """Returns the exception for a response that is not the expected one."""
     match response.parsed:
         case ErrorBody(error=detail):
             return PartnerError(response.status_code, detail, response.headers.get("Retry-After"))
-    return UnexpectedAnswer(response.status_code)
+    return UnexpectedResponse(response.status_code)

@@ -1,10 +1,10 @@
-// What a partner writes over the generated client.
+// The four operations, written with the generated client.
 
 import { createClient, type Client } from "./generated/client/index.js";
 import { createPartnerApiKey, deletePartnerApiKey, getPartnerApiKey, getPartnerPortal } from "./generated/index.js";
 import type { ActiveKey, CreatedKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
 
-/** An error that the service documents. */
+/** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
   override readonly name = "PartnerError";
   readonly status: number;
@@ -21,33 +21,34 @@ export class PartnerError extends Error {
   }
 }
 
-/** Any other answer, of a proxy for instance; or none, with the reason as its cause. */
-export class UnexpectedAnswer extends Error {
-  override readonly name = "UnexpectedAnswer";
+/** Any other response, for example from a proxy, or no response. `cause` has the reason. */
+export class UnexpectedResponse extends Error {
+  override readonly name = "UnexpectedResponse";
 
   constructor(
     readonly status: number | undefined,
     cause: unknown,
   ) {
-    super(status ? `an undocumented answer with status ${status}` : "no answer", { cause });
+    super(status ? `an undocumented response with status ${status}` : "no response", { cause });
   }
 }
 
-/** The token is a session, or the partner key for the portal. */
+/** Creates a client. `token` is a session token, or the partner key to open the portal. */
 export function connect(baseUrl: string, token: string): Client {
   return createClient({
     baseUrl,
     parseAs: "json",
-    auth: ({ scheme }) => (scheme === "bearer" ? token : undefined), // a token alone would be sent as the cookie too
-    fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(30_000) }), // or it waits for ever
+    auth: ({ scheme }) => (scheme === "bearer" ? token : undefined), // a plain string is also sent as a cookie
+    fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.timeout(30_000) }), // no timeout by default
   });
 }
 
+/** Creates the account's key. Only this response contains it. */
 export async function create(client: Client): Promise<CreatedKey> {
   return unwrap(await createPartnerApiKey({ client }));
 }
 
-/** The account's active key; undefined if it has none. */
+/** Returns the account's active key, or undefined if it has none. */
 export async function show(client: Client): Promise<ActiveKey | undefined> {
   const key = unwrap(await getPartnerApiKey({ client }));
   switch (key.has_key) {
@@ -56,25 +57,26 @@ export async function show(client: Client): Promise<ActiveKey | undefined> {
     case false:
       return undefined;
     default:
-      throw new UnexpectedAnswer(200, key);
+      throw new UnexpectedResponse(200, key);
   }
 }
 
+/** Revokes the account's key. Does nothing if it has none. */
 export async function revoke(client: Client): Promise<void> {
   unwrap(await deletePartnerApiKey({ client }));
 }
 
-/** A link into the webhook portal. */
+/** Returns a link to the webhook portal. Needs a client whose token is the partner key. */
 export async function openPortal(client: Client): Promise<string> {
   return unwrap(await getPartnerPortal({ client })).url;
 }
 
-type Answer<T> = { data: T | undefined; error: ErrorBody | undefined; response?: Response };
+type Result<T> = { data: T | undefined; error: ErrorBody | undefined; response?: Response };
 
-/** The types are what the document says. Of what really came, only this much is looked at. */
-function unwrap<T>({ data, error, response }: Answer<T>): T {
+/** Returns the data, or throws the error. Nothing else checks the response against its type. */
+function unwrap<T>({ data, error, response }: Result<T>): T {
   if (data !== undefined) return data;
   const detail = error?.error;
   if (response && detail?.code) throw new PartnerError(response, detail);
-  throw new UnexpectedAnswer(response?.status, error);
+  throw new UnexpectedResponse(response?.status, error);
 }

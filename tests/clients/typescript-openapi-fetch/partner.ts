@@ -1,9 +1,9 @@
-// What a partner writes over the generated types.
+// The four operations, written with the generated types.
 
 import createClient, { type Client } from "openapi-fetch";
 import type { ActiveKey, CreatedKey, ErrorBody, ErrorCode, ErrorDetail, paths } from "./generated/api.js";
 
-/** An error that the service documents. */
+/** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
   override readonly name = "PartnerError";
   readonly status: number;
@@ -20,29 +20,33 @@ export class PartnerError extends Error {
   }
 }
 
-/** Any other answer, of a proxy for instance. None at all, or one that is no JSON, is an error of fetch's own. */
-export class UnexpectedAnswer extends Error {
-  override readonly name = "UnexpectedAnswer";
+/**
+ * Any other response, for example from a proxy. If there is no response, or it is not JSON, the error of
+ * `fetch` is thrown instead.
+ */
+export class UnexpectedResponse extends Error {
+  override readonly name = "UnexpectedResponse";
 
   constructor(readonly status: number) {
-    super(`an undocumented answer with status ${status}`);
+    super(`an undocumented response with status ${status}`);
   }
 }
 
-/** The token is a session, or the partner key for the portal. */
+/** Creates a client. `token` is a session token, or the partner key to open the portal. */
 export function connect(baseUrl: string, token: string): Client<paths> {
   return createClient<paths>({
     baseUrl,
     headers: { Authorization: `Bearer ${token}` },
-    fetch: (request) => fetch(request, { signal: AbortSignal.timeout(30_000) }), // by default it waits for ever
+    fetch: (request) => fetch(request, { signal: AbortSignal.timeout(30_000) }), // no timeout by default
   });
 }
 
+/** Creates the account's key. Only this response contains it. */
 export async function create(client: Client<paths>): Promise<CreatedKey> {
   return unwrap(await client.POST("/api/v1/partners/api-key"));
 }
 
-/** The account's active key; undefined if it has none. */
+/** Returns the account's active key, or undefined if it has none. */
 export async function show(client: Client<paths>): Promise<ActiveKey | undefined> {
   const key = unwrap(await client.GET("/api/v1/partners/api-key"));
   switch (key.has_key) {
@@ -51,23 +55,24 @@ export async function show(client: Client<paths>): Promise<ActiveKey | undefined
     case false:
       return undefined;
     default:
-      throw new UnexpectedAnswer(200);
+      throw new UnexpectedResponse(200);
   }
 }
 
+/** Revokes the account's key. Does nothing if it has none. */
 export async function revoke(client: Client<paths>): Promise<void> {
   unwrap(await client.DELETE("/api/v1/partners/api-key"));
 }
 
-/** A link into the webhook portal. */
+/** Returns a link to the webhook portal. Needs a client whose token is the partner key. */
 export async function openPortal(client: Client<paths>): Promise<string> {
   return unwrap(await client.GET("/api/v1/partners/portal")).url;
 }
 
-/** The types are what the document says. Of what really came, only this much is looked at. */
+/** Returns the data, or throws the error. Nothing else checks the response against its type. */
 function unwrap<T>({ data, error, response }: { data?: T; error?: ErrorBody; response: Response }): T {
   if (data !== undefined) return data;
   const detail = error?.error;
   if (detail?.code) throw new PartnerError(response, detail);
-  throw new UnexpectedAnswer(response.status);
+  throw new UnexpectedResponse(response.status);
 }

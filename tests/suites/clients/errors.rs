@@ -1,207 +1,241 @@
-//! Every error that the document names, as each client's types have it.
+//! Checks that each client parses every error of the document correctly.
 
 use std::time::Instant;
 
 use serde_json::json;
 use svix_simulator::{Fault, Pattern};
-use tests::{As, Deployment, GeneratedClient, Passing, Relay, eventually};
+use tests::{Credential, Deployment, GeneratedClient, Passing, Relay, eventually};
 
-use super::{SOON, assert_same_key};
+use super::{TIMEOUT, assert_same_key};
 
-/// What the api asks of those who come back.
+/// Says whether a response must have the header `Retry-After`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RetryAfter {
-    Said,
-    Unsaid,
+    Present,
+    Absent,
 }
-use RetryAfter::{Said, Unsaid};
+use RetryAfter::{Absent, Present};
 
-/// A client of the api, with a relay between that knows what was answered.
-struct Pair {
+/// A client, and the relay to the API, which records the last response.
+struct RelayedClient {
     client: GeneratedClient,
     relay: Relay,
 }
 
-/// What takes a session.
+/// The operations that need a session.
 const WITH_SESSION: [&str; 3] = ["create", "show", "revoke"];
 
-impl Pair {
-    /// Checks that each of these operations is an error, and what the client makes
-    /// of it just what it was answered.
-    async fn refused(
+impl RelayedClient {
+    /// Checks that each of these operations fails with this error, and that the client
+    /// parses every member of it.
+    async fn assert_error(
         &mut self,
         operations: &[&str],
-        by: As<'_>,
+        credential: Credential<'_>,
         (status, code): (u16, &str),
         retry_after: RetryAfter,
     ) {
         for operation in operations {
-            let answer = self.client.ask(operation, by).await;
-            let said = self.relay.said();
-            assert_eq!(said.status, status, "{operation}: {said:?}");
-            let is_said = said.retry_after.is_some();
-            assert_eq!(is_said, retry_after == Said, "{operation}: {said:?}");
-            let detail = &said.body["error"];
-            assert_eq!(detail["code"], code, "{operation}: {said:?}");
+            let parsed = self.client.call(operation, credential).await;
+            let response = self.relay.said();
+            assert_eq!(response.status, status, "{operation}: {response:?}");
+            let has_retry_after = response.retry_after.is_some();
+            assert_eq!(
+                has_retry_after,
+                retry_after == Present,
+                "{operation}: {response:?}"
+            );
+            let detail = &response.body["error"];
+            assert_eq!(detail["code"], code, "{operation}: {response:?}");
             let expected = json!({"error": {
                 "status": status,
                 "code": code,
                 "message": detail["message"],
                 "request_id": detail["request_id"],
-                "retry_after": said.retry_after,
+                "retry_after": response.retry_after,
             }});
-            assert_eq!(answer, expected, "{operation}");
+            assert_eq!(parsed, expected, "{operation}");
         }
     }
 }
 
-pub async fn each_error_is_typed(name: &'static str) {
+pub async fn each_error_has_its_documented_type(name: &'static str) {
     let deployment = Deployment::production(1).await;
     let relay = Relay::start(deployment.client.base()).await;
     let client = GeneratedClient::start(name, relay.url());
-    let mut pair = Pair { client, relay };
+    let mut relayed = RelayedClient { client, relay };
 
-    nobody_is_let_in(&mut pair, &deployment).await;
-    the_request_is_refused(&mut pair, &deployment).await;
-    the_webhooks_are_not_there(&mut pair, &deployment).await;
-    svix_fails(&mut pair, &deployment).await;
-    the_database_fails(&mut pair, &deployment).await;
-    pair.client.finish().await;
+    unauthorized_and_forbidden_requests(&mut relayed, &deployment).await;
+    invalid_and_conflicting_requests(&mut relayed, &deployment).await;
+    webhooks_that_are_not_ready(&mut relayed, &deployment).await;
+    svix_failures(&mut relayed, &deployment).await;
+    database_failures(&mut relayed, &deployment).await;
+    relayed.client.finish().await;
 }
 
-/// 401 and 403.
-async fn nobody_is_let_in(pair: &mut Pair, deployment: &Deployment) {
-    let stranger = As::Bearer("of-nobody");
+/// Causes 401 and 403.
+async fn unauthorized_and_forbidden_requests(relayed: &mut RelayedClient, deployment: &Deployment) {
+    let unknown = Credential::Bearer("unknown-token");
     let session = deployment.session().await;
     let unauthorized = (401, "unauthorized");
-    pair.refused(&WITH_SESSION, stranger, unauthorized, Unsaid)
+    relayed
+        .assert_error(&WITH_SESSION, unknown, unauthorized, Absent)
         .await;
-    pair.refused(&["portal"], As::Bearer(&session), unauthorized, Unsaid)
+    relayed
+        .assert_error(
+            &["portal"],
+            Credential::Bearer(&session),
+            unauthorized,
+            Absent,
+        )
         .await;
 
-    let cookie = As::Cookie(&session);
-    pair.refused(&["create", "revoke"], cookie, (403, "forbidden"), Unsaid)
+    let cookie = Credential::Cookie(&session);
+    relayed
+        .assert_error(&["create", "revoke"], cookie, (403, "forbidden"), Absent)
         .await;
-    assert!(pair.client.show(cookie).await["no_key"].is_object());
+    assert!(relayed.client.show(cookie).await["no_key"].is_object());
 }
 
-/// 400, 409 and 413. No client sends a body, so something in between does.
-async fn the_request_is_refused(pair: &mut Pair, deployment: &Deployment) {
+/// Causes 400, 409 and 413. The clients send no body, so the relay adds one.
+async fn invalid_and_conflicting_requests(relayed: &mut RelayedClient, deployment: &Deployment) {
     let token = deployment.session().await;
-    let session = As::Bearer(&token);
-    let broken = Passing::With {
+    let session = Credential::Bearer(&token);
+    let malformed = Passing::With {
         headers: "Transfer-Encoding: chunked\r\n",
         body: b"no length\r\n".to_vec(),
     };
-    let large = Passing::With {
+    let too_large = Passing::With {
         headers: "Content-Length: 100000\r\n",
         body: vec![b'x'; 100_000],
     };
-    let (malformed, too_large) = ((400, "bad_request"), (413, "payload_too_large"));
-    for (passing, error) in [(broken, malformed), (large, too_large)] {
-        pair.relay.passes(passing);
-        pair.refused(&WITH_SESSION, session, error, Unsaid).await;
-        pair.refused(&["portal"], session, error, Unsaid).await;
+    let (bad_request, payload_too_large) = ((400, "bad_request"), (413, "payload_too_large"));
+    for (passing, error) in [(malformed, bad_request), (too_large, payload_too_large)] {
+        relayed.relay.passes(passing);
+        relayed
+            .assert_error(&WITH_SESSION, session, error, Absent)
+            .await;
+        relayed
+            .assert_error(&["portal"], session, error, Absent)
+            .await;
     }
-    pair.relay.passes(Passing::Unchanged);
+    relayed.relay.passes(Passing::Unchanged);
 
-    pair.client.mint(session).await;
-    pair.refused(&["create"], session, (409, "conflict"), Unsaid)
+    relayed.client.mint(session).await;
+    relayed
+        .assert_error(&["create"], session, (409, "conflict"), Absent)
         .await;
 }
 
-/// 404, before and after it is given up.
-async fn the_webhooks_are_not_there(pair: &mut Pair, deployment: &Deployment) {
-    for (fault, retry_after) in [(503, Said), (422, Unsaid)] {
+/// Causes 404: first while the worker still retries, then after it has given up.
+async fn webhooks_that_are_not_ready(relayed: &mut RelayedClient, deployment: &Deployment) {
+    for (fault, retry_after) in [(503, Present), (422, Absent)] {
         let fault = Fault::Status(fault);
         deployment
             .svix
             .fault(Pattern::create(), fault)
             .until_cleared();
         let token = deployment.session().await;
-        let key = pair.client.mint(As::Bearer(&token)).await;
-        let wanted = if retry_after == Said {
+        let key = relayed.client.mint(Credential::Bearer(&token)).await;
+        let expected = if retry_after == Present {
             "setting_up"
         } else {
             "needs_attention"
         };
         let shown = || async { deployment.client.show(&token).await.body };
-        eventually(wanted, SOON, shown, |shown| {
-            let tried = shown["webhook"]["attempts"].as_u64() >= Some(1);
-            tried && shown["webhook"]["state"] == wanted
+        eventually(expected, TIMEOUT, shown, |shown| {
+            let attempted = shown["webhook"]["attempts"].as_u64() >= Some(1);
+            attempted && shown["webhook"]["state"] == expected
         })
         .await;
-        the_key_is_understood(pair, &token, retry_after).await;
+        assert_key_is_parsed(relayed, &token, retry_after).await;
         let not_found = (404, "not_found");
-        pair.refused(&["portal"], As::Bearer(&key), not_found, retry_after)
+        relayed
+            .assert_error(
+                &["portal"],
+                Credential::Bearer(&key),
+                not_found,
+                retry_after,
+            )
             .await;
         deployment.svix.clear_faults();
     }
 }
 
-/// Once with the time of the next attempt, if there will be one.
-async fn the_key_is_understood(pair: &mut Pair, token: &str, retry_after: RetryAfter) {
-    let deadline = Instant::now() + SOON;
+/// Checks that the client parses the key. If there will be another attempt, waits for
+/// a response that has the time of it.
+async fn assert_key_is_parsed(relayed: &mut RelayedClient, token: &str, retry_after: RetryAfter) {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        let shown = pair.client.show(As::Bearer(token)).await;
-        let said = pair.relay.said().body;
-        assert_same_key(&shown, &said);
-        if retry_after == Unsaid || said["webhook"]["next_attempt_at"].is_string() {
+        let shown = relayed.client.show(Credential::Bearer(token)).await;
+        let response = relayed.relay.said().body;
+        assert_same_key(&shown, &response);
+        if retry_after == Absent || response["webhook"]["next_attempt_at"].is_string() {
             return;
         }
         assert!(
             Instant::now() < deadline,
-            "never between two attempts: {said}"
+            "no response had next_attempt_at: {response}"
         );
     }
 }
 
-/// 502 and 504.
-async fn svix_fails(pair: &mut Pair, deployment: &Deployment) {
+/// Causes 502 and 504.
+async fn svix_failures(relayed: &mut RelayedClient, deployment: &Deployment) {
     let token = deployment.session().await;
-    let key = pair.client.mint(As::Bearer(&token)).await;
-    deployment.provisioned(&token, SOON).await;
-    let (failing, silent) = ((502, "bad_gateway"), (504, "gateway_timeout"));
-    for (fault, error) in [(Fault::Status(500), failing), (Fault::Hang, silent)] {
+    let key = relayed.client.mint(Credential::Bearer(&token)).await;
+    deployment.provisioned(&token, TIMEOUT).await;
+    let (bad_gateway, gateway_timeout) = ((502, "bad_gateway"), (504, "gateway_timeout"));
+    for (fault, error) in [
+        (Fault::Status(500), bad_gateway),
+        (Fault::Hang, gateway_timeout),
+    ] {
         deployment
             .svix
             .fault(Pattern::portal(), fault)
             .until_cleared();
-        pair.refused(&["portal"], As::Bearer(&key), error, Unsaid)
+        relayed
+            .assert_error(&["portal"], Credential::Bearer(&key), error, Absent)
             .await;
         deployment.svix.clear_faults();
     }
 }
 
-/// 503, when it is down, and 500, when it is not ours any more.
-async fn the_database_fails(pair: &mut Pair, deployment: &Deployment) {
+/// Causes 503 by refusing connections to the database, and 500 by renaming columns.
+async fn database_failures(relayed: &mut RelayedClient, deployment: &Deployment) {
     let token = deployment.session().await;
-    let session = As::Bearer(&token);
-    let key = pair.client.mint(As::Bearer(&token)).await;
+    let session = Credential::Bearer(&token);
+    let key = relayed.client.mint(Credential::Bearer(&token)).await;
 
     let database = &deployment.in_production().database;
     database.allow_connections(false).await;
     let unavailable = (503, "unavailable");
-    pair.refused(&WITH_SESSION, session, unavailable, Said)
+    relayed
+        .assert_error(&WITH_SESSION, session, unavailable, Present)
         .await;
-    pair.refused(&["portal"], As::Bearer(&key), unavailable, Said)
+    relayed
+        .assert_error(&["portal"], Credential::Bearer(&key), unavailable, Present)
         .await;
     database.allow_connections(true).await;
 
     let pool = database.pool().await;
-    let alter = "ALTER TABLE api_partners RENAME COLUMN key_prefix TO of_somebody_else";
+    let alter = "ALTER TABLE api_partners RENAME COLUMN key_prefix TO renamed_key_prefix";
     sqlx::query(alter).execute(&pool).await.unwrap();
     let recovered = || deployment.client.show(&token);
-    eventually("the api is connected again", SOON, recovered, |answer| {
+    eventually("the API is connected again", TIMEOUT, recovered, |answer| {
         answer.status != 503
     })
     .await;
     let internal = (500, "internal");
-    pair.refused(&["create", "show"], session, internal, Unsaid)
+    relayed
+        .assert_error(&["create", "show"], session, internal, Absent)
         .await;
-    pair.refused(&["portal"], As::Bearer(&key), internal, Unsaid)
+    relayed
+        .assert_error(&["portal"], Credential::Bearer(&key), internal, Absent)
         .await;
     let alter = "ALTER TABLE api_partners RENAME COLUMN is_active TO was_active";
     sqlx::query(alter).execute(&pool).await.unwrap();
-    pair.refused(&["revoke"], session, internal, Unsaid).await;
+    relayed
+        .assert_error(&["revoke"], session, internal, Absent)
+        .await;
 }

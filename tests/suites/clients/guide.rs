@@ -1,5 +1,5 @@
-//! `docs/CLIENTS.md` shows nothing that the other suites have not run: each of
-//! its blocks of code is taken from a file that is named before it.
+//! Checks `docs/CLIENTS.md`. Each code block must be a part of the file that is named
+//! before it, and the tests run these files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::CLIENTS;
 
-/// A block of code, and the file that it is said to be from.
+/// A code block, and the path of the file that it is from.
 struct Block {
     from: String,
     code: String,
@@ -18,37 +18,41 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All blocks. One that names no file fails.
+/// Returns all code blocks of the guide. Panics if a block names no file.
 fn blocks(guide: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut before = "";
+    let mut previous_line = "";
     let mut lines = guide.lines();
     while let Some(line) = lines.next() {
         if line.starts_with("```") {
-            let from = before
+            let from = previous_line
                 .strip_prefix("<!-- from ")
                 .and_then(|named| named.strip_suffix(" -->"));
-            let from = from.unwrap_or_else(|| panic!("a block after {before:?} names no file"));
+            let from =
+                from.unwrap_or_else(|| panic!("a block after {previous_line:?} names no file"));
             let code: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
             blocks.push(Block {
                 from: from.to_owned(),
                 code: code.join("\n"),
             });
         }
-        before = line;
+        previous_line = line;
     }
     blocks
 }
 
 #[test]
-fn every_snippet_is_one_that_the_tests_ran() {
+fn every_code_block_is_part_of_a_tested_file() {
     let guide = std::fs::read_to_string(repository().join("docs/CLIENTS.md")).unwrap();
     let blocks = blocks(&guide);
     for Block { from, code } in &blocks {
         let file = std::fs::read_to_string(repository().join(from));
         let file = file.unwrap_or_else(|error| panic!("{from}: {error}"));
-        assert!(!code.trim().is_empty(), "an empty block from {from}");
-        assert!(file.contains(code.as_str()), "not in {from}:\n{code}");
+        assert!(!code.trim().is_empty(), "the block from {from} is empty");
+        assert!(
+            file.contains(code.as_str()),
+            "{from} does not contain this block:\n{code}"
+        );
     }
 
     for client in CLIENTS {
@@ -63,12 +67,13 @@ fn every_snippet_is_one_that_the_tests_ran() {
             .any(|from| from.to_lowercase().contains("partner."));
         assert!(
             shown.len() >= 2 && has_program,
-            "the guide shows too little of {client}: {shown:?}"
+            "the guide must show partner.* and one more file of {client}, but shows {shown:?}"
         );
     }
 }
 
-/// The versions that the tests ran with, wherever each language keeps them.
+/// Compares the versions in the guide with package.json, requirements.txt and
+/// Cargo.lock.
 #[test]
 fn the_guide_names_the_versions_that_are_pinned() {
     let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
@@ -108,16 +113,16 @@ fn the_guide_names_the_versions_that_are_pinned() {
         let mut rows = rows.filter(|row| row.contains(&quoted)).peekable();
         assert!(
             rows.peek().is_some(),
-            "{tool} is in no row of the guide's table"
+            "the guide's table has no row for {tool}"
         );
         assert!(
             rows.all(|row| row.contains(version)),
-            "{tool} is {version} now"
+            "the guide must name version {version} of {tool}"
         );
     }
 }
 
-/// A client that is added to the folder is tested, or this fails.
+/// Fails if a client is added to the folder but not to `CLIENTS`.
 #[test]
 fn every_client_in_the_folder_is_tested() {
     let folder = repository().join("tests/clients");

@@ -1,28 +1,28 @@
-//! Changes to a document, as people make them.
+//! Edits of a document, for the tests of the comparison.
 
 use serde_json::{Value, json};
 
-/// What is done at a JSON pointer.
+/// A change at a JSON pointer.
 pub enum Edit {
-    /// The member or item goes.
+    /// Removes the member or item.
     Remove,
-    /// It gets this value, be it there already or not.
+    /// Sets the value of the member, which may be new.
     Set(Value),
-    /// The list gets one more.
+    /// Appends an item to the list, which may be new.
     Push(Value),
-    /// The member gets another name.
+    /// Renames the member.
     Rename(&'static str),
-    /// The list is turned round.
+    /// Reverses the list.
     Reverse,
 }
 
-/// The document after the edit.
+/// Returns a copy of the document with the edit.
 pub fn edited(document: &Value, pointer: &str, edit: &Edit) -> Value {
     let mut document = document.clone();
-    let (around, last) = pointer.rsplit_once('/').unwrap();
+    let (parent, last) = pointer.rsplit_once('/').unwrap();
     let last = last.replace("~1", "/");
-    let around = document.pointer_mut(around).expect(pointer);
-    match (edit, around) {
+    let parent = document.pointer_mut(parent).expect(pointer);
+    match (edit, parent) {
         (Edit::Set(value), Value::Object(members)) => {
             members.insert(last, value.clone());
         }
@@ -36,12 +36,12 @@ pub fn edited(document: &Value, pointer: &str, edit: &Edit) -> Value {
             let value = members.shift_remove(&last).expect(pointer);
             members.insert((*name).to_owned(), value);
         }
-        (Edit::Push(item), around) => match &mut around[&last] {
+        (Edit::Push(item), parent) => match &mut parent[&last] {
             Value::Array(items) => items.push(item.clone()),
             absent => *absent = json!([item]),
         },
-        (Edit::Reverse, around) => around[&last].as_array_mut().unwrap().reverse(),
-        _ => panic!("no such edit at {pointer}"),
+        (Edit::Reverse, parent) => parent[&last].as_array_mut().unwrap().reverse(),
+        _ => panic!("this edit is impossible at {pointer}"),
     }
     document
 }

@@ -1,13 +1,14 @@
-//! A document in a form that can be compared member by member: without what is
-//! for people, lists as objects, and `required` where it belongs.
+//! Converts a document to a tree that can be compared member by member. The tree omits
+//! text for readers, has objects in place of lists, and has `required` on each property.
 
 use serde_json::{Map, Value};
 
-/// What takes part. The rest is about the document.
+/// The compared parts. The others describe the document itself.
 const PARTS: [&str; 4] = ["servers", "security", "paths", "components"];
 
-/// What is for people. `title` is not: it names classes in generated clients.
-pub const WORDS: [&str; 7] = [
+/// The members that are only for readers. `title` is not one of them: it names classes
+/// in generated clients.
+pub const IGNORED_MEMBERS: [&str; 7] = [
     "bearerFormat",
     "deprecated",
     "description",
@@ -17,9 +18,9 @@ pub const WORDS: [&str; 7] = [
     "summary",
 ];
 
-/// Members whose own members are named by us. Those names are quoted in a tree,
-/// so that a property may be called `description`.
-const NAMED: [&str; 10] = [
+/// The members that map names to objects. A tree quotes these names, so that a
+/// property may be called `description`.
+const MAPS_BY_NAME: [&str; 10] = [
     "content",
     "headers",
     "mapping",
@@ -32,48 +33,48 @@ const NAMED: [&str; 10] = [
     "securitySchemes",
 ];
 
-/// Members that say what clients send.
-pub const REQUEST: [&str; 3] = ["parameters", "requestBody", "requestBodies"];
+/// The members that describe requests.
+pub const REQUEST_MEMBERS: [&str; 3] = ["parameters", "requestBody", "requestBodies"];
 
-/// Lists whose order means nothing. That of `oneOf` does: some clients try one
-/// after the other.
-const SETS: [&str; 3] = ["enum", "security", "tags"];
+/// The lists whose order does not matter. The order of `oneOf` does: some clients try
+/// its schemas in order.
+const UNORDERED_LISTS: [&str; 3] = ["enum", "security", "tags"];
 
-/// The tree of a document.
+/// Returns the tree of a document.
 pub fn tree(document: &Value) -> Value {
     let parts = PARTS.iter().filter_map(|part| {
         let value = document.get(part)?;
-        Some(((*part).to_owned(), member(part, value)))
+        Some(((*part).to_owned(), member_tree(part, value)))
     });
     Value::Object(parts.collect())
 }
 
-/// The tree of what is at a key that means something in `OpenAPI`.
-fn member(key: &str, value: &Value) -> Value {
+/// Returns the tree of the value at a key of the `OpenAPI` specification.
+fn member_tree(key: &str, value: &Value) -> Value {
     let mut tree = match value {
-        Value::Object(named) if NAMED.contains(&key) => {
+        Value::Object(named) if MAPS_BY_NAME.contains(&key) => {
             let quoted = named
                 .iter()
-                .map(|(name, value)| (quote(name), thing(value)));
+                .map(|(name, value)| (quote(name), object_tree(value)));
             Value::Object(quoted.collect())
         }
         Value::Array(items) => {
             let items = items.iter().enumerate().map(|(index, item)| match key {
-                "parameters" => (parameter(item), thing(item)),
-                key if SETS.contains(&key) => (item.to_string(), Value::Bool(true)),
-                _ => (index.to_string(), thing(item)),
+                "parameters" => (parameter_key(item), object_tree(item)),
+                key if UNORDERED_LISTS.contains(&key) => (item.to_string(), Value::Bool(true)),
+                _ => (index.to_string(), object_tree(item)),
             });
             Value::Object(items.collect())
         }
-        value => thing(value),
+        value => object_tree(value),
     };
     match (key, &mut tree) {
-        ("requestBody", body) => say_if_required(body, false),
+        ("requestBody", body) => set_default_required(body, false),
         ("headers" | "parameters" | "requestBodies", Value::Object(named)) => {
-            // Of one that is a reference it is not known here: the strict side.
+            // The target of a reference is not known here, so assume that it is required.
             for named in named.values_mut() {
-                let reference = named.get("$ref").is_some();
-                say_if_required(named, reference);
+                let is_reference = named.get("$ref").is_some();
+                set_default_required(named, is_reference);
             }
         }
         _ => {}
@@ -81,38 +82,39 @@ fn member(key: &str, value: &Value) -> Value {
     tree
 }
 
-fn thing(value: &Value) -> Value {
+/// Returns the tree of an object, or a copy of any other value.
+fn object_tree(value: &Value) -> Value {
     let Value::Object(members) = value else {
         return value.clone();
     };
     let mut tree: Map<String, Value> = members
         .iter()
-        .filter(|(key, _)| !WORDS.contains(&key.as_str()) && !key.starts_with("x-"))
+        .filter(|(key, _)| !IGNORED_MEMBERS.contains(&key.as_str()) && !key.starts_with("x-"))
         .filter(|(key, value)| !(*key == "required" && value.is_array()))
-        .map(|(key, value)| (key.clone(), member(key, value)))
+        .map(|(key, value)| (key.clone(), member_tree(key, value)))
         .collect();
     if let Some(Value::Object(properties)) = tree.get_mut("properties") {
         let required = members.get("required").and_then(Value::as_array);
         for (name, property) in properties {
-            let is_it = |item: &Value| item.as_str().is_some_and(|item| quote(item) == *name);
-            say_if_required(
+            let is_name = |item: &Value| item.as_str().is_some_and(|item| quote(item) == *name);
+            set_default_required(
                 property,
-                required.is_some_and(|list| list.iter().any(is_it)),
+                required.is_some_and(|list| list.iter().any(is_name)),
             );
         }
     }
     Value::Object(tree)
 }
 
-/// Where nothing is said, it is said.
-fn say_if_required(thing: &mut Value, required: bool) {
-    if let Value::Object(members) = thing {
+/// Adds the member `required` if it is missing.
+fn set_default_required(object: &mut Value, required: bool) {
+    if let Value::Object(members) = object {
         members.entry("required").or_insert(Value::Bool(required));
     }
 }
 
-/// What tells a parameter from the others of its operation.
-fn parameter(item: &Value) -> String {
+/// Returns a key that distinguishes a parameter from the others of its operation.
+fn parameter_key(item: &Value) -> String {
     match item.get("$ref") {
         Some(reference) => reference.to_string(),
         None => format!("{} {}", item["in"], item["name"]),

@@ -1,3 +1,3 @@
-//! The client, generated from the document whenever this crate is compiled.
+//! The client that the macro generates from `openapi.yaml` during compilation.
 
 progenitor::generate_api!("../../../openapi.yaml");

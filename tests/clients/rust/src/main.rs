@@ -1,5 +1,5 @@
-//! Runs the commands that the suite `clients` sends, over the generated Rust
-//! client: a line in, a line of JSON out.
+//! Test driver: reads the commands of the suite `clients`, one a line, runs them with
+//! the generated client, and writes each result as a line of JSON.
 
 mod api;
 mod partner;
@@ -13,29 +13,32 @@ use api::Client;
 use api::types::{ActiveKey, Webhook};
 use partner::PartnerError;
 
-type Failure = Box<dyn std::error::Error>;
+type Error = Box<dyn std::error::Error>;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Error> {
     let base_url = std::env::var("BASE_URL")?;
     for line in std::io::stdin().lines() {
         let line = line?;
-        let (command, session) = line.split_once(' ').ok_or("COMMAND SESSION")?;
-        let client = match session.split_once(':') {
+        let (command, credential) = line
+            .split_once(' ')
+            .ok_or("a command is COMMAND CREDENTIAL")?;
+        let client = match credential.split_once(':') {
             Some(("cookie", token)) => with_cookie(&base_url, token)?,
             Some(("bearer", token)) => partner::client(&base_url, token)?,
-            _ => return Err("a session is bearer:TOKEN or cookie:TOKEN".into()),
+            _ => return Err("a credential is bearer:TOKEN or cookie:TOKEN".into()),
         };
-        let answer = run(command, &client).await.unwrap_or_else(refusal);
+        let result = run(command, &client).await.unwrap_or_else(error_json);
         let mut out = std::io::stdout();
-        writeln!(out, "{answer}")?;
+        writeln!(out, "{result}")?;
         out.flush()?;
     }
     Ok(())
 }
 
-/// As a browser presents a session, but without what browsers say of the site.
-fn with_cookie(base_url: &str, token: &str) -> Result<Client, Failure> {
+/// Creates a client that sends the session cookie, but neither `Origin` nor
+/// `Sec-Fetch-Site`, which a browser would send.
+fn with_cookie(base_url: &str, token: &str) -> Result<Client, Error> {
     let cookie = HeaderValue::try_from(format!("session={token}"))?;
     let http = reqwest::Client::builder()
         .default_headers(HeaderMap::from_iter([(COOKIE, cookie)]))
@@ -50,7 +53,7 @@ async fn run(command: &str, client: &Client) -> Result<Value, PartnerError> {
             json!({"created": {"api_key": key.api_key, "prefix": key.prefix, "message": key.message}})
         }
         "show" => match partner::show(client).await? {
-            Some(key) => json!({"active_key": active_key(&key)}),
+            Some(key) => json!({"active_key": key_json(&key)}),
             None => json!({"no_key": {}}),
         },
         "revoke" => {
@@ -58,11 +61,13 @@ async fn run(command: &str, client: &Client) -> Result<Value, PartnerError> {
             json!({"revoked": {}})
         }
         "portal" => json!({"portal": {"url": partner::open_portal(client).await?}}),
-        other => json!({"unexpected": {"status": null, "reason": format!("command {other}")}}),
+        other => {
+            json!({"unexpected": {"status": null, "reason": format!("unknown command: {other}")}})
+        }
     })
 }
 
-fn active_key(key: &ActiveKey) -> Value {
+fn key_json(key: &ActiveKey) -> Value {
     let webhook = |webhook: &Webhook| {
         json!({
             "state": webhook.state,
@@ -79,9 +84,9 @@ fn active_key(key: &ActiveKey) -> Value {
     })
 }
 
-fn refusal(error: PartnerError) -> Value {
+fn error_json(error: PartnerError) -> Value {
     match error {
-        PartnerError::Refused {
+        PartnerError::Documented {
             status,
             error,
             retry_after,
