@@ -20,7 +20,14 @@ async fn scripts_run(redis: &RedisServer) -> u64 {
         .query_async(&mut connection)
         .await
         .unwrap();
-    let calls = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse().ok();
+    let calls = |line: &str| {
+        line.split("calls=")
+            .nth(1)?
+            .split(',')
+            .next()?
+            .parse::<u64>()
+            .ok()
+    };
     let scripts = stats.lines().filter(|line| line.contains("_eval"));
     scripts.filter_map(calls).sum::<u64>()
 }

@@ -1,34 +1,31 @@
-//! The OpenAPI document: committed, served and printed as one, and saying what
-//! the contract says.
+//! The OpenAPI document. The committed, the served and the printed one are equal,
+//! and agree with the contract.
 
 mod health;
 
 use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder};
+use rstest::rstest;
 use serde_json::{Value, json};
+use tests::Kind::{self, Embedded, Production};
 use tests::client::{KEY_PATH, OPERATIONS, PORTAL_PATH};
-use tests::{Deployment, Kind, Plan, Process, scratch};
+use tests::{Deployment, Plan, Process, scratch};
 
-tests::in_both_deployments! {
-    the_committed_document_is_the_one_served,
-    docs_is_a_page_that_loads_nothing_from_anybody_else,
-}
-
-/// The operations' ids, in the order of [`OPERATIONS`].
-const NAMES: [&str; 4] = [
+/// The ids of the operations, in the order of [`OPERATIONS`].
+const OPERATION_IDS: [&str; 4] = [
     "createPartnerApiKey",
     "getPartnerApiKey",
     "deletePartnerApiKey",
     "getPartnerPortal",
 ];
 
-/// What it is in the repository.
+/// Reads the committed document.
 fn committed() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap()
 }
 
-/// The same, as data.
+/// Parses the committed document.
 fn document() -> Value {
     serde_yaml::from_str(&committed()).unwrap()
 }
@@ -42,15 +39,17 @@ async fn get(deployment: &Deployment, path: &str) -> tests::Answer {
     answer
 }
 
-async fn the_committed_document_is_the_one_served(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn the_committed_document_is_served(#[values(Production, Embedded)] kind: Kind) {
     let deployment = match kind {
-        Kind::Production => Deployment::planned(Plan::default()).await,
-        Kind::Embedded => Deployment::start(kind).await,
+        Production => Deployment::planned(Plan::default()).await,
+        Embedded => Deployment::start(kind).await,
     };
     let yaml = get(&deployment, "/openapi.yaml").await;
     assert!(
         yaml.text == committed(),
-        "openapi.yaml is old: run `make openapi`"
+        "openapi.yaml is out of date: run `make openapi`"
     );
     assert_eq!(
         yaml.header("content-type"),
@@ -65,7 +64,7 @@ async fn the_committed_document_is_the_one_served(kind: Kind) {
 }
 
 #[tokio::test]
-async fn the_committed_document_is_the_one_that_the_api_prints() {
+async fn the_committed_document_is_printed_by_the_api() {
     let dir = scratch();
     let (status, printed, log) = Process::start(dir.path(), "api", &["openapi"], &[])
         .run()
@@ -73,12 +72,12 @@ async fn the_committed_document_is_the_one_that_the_api_prints() {
     assert!(status.success(), "{log}");
     assert!(
         printed == committed(),
-        "openapi.yaml is old: run `make openapi`"
+        "openapi.yaml is out of date: run `make openapi`"
     );
 }
 
 #[test]
-fn the_operations_have_their_names_statuses_and_callers() {
+fn the_operations_have_their_ids_statuses_and_callers() {
     let document = document();
     let session = json!([{"SessionBearer": []}, {"SessionCookie": []}]);
     let statuses: [&[u16]; 4] = [
@@ -87,7 +86,7 @@ fn the_operations_have_their_names_statuses_and_callers() {
         &[200, 400, 401, 403, 413, 500, 503],
         &[200, 400, 401, 404, 413, 500, 502, 503, 504],
     ];
-    for (((method, path), name), statuses) in OPERATIONS.iter().zip(NAMES).zip(statuses) {
+    for (((method, path), name), statuses) in OPERATIONS.iter().zip(OPERATION_IDS).zip(statuses) {
         let operation = &document["paths"][path][method.as_str().to_lowercase()];
         assert_eq!(operation["operationId"], name);
         let documented: BTreeSet<u16> = operation["responses"]
@@ -129,7 +128,7 @@ fn the_operations_have_their_names_statuses_and_callers() {
 }
 
 #[test]
-fn the_shapes_are_told_apart_by_constants_and_every_reference_leads_somewhere() {
+fn shapes_differ_by_constants_and_every_reference_resolves() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     let shapes = schemas["PartnerApiKey"]["oneOf"].as_array().unwrap();
@@ -194,7 +193,7 @@ fn collect_references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn the_ways_in_are_two_for_sessions_and_one_for_partner_keys() {
+fn two_security_schemes_are_for_sessions_and_one_for_partner_keys() {
     let document = document();
     let schemes = document["components"]["securitySchemes"]
         .as_object()
@@ -218,8 +217,8 @@ fn the_ways_in_are_two_for_sessions_and_one_for_partner_keys() {
 }
 
 #[tokio::test]
-async fn the_examples_of_errors_are_what_the_service_says() {
-    let deployment = Deployment::start(Kind::Embedded).await;
+async fn the_examples_of_errors_are_the_messages_of_the_service() {
+    let deployment = Deployment::start(Embedded).await;
     let (client, document) = (&deployment.client, document());
     let session = deployment.session().await;
     client.create(&session).await;
@@ -250,16 +249,20 @@ async fn the_examples_of_errors_are_what_the_service_says() {
     }
 }
 
-/// The page holds all that it needs, and the browser is told to fetch nothing
-/// else, whatever the scripts in it would like to.
-async fn docs_is_a_page_that_loads_nothing_from_anybody_else(kind: Kind) {
+/// The page contains everything that it needs, and its policy forbids the browser to
+/// fetch anything else, even if the page's scripts try to.
+#[rstest]
+#[tokio::test]
+async fn the_docs_page_loads_nothing_from_other_servers(
+    #[values(Production, Embedded)] kind: Kind,
+) {
     let deployment = Deployment::start(kind).await;
     let docs = get(&deployment, "/docs").await;
     assert_eq!(
         docs.header("content-type"),
         Some("text/html; charset=utf-8")
     );
-    // What it shows, and gives to those who save it, is the document as it is served.
+    // The document that the page shows and offers for download is the served one.
     let (_, shown) = docs.text.split_once("application/json").unwrap();
     let shown = shown.split_once('>').unwrap().1;
     let shown = shown.split_once("</script>").unwrap().0;

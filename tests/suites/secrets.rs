@@ -107,7 +107,7 @@ async fn no_secret_is_left_anywhere_in_production() {
     postgres.restart().await;
     deployment.in_production_mut().redis.restart().await;
     let again = || async { deployment.client.show(session).await.status };
-    let ok = |status: &reqwest::StatusCode| status.as_u16() == 200;
+    let ok = |status: &tests::client::Status| *status == 200;
     tests::eventually("the database is back", Duration::from_secs(20), again, ok).await;
 
     let api = log(&deployment.server);

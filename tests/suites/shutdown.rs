@@ -8,7 +8,6 @@ use svix_simulator::{Fault, Pattern, Route};
 use tests::client::KEY_PATH;
 use tests::load::all_created;
 use tests::{Deployment, Load};
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// The time within which the API ends.

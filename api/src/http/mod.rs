@@ -45,3 +45,30 @@ pub fn wrap<E: Endpoint + 'static>(
         // The outermost: log lines and errors of all layers need the id.
         .around(request_id::assign)
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make_sync;
+    use poem::http::StatusCode;
+    use poem::{Request, Response, Route};
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_500_with_the_id_of_its_request() {
+        const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
+        let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
+        let endpoint = wrap(Route::new().at("/", panics), &json!({}));
+        let request = Request::builder().header("x-request-id", ID).finish();
+        let response = endpoint.get_response(request).await;
+
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.header("x-request-id"), Some(ID));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+        let body: Value = response.into_body().into_json().await.unwrap();
+        assert_eq!(body["error"]["code"], "internal");
+        assert_eq!(body["error"]["request_id"], ID);
+    }
+}

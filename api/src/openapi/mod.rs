@@ -84,10 +84,10 @@ fn docs_page(html: &str, raw: &str, json: &str) -> String {
     // The document stands in a script element, which no text in it must end.
     let json = json.replace('<', "\\u003c");
     let title = format!("<title>{TITLE}</title>");
-    let own_fonts = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
+    let without_fonts = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
     html.replacen(raw, &json, 1)
         .replacen("<title>Scalar</title>", &title, 1)
-        .replacen(r#"id="api-reference""#, own_fonts, 1)
+        .replacen(r#"id="api-reference""#, without_fonts, 1)
 }
 
 /// Returns the document as it is committed: in YAML, with the default cookie name.

@@ -66,7 +66,7 @@ impl CreateKey {
     ///
     /// The key is shown once, in this response; only its hash is stored. An account has
     /// at most one active key: revoke it to create another. The webhooks are set up in
-    /// the background; `getPartnerApiKey` tells when they are ready.
+    /// the background; `getPartnerApiKey` shows when they are ready.
     #[oai(
         path = "/api/v1/partners/api-key",
         method = "post",

@@ -25,8 +25,8 @@ pub struct OpenPortal;
 #[derive(Object)]
 #[oai(example)]
 struct Portal {
-    /// The link. It signs whoever opens it in to the account's Svix App Portal, and
-    /// works for one hour.
+    /// The link, valid for one hour. Whoever opens it is signed in to the account's Svix
+    /// App Portal.
     url: String,
 }
 
@@ -115,7 +115,7 @@ fn expose(link: &PortalLink) -> String {
     link.expose().to_owned()
 }
 
-/// Records the time of use in the background, so that the client need not wait.
+/// Records the time of use in the background, so that the client does not wait for it.
 fn record_use(app: &App, key: &StoredKey) {
     let now = app.clock.now();
     let is_recorded = key

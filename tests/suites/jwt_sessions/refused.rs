@@ -58,11 +58,11 @@ async fn what_a_token_says_must_be_right_and_signed_by_the_key_that_it_names() {
     let deployed = JwtDeployment::start().await;
     for key in deployed.keys() {
         assert!(deployed.takes(&key.token(&claims("jo"))).await);
-        what_it_says(&world, key).await;
-        how_it_is_signed(&world, key).await;
-        what_its_header_says(&world, key).await;
+        what_it_says(&deployed, key).await;
+        how_it_is_signed(&deployed, key).await;
+        what_its_header_says(&deployed, key).await;
     }
-    which_key_it_names(&world).await;
+    which_key_it_names(&deployed).await;
     // Nothing but the names of keys made anybody ask the provider again.
     assert!(
         deployed.provider.calls() <= 2,
@@ -71,7 +71,7 @@ async fn what_a_token_says_must_be_right_and_signed_by_the_key_that_it_names() {
     );
 }
 
-async fn what_it_says(world: &World, key: &SigningKey) {
+async fn what_it_says(deployed: &JwtDeployment, key: &SigningKey) {
     let good = [
         json!({"exp": now() - 20}),
         json!({"nbf": now() + 20}),
@@ -113,7 +113,7 @@ async fn what_it_says(world: &World, key: &SigningKey) {
     }
 }
 
-async fn how_it_is_signed(world: &World, key: &SigningKey) {
+async fn how_it_is_signed(deployed: &JwtDeployment, key: &SigningKey) {
     let token = key.token(&claims("jo"));
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts[..] else {
@@ -189,7 +189,7 @@ async fn how_it_is_signed(world: &World, key: &SigningKey) {
 }
 
 /// A header that leads astray. What it names is never looked at.
-async fn what_its_header_says(world: &World, key: &SigningKey) {
+async fn what_its_header_says(deployed: &JwtDeployment, key: &SigningKey) {
     let (thief, theirs) = (
         SigningKey::es256(key.kid()),
         IdentityProvider::start(&[]).await,
@@ -225,7 +225,7 @@ async fn what_its_header_says(world: &World, key: &SigningKey) {
     }
 }
 
-async fn which_key_it_names(world: &World) {
+async fn which_key_it_names(deployed: &JwtDeployment) {
     for key in deployed.keys() {
         for other in deployed.keys() {
             if key.kid() == other.kid() {
@@ -233,11 +233,11 @@ async fn which_key_it_names(world: &World) {
             }
             // Its own algorithm with another's name, and the reverse.
             let header = json!({"alg": key.algorithm(), "kid": other.kid()});
-            world
+            deployed
                 .refuses("another's name", &key.token_with(&header, &claims("jo")))
                 .await;
             let header = json!({"alg": other.algorithm(), "kid": key.kid()});
-            world
+            deployed
                 .refuses(
                     "another's algorithm",
                     &key.token_with(&header, &claims("jo")),
@@ -245,7 +245,7 @@ async fn which_key_it_names(world: &World) {
                 .await;
         }
         let header = json!({"alg": key.algorithm()});
-        world
+        deployed
             .refuses(
                 "no name of several",
                 &key.token_with(&header, &claims("jo")),
@@ -259,7 +259,7 @@ async fn which_key_it_names(world: &World) {
             &"k".repeat(2000),
         ] {
             let header = json!({"alg": key.algorithm(), "kid": kid});
-            world
+            deployed
                 .refuses(kid, &key.token_with(&header, &claims("jo")))
                 .await;
         }
@@ -269,7 +269,7 @@ async fn which_key_it_names(world: &World) {
     ] {
         for key in deployed.keys() {
             let header = json!({"alg": alg, "kid": key.kid()});
-            world
+            deployed
                 .refuses(alg, &key.token_with(&header, &claims("jo")))
                 .await;
         }

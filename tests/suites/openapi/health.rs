@@ -1,14 +1,15 @@
-//! `/healthz` and `/readyz`: alive, and what is missing.
+//! The probes `/healthz` and `/readyz`.
 
 use std::time::Duration;
 
+use rstest::rstest;
 use serde_json::{Value, json};
-use tests::{Deployment, Kind, Plan, PrivatePostgres, TestDatabase, eventually};
+use tests::Kind::{self, Embedded, Production};
+use tests::{Deployment, Plan, PrivatePostgres, TestDatabase, eventually};
 
 const SOON: Duration = Duration::from_secs(15);
 
-tests::in_both_deployments! { a_deployment_that_has_all_it_needs_is_alive_and_ready }
-
+/// Waits until `/readyz` answers this. `/healthz` must answer 200 all the same.
 async fn becomes(deployment: &Deployment, status: u16, body: Value) {
     let expected = (status, body);
     let look = || deployment.probe("/readyz");
@@ -20,7 +21,9 @@ async fn becomes(deployment: &Deployment, status: u16, body: Value) {
     assert_eq!(alive, (200, json!({"status": "ok"})));
 }
 
-async fn a_deployment_that_has_all_it_needs_is_alive_and_ready(kind: Kind) {
+#[rstest]
+#[tokio::test]
+async fn a_complete_deployment_is_alive_and_ready(#[values(Production, Embedded)] kind: Kind) {
     let deployment = Deployment::start(kind).await;
     let ready = deployment.probe("/readyz").await;
     assert_eq!(ready, (200, json!({"status": "ready", "missing": []})));
@@ -64,7 +67,7 @@ async fn without_redis_it_is_degraded_and_without_postgres_unavailable() {
 }
 
 #[tokio::test]
-async fn an_unmigrated_database_is_unavailable_for_want_of_its_schema() {
+async fn without_its_schema_the_service_is_unavailable() {
     let database = Some(TestDatabase::create().await);
     let deployment = Deployment::planned(Plan {
         database,
