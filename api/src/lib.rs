@@ -4,6 +4,8 @@
 //! common (id, body, errors, access log), [`app`] routes it, and one file of
 //! [`routes`] answers it.
 
+#![cfg_attr(test, recursion_limit = "256")]
+
 mod app;
 pub mod auth;
 mod csrf;
