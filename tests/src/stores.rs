@@ -1,6 +1,7 @@
 //! Stores in private databases, with direct access to their tables.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use shared::clock::Timestamp;
@@ -165,12 +166,19 @@ impl Tables {
 pub fn new_key(account: &str, created_at: Timestamp) -> NewKey {
     let key = PartnerKey::generate().unwrap();
     NewKey {
-        id: KeyId::generate(created_at),
+        id: next_id(),
         account_id: AccountId::parse(account).unwrap(),
         key_hash: key.hash(),
         key_prefix: key.prefix(),
         created_at,
     }
+}
+
+/// Returns an id that is greater than all earlier ones, because [`ROWS`] is in the order
+/// of ids. Ids of the same millisecond would be in random order.
+fn next_id() -> KeyId {
+    static ISSUED: AtomicU64 = AtomicU64::new(0);
+    KeyId::generate(at(0) + Duration::from_millis(ISSUED.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Returns the row that a key must have directly after its creation.
