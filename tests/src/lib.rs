@@ -44,6 +44,15 @@ pub use relay::{Passing, Relay};
 pub use signing_key::SigningKey;
 pub use wait::eventually;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Waits until no other heavy case runs. A case is heavy if it uses all processors for
+/// many seconds: two of them at once would starve the cases that wait beside them.
+pub async fn heavy() -> SemaphorePermit<'static> {
+    static HEAVY: Semaphore = Semaphore::const_new(1);
+    HEAVY.acquire().await.unwrap()
+}
+
 /// Creates a temporary directory, which is removed when the value is dropped.
 pub fn scratch() -> tempfile::TempDir {
     let parent = variable("TEST_TMPDIR");

@@ -22,10 +22,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// It accepts connections with TLS and without.
 pub struct PrivatePostgres {
-    dir: TempDir,
     port: u16,
     settings: Vec<String>,
     process: Process,
+    /// It is dropped after the process, whose logs are in it.
+    dir: TempDir,
 }
 
 impl PrivatePostgres {

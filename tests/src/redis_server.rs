@@ -12,11 +12,12 @@ const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/redis.co
 /// A private Redis server, which stops when this is dropped. It stores nothing on
 /// disk, so it is empty after a restart.
 pub struct RedisServer {
-    dir: TempDir,
     scheme: &'static str,
     port: u16,
     args: Vec<String>,
     process: Process,
+    /// It is dropped after the process, whose logs are in it.
+    dir: TempDir,
 }
 
 impl RedisServer {

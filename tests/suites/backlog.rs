@@ -16,6 +16,7 @@ const OVERSHOOT: usize = 2 * 100;
 
 #[tokio::test]
 async fn two_workers_process_each_row_of_a_backlog_of_25_000_once() {
+    let _turn = tests::heavy().await;
     let rows = 25_000;
     let mut deployment = Deployment::production(0).await;
     let pool = deployment.in_production().database.pool().await;

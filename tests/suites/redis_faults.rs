@@ -18,7 +18,7 @@ async fn nothing_is_lost_when(
     mut deployment: Deployment,
     fault: impl AsyncFnOnce(&mut Deployment),
 ) {
-    let load = Load::start(&deployment, 3000).await;
+    let load = Load::start(&deployment, 2500).await;
     load.answers(150).await;
     let began = Instant::now();
     fault(&mut deployment).await;

@@ -60,6 +60,7 @@ async fn provision_rows(pool: &PgPool, more: usize) {
 
 #[tokio::test]
 async fn fifty_thousand_jobs_leave_no_data_in_redis_and_no_memory_in_use() {
+    let _turn = tests::heavy().await;
     let deployment = Deployment::production(2).await;
     let redis = &deployment.in_production().redis;
     let pool = deployment.in_production().database.pool().await;
@@ -103,6 +104,7 @@ async fn fifty_thousand_jobs_leave_no_data_in_redis_and_no_memory_in_use() {
 
 #[tokio::test]
 async fn ten_thousand_requests_do_not_raise_the_memory_use_of_the_api() {
+    let _turn = tests::heavy().await;
     let deployment = Deployment::production(0).await;
     let session = deployment.session().await;
     let requests = async |count: usize| {

@@ -78,6 +78,7 @@ async fn a_failed_attempt_is_repeated_only_when_its_row_is_due() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_jobs_leave_no_data_in_redis() {
+    let _turn = tests::heavy().await;
     let test = QueueTest::start().await;
     let worker = test.start_worker();
     let names = test.workers(1).await;
