@@ -2,7 +2,6 @@
 //! All are in one binary, so that it is linked once and the tests run in parallel.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
-mod backlog;
 mod claim_model;
 mod clients;
 mod clocks;
@@ -13,20 +12,17 @@ mod dashboard;
 mod dead_letters;
 mod document;
 mod embedded;
-mod idle_pickup;
+mod endurance;
+mod faults;
 mod jwt_sessions;
 mod lifecycle;
 mod openapi;
-mod postgres_faults;
 mod queue;
-mod redis_faults;
 mod released;
 mod retry;
 mod secrets;
 mod settings;
 mod shutdown;
-mod soak;
 mod store_conformance;
 mod svix_outcomes;
 mod tls;
-mod worker_faults;

@@ -1,0 +1,5 @@
+//! Long runs: many rows, many jobs, and a long time without work.
+
+mod backlog;
+mod idle_pickup;
+mod soak;

@@ -1,0 +1,5 @@
+//! Servers and processes that fail under load.
+
+mod postgres;
+mod redis;
+mod worker;
