@@ -4,7 +4,7 @@ const KEY = "api/v1/partners/api-key";
 const PORTAL = "api/v1/partners/portal";
 const TIMEOUT_MS = 20_000; // the API answers within 5 s; a slow network may need more
 
-/** The error of a call. `kind` is "offline", "unreachable", "signed-out" or "status". */
+/** The error of a call. `kind` is "offline", "unreachable", "signed-out", "canceled" or "status". */
 export class ApiCallError extends Error {
   constructor(kind, details = {}) {
     super(kind);
@@ -15,13 +15,15 @@ export class ApiCallError extends Error {
 export const getKey = () => call("GET", KEY);
 export const createKey = () => call("POST", KEY);
 export const revokeKey = () => call("DELETE", KEY);
-export const getPortal = (key) => call("GET", PORTAL, key);
+/** Requests a portal link. Aborting `signal` cancels the call. */
+export const getPortal = (key, signal) => call("GET", PORTAL, key, signal);
 
 /** Milliseconds that the server's clock is ahead of the browser's, by the last answer. */
 let clockOffset = 0;
 export const serverNow = () => Date.now() + clockOffset;
 
-async function call(method, path, key) {
+async function call(method, path, key, signal) {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   let response;
   let body;
   try {
@@ -31,13 +33,14 @@ async function call(method, path, key) {
       credentials: key ? "omit" : "same-origin",
       cache: "no-store",
       redirect: "manual", // a redirect may lead to a login
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     body = await response.json().catch((error) => {
       if (error instanceof SyntaxError) return null; // an HTML page of a proxy
       throw error;
     });
   } catch {
+    if (signal?.aborted) throw new ApiCallError("canceled");
     throw new ApiCallError(navigator.onLine ? "unreachable" : "offline");
   }
   if (response.type === "opaqueredirect") throw new ApiCallError("signed-out");

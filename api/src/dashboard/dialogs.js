@@ -11,14 +11,21 @@ const FORGET = {
   "link-dialog": () => byId("link").removeAttribute("href"),
 };
 
-/** The functions that tell the callers of `openDialog` that their dialog is closed. */
-const whenClosed = new Map();
+/** An AbortController for each open dialog, which is aborted when the dialog closes. */
+const openings = new Map();
 
 /** Opens a dialog. Resolves when `closeDialog` closes it. */
 export function openDialog(dialog) {
   showMessage(dialog, "");
   dialog.showModal();
-  return new Promise((resolve) => whenClosed.set(dialog, resolve));
+  const opening = new AbortController();
+  openings.set(dialog, opening);
+  return new Promise((resolve) => opening.signal.addEventListener("abort", resolve));
+}
+
+/** Returns a signal that is aborted when this open dialog closes. */
+export function closeSignal(dialog) {
+  return openings.get(dialog).signal;
 }
 
 /**
@@ -28,8 +35,13 @@ export function openDialog(dialog) {
 export function closeDialog(dialog) {
   FORGET[dialog.id]?.();
   if (dialog.open) dialog.close();
-  whenClosed.get(dialog)?.();
-  whenClosed.delete(dialog);
+  openings.get(dialog)?.abort();
+  openings.delete(dialog);
+}
+
+/** Removes the secret of a dialog, which stays open. */
+export function forgetSecret(dialog) {
+  FORGET[dialog.id]();
 }
 
 /** Removes every secret from the page and closes all dialogs, because the page is being left. */
@@ -51,14 +63,6 @@ for (const dialog of document.querySelectorAll("dialog:not(#key-dialog)")) {
 for (const button of document.querySelectorAll("[data-close]")) {
   button.addEventListener("click", () => closeDialog(button.closest("dialog")));
 }
-
-// Whoever leaves the page for another tab can paste the key again, or open the portal again. A new key
-// stays: it cannot be shown again, and people switch to a password manager in order to save it.
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) return;
-  FORGET["portal-dialog"]();
-  closeDialog(byId("link-dialog"));
-});
 
 /** Shows a message in a dialog, and announces it. */
 export function showMessage(dialog, text, kind = "error") {

@@ -11,11 +11,12 @@ const done = byId("done");
 
 /** Shows the key until the user has saved it. */
 export function showNewKey(text) {
-  key.textContent = text;
   copy.textContent = "Copy key";
   isSaved.checked = false;
   done.setAttribute("aria-disabled", "true");
-  return openDialog(dialog);
+  const closed = openDialog(dialog);
+  key.textContent = text; // now, because a key in a dialog that did not open would stay in the page
+  return closed;
 }
 
 // Escape must not lose the key.
@@ -27,7 +28,9 @@ dialog.addEventListener("keydown", (event) => {
 });
 // A browser that does not know `closedby` closes the dialog at the second Escape. It opens again, unless
 // `closeDialog` has removed the key.
-dialog.addEventListener("close", () => key.textContent && dialog.showModal());
+dialog.addEventListener("close", () => {
+  if (key.textContent && !dialog.open) dialog.showModal();
+});
 
 isSaved.addEventListener("change", () => {
   done.setAttribute("aria-disabled", String(!isSaved.checked));

@@ -4,7 +4,7 @@
 // without asking for it. It is in the page only while its dialog is open, and nowhere else.
 
 import { ApiCallError, createKey, getKey, revokeKey, serverNow } from "./api.js";
-import { closeAllDialogs, closeDialog, openDialog, showMessage, whileBusy } from "./dialogs.js";
+import { closeAllDialogs, closeDialog, closeSignal, openDialog, showMessage, whileBusy } from "./dialogs.js";
 import { showNewKey } from "./key-dialog.js";
 import { announce, hideNotice, showNotice } from "./notices.js";
 import { LONGEST_DELAY_MS, Poll } from "./poll.js";
@@ -82,15 +82,19 @@ function signedOut() {
   shownKey = null;
   hideNotice();
   // A new key that is not saved yet stays: it cannot be shown again after the login.
-  for (const id of ["revoke-dialog", "portal-dialog", "link-dialog"]) closeDialog(byId(id));
+  for (const dialog of document.querySelectorAll("dialog[open]:not(#key-dialog)")) {
+    closeDialog(dialog);
+    byId("key-title").focus(); // the button that opened the dialog is no longer there
+  }
   showUnknown("signed-out");
   announce(explain(new ApiCallError("signed-out")));
   return "never";
 }
 
-/** Shows the error of an action: in the dialog, if it was started there, else in the notice. */
+/** Shows the error of an action: in the dialog where it was started, if that is still open, else in the notice. */
 function showError(error, dialog) {
   if (!(error instanceof ApiCallError)) throw error;
+  if (error.kind === "canceled") return;
   if (error.kind === "signed-out") {
     signedOut();
     return byId("key-title").focus();
@@ -98,7 +102,7 @@ function showError(error, dialog) {
   const until = error.retryAfter ? Date.now() + error.retryAfter * 1000 : null;
   if (error.status === 429 || error.status === 503) callsAllowedAt = until ?? 0;
   const wait = until ? ` Try again in ${duration(until - Date.now())}.` : "";
-  if (dialog) showMessage(dialog, explain(error) + wait);
+  if (dialog?.open) showMessage(dialog, explain(error) + wait);
   else showNotice(explain(error), { until });
 }
 
@@ -160,10 +164,12 @@ on("revoke-now", "click", () => {
   if (mayCall(dialog)) whileBusy(byId("revoke-now"), () => revoke(dialog));
 });
 async function revoke(dialog) {
+  const closed = closeSignal(dialog);
   showMessage(dialog, "");
   try {
     // Another tab may have created a newer key, which the user has not agreed to revoke.
     const answer = await getKey();
+    if (closed.aborted) return; // the user has decided to keep the key
     const isSameKey = !answer.has_key || answer.prefix === dialog.dataset.prefix;
     changes += 1;
     if (isSameKey) {

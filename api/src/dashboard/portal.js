@@ -1,22 +1,29 @@
 // Opening the webhook portal, with the key in memory or with one that the user pastes.
 
 import { getPortal } from "./api.js";
-import { closeDialog, openDialog, showMessage, whileBusy } from "./dialogs.js";
+import { closeDialog, closeSignal, forgetSecret, openDialog, showMessage, whileBusy } from "./dialogs.js";
 import { announce, showNotice } from "./notices.js";
 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("portal-dialog");
 const input = byId("portal-key");
+const link = byId("link");
+const linkDialog = byId("link-dialog");
+const LINK_REMOVED = "The link to your portal was removed because you left this page. You can open the portal again.";
 
 /**
  * Connects the portal's buttons. The page passes the state that it owns: `shownKey()` is what the API
  * last said of the key, `heldKey()` is the key itself if the page still has it.
  */
 export function connectPortal({ shownKey, heldKey, forgetHeldKey, mayCall, showError, poll }) {
-  byId("portal").addEventListener("click", async () => {
+  byId("portal").addEventListener("click", () => {
     if (!shownKey()?.has_webhook) return announce(byId("webhook-detail").textContent);
-    if (!heldKey()) await openDialog(dialog);
-    else if (mayCall()) await whileBusy(byId("portal"), () => enter(heldKey()));
+    if (!heldKey()) {
+      input.removeAttribute("aria-invalid");
+      openDialog(dialog);
+    } else if (mayCall()) {
+      whileBusy(byId("portal"), () => enter(heldKey()));
+    }
   });
 
   byId("portal-form").addEventListener("submit", (event) => {
@@ -33,10 +40,11 @@ export function connectPortal({ shownKey, heldKey, forgetHeldKey, mayCall, showE
     }
   });
 
+  /** Closing `openedFrom`, the dialog where the user pasted the key, cancels the call. */
   async function enter(key, openedFrom) {
     let url;
     try {
-      ({ url } = await getPortal(key));
+      ({ url } = await getPortal(key, openedFrom && closeSignal(openedFrom)));
     } catch (error) {
       if (error.status !== 401) return showError(error, openedFrom);
       forgetHeldKey();
@@ -45,7 +53,7 @@ export function connectPortal({ shownKey, heldKey, forgetHeldKey, mayCall, showE
       return showNotice("This key is no longer active. It was revoked in another tab or on another device.");
     }
     closeDialog(dialog); // before the new tab comes to the front
-    await openTab(url);
+    openTab(url);
     poll.now(); // the time of the last use has changed
   }
 }
@@ -63,22 +71,42 @@ function complaintAbout(text, shownKey) {
 }
 
 /** Opens the portal in a new tab, or offers a link if the browser does not allow that. */
-async function openTab(url) {
+function openTab(url) {
   // Not with `noopener`, which would hide whether the tab has opened.
   const tab = window.open("", "_blank");
   if (tab) {
     tab.opener = null; // the portal must not reach this page
     tab.location.replace(url);
+  } else if (document.hidden) {
+    showNotice(LINK_REMOVED, { kind: "quiet" });
   } else {
-    byId("link").href = url;
-    await openDialog(byId("link-dialog"));
+    openDialog(linkDialog);
+    link.href = url;
   }
 }
 
-byId("link").addEventListener("click", (event) => {
-  // A copy of the link opens the tab, so that the link itself can be removed now.
+/** Follows a copy of the link, so that the link itself is removed before the tab opens. */
+function followLink(event) {
+  if (event.button > 1) return; // the context menu, for instance
   event.preventDefault();
-  const copy = byId("link").cloneNode();
-  closeDialog(byId("link-dialog"));
+  const copy = link.cloneNode();
+  closeDialog(linkDialog);
   copy.click();
+}
+link.addEventListener("click", followLink);
+link.addEventListener("auxclick", followLink); // the middle button
+
+// A phone may close a hidden page without another event, and an unused link expires. So a hidden page
+// forgets what the user can get again: the pasted key and the link. A new key stays: it cannot be shown
+// again, and people switch to a password manager in order to save it.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) return;
+  if (input.value) {
+    forgetSecret(dialog);
+    showMessage(dialog, "The key was removed because you left this page. Paste it again.", "quiet");
+  }
+  if (linkDialog.open) {
+    closeDialog(linkDialog);
+    showNotice(LINK_REMOVED, { kind: "quiet" });
+  }
 });

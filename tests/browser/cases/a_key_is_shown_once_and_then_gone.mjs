@@ -72,6 +72,16 @@ export default async function (browser) {
   await browser.look(page, "6-revoking");
   await button(page, "Keep it").click();
   await hasFocus(page, "revoke");
+
+  // The user decides to keep the key while the page still checks which key is active.
+  const checked = new Promise((resolve) => page.route("**/api/v1/partners/api-key", resolve));
+  await button(page, "Revoke").click();
+  await button(page, "Revoke key").click();
+  const route = await checked;
+  await button(page, "Keep it").click();
+  await route.continue();
+  await page.unroute("**/api/v1/partners/api-key");
+  await page.locator("#revoke-now:not([data-busy])").waitFor({ state: "attached" });
   assert.equal((await browser.call("GET", key, "portal")).status, 200);
   await revoke(page);
   await notice(page, `${key.slice(0, 24)} is revoked`);

@@ -14,13 +14,13 @@ export default async function (browser) {
   };
 
   await page.clock.install();
-  await page.route(API, answers(503, "unavailable", 5));
+  await page.route(API, answers(503, "unavailable", 60)); // long enough for a slow machine to take pictures
   await button(page, "Generate API key").click();
-  await notice(page, /temporarily unavailable. Try again in \d s/);
+  await notice(page, /temporarily unavailable. Try again in \d\d s/);
   await browser.look(page, "1-unavailable");
   await button(page, "Generate API key").click();
   assert.equal(posts(), 1, "nothing is sent before the pause is over");
-  await page.clock.runFor("00:06");
+  await page.clock.runFor("01:01");
   await notice(page, "You can try again now");
   await page.unroute(API);
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { button, dialog, generate, hide, notice, opensPortal, save, state } from "../steps.mjs";
+import { button, dialog, generate, hasFocus, hide, notice, opensPortal, save, state } from "../steps.mjs";
 
 const KEY = "**/api/v1/partners/api-key";
+const PORTAL = "**/api/v1/partners/portal";
 
 export default async function (browser) {
   const context = await browser.context();
@@ -42,11 +43,43 @@ export default async function (browser) {
   await page.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true })));
   await isForgotten("leaving the page");
 
+  // The browser's "undo" does not bring the key back.
+  await button(page, "Open webhook portal").click();
+  await page.keyboard.insertText(key);
+  assert.equal(await input.inputValue(), key);
+  await page.keyboard.press("Escape");
+  await button(page, "Open webhook portal").click();
+  await hasFocus(page, "portal-key");
+  await page.keyboard.press("Control+z");
+  assert.equal(await input.inputValue(), "", "undo");
+  await page.keyboard.press("Escape");
+
+  // The user cancels while the call is in progress. The call ends, and no tab opens.
+  await paste();
+  await page.evaluate(() => {
+    AbortSignal.timeout = () => new AbortController().signal; // only Escape can end the call
+    window.opened = 0;
+    const open = window.open;
+    window.open = (...values) => {
+      window.opened += 1;
+      return open.apply(window, values);
+    };
+  });
+  await page.route(PORTAL, () => {}); // never answers
+  const [call] = await Promise.all([page.waitForRequest(PORTAL), button(page, "Open portal").click()]);
+  const canceled = page.waitForEvent("requestfailed", (request) => request === call);
+  await page.keyboard.press("Escape");
+  await canceled;
+  await isForgotten("Escape during the call");
+  assert.equal(await page.evaluate(() => window.opened), 0);
+  await page.unroute(PORTAL);
+
   // The dialog stays open while the page is hidden, but without the key.
   await paste();
   await hide(page, true);
   assert.equal(await input.inputValue(), "", "the page is hidden");
   await hide(page, false);
+  await page.locator("#portal-message", { hasText: "Paste it again" }).waitFor();
   await button(page, "Cancel").click();
 
   // The portal's tab is in front, and stays there.
@@ -82,9 +115,25 @@ export default async function (browser) {
   await hide(page, true);
   await isRemoved("the page is hidden");
   await hide(page, false);
-  await offer();
-  await opensPortal(page, () => link.click());
-  await isRemoved("the link was used");
+  await notice(page, "The link to your portal was removed");
+  await button(page, "Dismiss").click();
+  for (const mouseButton of ["left", "middle"]) {
+    await offer();
+    await opensPortal(page, () => link.click({ button: mouseButton }));
+    await isRemoved(`the ${mouseButton} button was used`);
+  }
+
+  // The link arrives while the page is hidden.
+  const held = new Promise((resolve) => page.route(PORTAL, resolve));
+  await paste();
+  await button(page, "Open portal").click();
+  const route = await held;
+  await hide(page, true);
+  await route.continue();
+  await notice(page, "The link to your portal was removed");
+  await isRemoved("the page was hidden before the answer");
+  await hide(page, false);
+  await page.unroute(PORTAL);
 
   // The session ends while the dialog is open.
   await paste();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { button, hasFocus, generate, save, shownKey } from "../steps.mjs";
+import { button, dialog, hasFocus, generate, save, shownKey, state } from "../steps.mjs";
 
 export default async function (browser) {
   const { expired, session, login } = browser.config;
@@ -29,13 +29,26 @@ export default async function (browser) {
     await button(page, "Revoke").waitFor();
   }
 
-  // The session ends before a button is pressed.
-  await browser.signIn(context, login ? session : expired);
-  if (!login) await browser.signIn(context, session);
+  // The session ends before a button is pressed. While webhooks are being set up the page keeps polling, and
+  // would notice first and close the dialog.
+  await browser.signIn(context, session);
   await page.reload();
+  await state(page, "Ready");
   await button(page, "Revoke").click();
   await browser.signIn(context, expired);
   await button(page, "Revoke key").click();
+  await page.getByText("Your session has ended.", { exact: true }).waitFor();
+  assert.equal(await page.locator("dialog[open]").count(), 0);
+  await hasFocus(page, "key-title");
+
+  // The session ends while a dialog is open, and the page notices by polling.
+  await browser.signIn(context, session);
+  await page.reload();
+  await state(page, "Ready");
+  await button(page, "Revoke").click();
+  await dialog(page, /^Revoke pk_live_/).waitFor();
+  await browser.signIn(context, expired);
+  await page.evaluate(() => dispatchEvent(new Event("online")));
   await page.getByText("Your session has ended.", { exact: true }).waitFor();
   assert.equal(await page.locator("dialog[open]").count(), 0);
   await hasFocus(page, "key-title");
