@@ -72,10 +72,10 @@ impl PrivatePostgres {
             let mut process = spawn(dir.path(), port, &settings);
             if accepts_connections(&mut process).await {
                 return Self {
-                    dir,
                     port,
                     settings,
                     process,
+                    dir,
                 };
             }
             assert!(started.elapsed() < TIME_LIMIT, "{}", process.log());

@@ -62,11 +62,11 @@ impl RedisServer {
         let process = spawn(&dir, &args);
         listening(port).await;
         Self {
-            dir,
             scheme,
             port,
             args,
             process,
+            dir,
         }
     }
 
