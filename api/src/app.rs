@@ -1,21 +1,19 @@
 //! The dependencies of the operations, and the routes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use poem::{Endpoint, EndpointExt, Route, get};
 use shared::clock::Clock;
 use shared::config::HttpConfig;
 use shared::queue::{Nudge, Queue};
 use shared::store::Store;
-use shared::svix::{SvixClient, SvixConfig};
+use shared::svix::SvixConfig;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Sessions;
+use crate::limits::Limits;
+use crate::portal::Portal;
 use crate::{dashboard, health, http, openapi};
-
-/// The time limit of a call to Svix while a client waits for a portal link.
-const SVIX_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything that an operation may use. Cheap to clone.
 #[derive(Clone)]
@@ -26,8 +24,10 @@ pub struct App {
     pub queue: Arc<dyn Queue>,
     /// Tells the worker that there is a job.
     pub nudge: Nudge,
-    /// The Svix client, for portal links.
-    pub svix: SvixClient,
+    /// The source of portal links.
+    pub portal: Arc<Portal>,
+    /// The limits on what one caller may do.
+    pub limits: Arc<Limits>,
     /// The source of the current time.
     pub clock: Clock,
     /// The source of sessions.
@@ -52,7 +52,8 @@ impl App {
             store,
             queue,
             nudge,
-            svix: SvixClient::new(svix, SVIX_TIMEOUT),
+            portal: Arc::new(Portal::new(svix)),
+            limits: Arc::new(Limits::new(&http.limits)),
             clock: Clock::system(),
             sessions,
             http: Arc::new(http),
@@ -64,14 +65,19 @@ impl App {
     pub fn endpoint(self, add: impl FnOnce(Route) -> Route) -> impl Endpoint + 'static {
         let service = openapi::service(&self.http.session_cookie);
         let routes = dashboard::add_to(Route::new(), &self.http);
+        let routes = if self.http.docs {
+            routes.at("/docs", get(service.docs()))
+        } else {
+            routes
+        };
+        let trusted_proxies = self.http.trusted_proxies.clone().into();
         let routes = add(routes)
             .at("/openapi.json", get(service.json()))
             .at("/openapi.yaml", get(service.yaml()))
-            .at("/docs", get(service.docs()))
             .at("/healthz", get(health::live))
             .at("/readyz", get(health::ready))
             .nest("/", service.operations)
             .data(self);
-        http::wrap(routes, &service.document)
+        http::wrap(routes, &service.document, trusted_proxies)
     }
 }

@@ -5,26 +5,32 @@ use poem::http::header::{self, AsHeaderName};
 use poem::http::{HeaderMap, Uri};
 use url::{Origin, Url};
 
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
 /// Returns whether a request that changes something may use the session cookie.
 ///
-/// It may if the browser says that this site or the user made the request
-/// (`Sec-Fetch-Site`), or if its `Origin` is our host or one of `allowed`. Without
-/// both headers it may not.
+/// It may if its `Origin` is one of `allowed`. For any other origin, the browser's
+/// `Sec-Fetch-Site` decides where it is sent: this site or the user must have made the
+/// request. Browsers that are too old to send it have to name our host in `Origin`.
+/// Without both headers it may not.
 pub fn is_allowed(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
-    if matches!(
-        single_value(headers, "sec-fetch-site"),
-        Some("same-origin" | "none")
-    ) {
+    let origin = single_value(headers, header::ORIGIN);
+    if origin.is_some_and(|origin| allowed.iter().any(|allowed| allowed == origin)) {
         return true;
     }
-    let Some(origin) = single_value(headers, header::ORIGIN) else {
+    // Our host over plain HTTP is cross-site, and not told from us by `Origin` alone:
+    // behind a proxy that terminates TLS, our own scheme is not known.
+    if headers.contains_key(SEC_FETCH_SITE) {
+        let site = single_value(headers, SEC_FETCH_SITE);
+        return matches!(site, Some("same-origin" | "none"));
+    }
+    let Some(origin) = origin else {
         return false;
     };
     // In HTTP/2 the host is in the URI.
     let authority = uri.authority().map(poem::http::uri::Authority::as_str);
     let host = single_value(headers, header::HOST).or(authority);
-    allowed.iter().any(|allowed| allowed == origin)
-        || host.is_some_and(|host| is_our_origin(origin, host))
+    host.is_some_and(|host| is_our_origin(origin, host))
 }
 
 /// Returns the value of a header, if it is sent exactly once.
@@ -92,6 +98,18 @@ mod tests {
             cross_site,
             ("origin", "https://dash.example.com")
         ]));
+    }
+
+    #[test]
+    fn where_the_browser_names_the_site_the_origin_does_not_overrule_it() {
+        for site in ["cross-site", "same-site", ""] {
+            for own in ["http://api.example.com", "https://api.example.com"] {
+                assert!(
+                    !allowed(&[("sec-fetch-site", site), ("origin", own)]),
+                    "{site} {own}"
+                );
+            }
+        }
     }
 
     #[test]

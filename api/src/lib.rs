@@ -1,21 +1,24 @@
 //! The api: four operations on a partner's key.
 //!
-//! [`server`] accepts a request, [`http`] handles what all requests have in
+//! [`shared::server`] accepts a request, [`http`] handles what all requests have in
 //! common (id, body, errors, access log), [`app`] routes it, and one file of
 //! [`routes`] answers it.
-
-#![cfg_attr(test, recursion_limit = "256")]
 
 mod app;
 pub mod auth;
 mod csrf;
 mod dashboard;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod http;
+mod limits;
 pub mod openapi;
+mod portal;
 pub mod routes;
-mod server;
+mod serve;
 
 pub use app::App;
-pub use server::{Bound, bind};
+pub use http::ClientAddress;
+pub use serve::{serve, serve_with};

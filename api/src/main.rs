@@ -5,14 +5,14 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{IssueArgs, ServeArgs, StoreArgs};
-use shared::config::CERTIFICATES_HELP;
+use commands::{KeyCommand, PurgeArgs, ServeArgs, SessionCommand, StoreArgs};
+use shared::config::{CERTIFICATES_HELP, DATABASE_HELP, REDIS_HELP, SVIX_HELP, environment_help};
 use shared::runtime;
 
 /// Serves partner API keys over HTTP. Without a command, it starts to serve.
 #[derive(Debug, Parser)]
 #[command(name = "api", version = shared::VERSION, args_conflicts_with_subcommands = true)]
-#[command(after_help = CERTIFICATES_HELP)]
+#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP]))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -23,18 +23,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Migrates the database's schema to this version
+    #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Migrate(StoreArgs),
     /// Prints the OpenAPI document
     Openapi,
-    /// Manages sessions
+    /// Lists, shows and revokes keys, and shows what happened to them
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Issues, lists and revokes sessions
     #[command(subcommand)]
     Session(SessionCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum SessionCommand {
-    /// Issues a session and prints only its token
-    Issue(IssueArgs),
+    /// Deletes the sessions that have ended and, if asked for, old revoked keys
+    #[command(after_help = environment_help(&[DATABASE_HELP]))]
+    Purge(PurgeArgs),
 }
 
 #[tokio::main]
@@ -42,19 +43,25 @@ async fn main() -> ExitCode {
     runtime::init();
     let cli = Cli::parse();
     let done = match &cli.command {
-        None => commands::serve(&cli.serve).await,
-        Some(Command::Migrate(args)) => commands::migrate(args).await,
+        None => commands::serve(&cli.serve).await.map(succeeded),
+        Some(Command::Migrate(args)) => commands::migrate(args).await.map(succeeded),
         Some(Command::Openapi) => {
             print!("{}", api::openapi::committed());
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Session(SessionCommand::Issue(args))) => commands::issue_session(args).await,
+        Some(Command::Key(command)) => commands::key(command).await,
+        Some(Command::Session(command)) => commands::session(command).await,
+        Some(Command::Purge(args)) => commands::purge(args).await,
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("api: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn succeeded((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }

@@ -48,9 +48,32 @@ impl std::str::FromStr for KeyId {
 /// login or the identity provider names it.
 ///
 /// It is any text of 1 to 255 characters: `auth0|6123…`, an e-mail address, a UUID.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::Type)]
-#[sqlx(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
 pub struct AccountId(String);
+
+impl<DB: sqlx::Database> sqlx::Type<DB> for AccountId
+where
+    String: sqlx::Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        String::type_info()
+    }
+
+    fn compatible(ty: &DB::TypeInfo) -> bool {
+        String::compatible(ty)
+    }
+}
+
+/// Checks what the database holds: the login writes sessions into it too.
+impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for AccountId
+where
+    String: sqlx::Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+        Ok(Self::parse(String::decode(value)?)?)
+    }
+}
 
 /// The text is empty, longer than 255 characters, or contains a NUL character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

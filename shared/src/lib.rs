@@ -6,6 +6,8 @@
 
 pub mod clock;
 pub mod config;
+#[cfg(test)]
+mod fuzz;
 pub mod ids;
 pub mod key;
 pub mod queue;
@@ -13,6 +15,7 @@ mod random_secret;
 pub mod retry;
 pub mod runtime;
 pub mod secret_hash;
+pub mod server;
 pub mod session;
 pub mod store;
 pub mod svix;

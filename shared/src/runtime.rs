@@ -4,8 +4,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Prepares the process: selects one TLS provider for all connections, and disables
-/// core dumps, which would contain secrets.
+/// Prepares the process: selects one TLS provider for all connections, disables core
+/// dumps, which would contain secrets, and allows itself as many descriptors as it may.
 pub fn init() {
     // Without a default provider, the first TLS connection of some libraries panics.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -17,6 +17,26 @@ pub fn init() {
     let _ = rustix::process::setrlimit(Resource::Core, none);
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+
+    let descriptors = rustix::process::getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: descriptors.maximum,
+        maximum: descriptors.maximum,
+    };
+    let _ = rustix::process::setrlimit(Resource::Nofile, all);
+}
+
+/// Lets only this user read and write the files that the process creates.
+pub fn keep_files_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
+/// Returns the number of descriptors (files, sockets) that the process may open.
+pub fn max_descriptors() -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 /// Returns a name for a worker of this process: host, process id and a random part,

@@ -15,6 +15,17 @@ impl SecretHash {
         Self(Sha256::digest(secret).into())
     }
 
+    /// Returns a name for the secret, for people: the first 16 hex digits of the hash.
+    /// The secret cannot be found from it.
+    pub fn id(&self) -> String {
+        Self::id_of(&self.0)
+    }
+
+    /// Returns the [`SecretHash::id`] of a stored hash.
+    pub(crate) fn id_of(hash: &[u8]) -> String {
+        hex::encode(&hash[..hash.len().min(8)])
+    }
+
     /// Returns the 32 bytes, as they are stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-use svix::api::{Svix, SvixOptions};
-use svix::models::{AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn};
+use svix::api::{EndpointListOptions, Svix, SvixOptions};
+use svix::models::{
+    AppPortalAccessIn, ApplicationIn, ApplicationTokenExpireIn, EndpointOut, EndpointPatch,
+};
+use url::Url;
 
+use crate::clock::Timestamp;
+use crate::config::is_safe;
 use crate::ids::{AccountId, KeyId};
 
 /// The shortest lifetime that Svix allows for a portal link, in seconds.
@@ -141,11 +147,17 @@ pub struct SvixConfig {
     pub token: SecretString,
     /// The URL of the server. Without it, the token names the cloud region.
     pub server_url: Option<String>,
+    /// The beginning of our applications' uids, so that two deployments can share an
+    /// environment of Svix. Empty by default.
+    pub uid_prefix: String,
 }
 
 /// A client of Svix.
 #[derive(Clone)]
-pub struct SvixClient(Svix);
+pub struct SvixClient {
+    svix: Svix,
+    uid_prefix: String,
+}
 
 impl SvixClient {
     /// Creates a client whose calls may take `timeout`, from connecting to the end of
@@ -157,27 +169,29 @@ impl SvixClient {
             num_retries: Some(0), // the row decides about retries
             ..SvixOptions::default()
         };
-        Self(Svix::new(
-            config.token.expose_secret().to_owned(),
-            Some(options),
-        ))
+        let token = config.token.expose_secret().to_owned();
+        Self {
+            svix: Svix::new(token, Some(options)),
+            uid_prefix: config.uid_prefix.clone(),
+        }
     }
 
     /// Gets the account's application, or creates it. Returns its id at Svix.
     /// Idempotent, because the uid is derived from the account.
     pub async fn ensure_application(&self, account: &AccountId) -> Result<String, SvixError> {
-        let uid = application_uid(account);
+        let uid = application_uid(&self.uid_prefix, account);
         let application = ApplicationIn {
             uid: Some(uid.clone()),
             metadata: Some(BTreeMap::from([("account_id".into(), account.to_string())])),
             ..ApplicationIn::new(account.to_string())
         };
-        let created = self.0.application().get_or_create(application, None).await;
+        let applications = self.svix.application();
+        let created = applications.get_or_create(application, None).await;
         match created.map_err(SvixError::from_sdk) {
             Ok(application) => Ok(application.id),
             // Another call created it at the same moment.
             Err(error) if error.failure == SvixFailure::Conflict => {
-                let existing = self.0.application().get(uid).await;
+                let existing = applications.get(uid).await;
                 Ok(existing.map_err(SvixError::from_sdk)?.id)
             }
             // A creation needs no existing application, so this cannot be Svix's API.
@@ -201,10 +215,15 @@ impl SvixClient {
             ..AppPortalAccessIn::new()
         };
         let app = svix_app_id.to_owned();
-        let authentication = self.0.authentication();
+        let authentication = self.svix.authentication();
         let answer = authentication.app_portal_access(app, access, None).await;
-        let answer = answer.map_err(SvixError::from_sdk)?;
-        Ok(PortalLink(SecretString::from(answer.url)))
+        let url = SecretString::from(answer.map_err(SvixError::from_sdk)?.url);
+        // Browsers follow it: it must be neither `javascript:` nor readable on its way.
+        if !Url::parse(url.expose_secret()).is_ok_and(|url| is_safe(&url)) {
+            let detail = "a portal link that is not https";
+            return Err(SvixError::new(SvixFailure::Transient, detail));
+        }
+        Ok(PortalLink(url))
     }
 
     /// Ends the portal sessions that were opened with the key. A server without this
@@ -219,7 +238,7 @@ impl SvixClient {
             session_ids: Some(vec![key.to_string()]),
         };
         let app = svix_app_id.to_owned();
-        let authentication = self.0.authentication();
+        let authentication = self.svix.authentication();
         let answer = authentication.expire_all(app, sessions, None).await;
         match answer.map_err(SvixError::from_sdk) {
             Err(error)
@@ -235,15 +254,83 @@ impl SvixClient {
     }
 }
 
-/// Returns the uid of an account's application: `account-` and the SHA-256 of the
-/// account id in hex.
+impl SvixClient {
+    /// Returns the webhook endpoints of the application, at most [`MAX_ENDPOINTS`].
+    pub async fn endpoints(&self, svix_app_id: &str) -> Result<Vec<WebhookEndpoint>, SvixError> {
+        let mut endpoints = Vec::new();
+        let mut iterator = None;
+        loop {
+            let options = EndpointListOptions {
+                limit: Some(ENDPOINTS_A_PAGE),
+                iterator,
+                ..EndpointListOptions::default()
+            };
+            let api = self.svix.endpoint();
+            let page = api.list(svix_app_id.to_owned(), Some(options)).await;
+            let page = page.map_err(SvixError::from_sdk)?;
+            endpoints.extend(page.data.into_iter().map(WebhookEndpoint::from_sdk));
+            iterator = page.iterator;
+            if page.done || iterator.is_none() || endpoints.len() >= MAX_ENDPOINTS {
+                return Ok(endpoints);
+            }
+        }
+    }
+
+    /// Makes Svix send nothing more to the endpoint.
+    pub async fn disable_endpoint(
+        &self,
+        svix_app_id: &str,
+        endpoint_id: &str,
+    ) -> Result<(), SvixError> {
+        let patch = EndpointPatch {
+            disabled: Some(true),
+            ..EndpointPatch::new()
+        };
+        let (app, endpoint) = (svix_app_id.to_owned(), endpoint_id.to_owned());
+        let done = self.svix.endpoint().patch(app, endpoint, patch).await;
+        done.map_err(SvixError::from_sdk)?;
+        Ok(())
+    }
+}
+
+/// The number of endpoints that are asked for at once, and at all. Svix allows an
+/// application 50 endpoints by default.
+const ENDPOINTS_A_PAGE: u64 = 250;
+const MAX_ENDPOINTS: usize = 5_000;
+
+/// A partner's webhook endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebhookEndpoint {
+    /// The endpoint's id at Svix.
+    pub id: String,
+    /// The address that gets the messages.
+    pub url: String,
+    /// True if no messages are sent to it.
+    pub disabled: bool,
+    /// The time of creation.
+    pub created_at: Timestamp,
+}
+
+impl WebhookEndpoint {
+    fn from_sdk(endpoint: EndpointOut) -> Self {
+        Self {
+            id: endpoint.id,
+            url: endpoint.url,
+            disabled: endpoint.disabled.unwrap_or(false),
+            created_at: Timestamp::from_micros(endpoint.created_at.timestamp_micros()),
+        }
+    }
+}
+
+/// Returns the uid of an account's application: the deployment's prefix, `account-` and
+/// the SHA-256 of the account id in hex.
 ///
 /// Any account id gives a valid uid (Svix allows up to 256 of `[a-zA-Z0-9\-_.]`, not
 /// beginning with `app_`). An account always has the same uid, and no two accounts
 /// share one.
-pub fn application_uid(account: &AccountId) -> String {
+pub fn application_uid(prefix: &str, account: &AccountId) -> String {
     let digest = Sha256::digest(account.as_str().as_bytes());
-    format!("account-{}", hex::encode(digest))
+    format!("{prefix}account-{}", hex::encode(digest))
 }
 
 #[cfg(test)]
@@ -252,7 +339,7 @@ mod tests {
 
     #[test]
     fn the_uid_of_any_account_is_valid_stable_and_unique() {
-        let uid = |account: &str| application_uid(&AccountId::parse(account).unwrap());
+        let uid = |account: &str| application_uid("", &AccountId::parse(account).unwrap());
         let accounts = [
             "auth0|123",
             "auth0-123",

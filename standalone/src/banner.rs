@@ -24,14 +24,14 @@ pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Optio
     let (dashboard, session) = match token {
         Some(token) => (
             format!(
-                "To see the dashboard, signed in as \"demo\", open\n\n  {local}{}",
+                "To see the dashboard as the account \"demo\", open\n\n  {local}{}",
                 demo::SIGN_IN
             ),
             format!("{}   (account \"demo\", valid for a day)", token.expose()),
         ),
         None => (
             format!("Once your login has set the session cookie, open\n\n  {local}/dashboard"),
-            "a JWT of your identity provider, in $TOKEN".to_owned(),
+            "of your login, in $TOKEN".to_owned(),
         ),
     };
     let svix = simulator.map_or_else(

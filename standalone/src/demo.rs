@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use api::App;
 use api::error::{ApiError, ErrorCode};
-use poem::http::{StatusCode, header};
+use poem::http::{StatusCode, Version, header};
 use poem::web::Data;
 use poem::{Request, Response, Route, get, handler};
 use shared::clock::Clock;
@@ -33,22 +33,41 @@ pub async fn issue_session(store: &dyn Store) -> anyhow::Result<SessionToken> {
     Ok(token)
 }
 
-/// Adds the route for [`SIGN_IN`].
+/// The page with the button that signs in.
+const PAGE: &str = include_str!("demo.html");
+/// The page's policy: our style, and a form that leads back to us.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
+
+/// The headers by which a proxy says that a request is somebody else's.
+const FORWARDED: [&str; 6] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Adds the routes for [`SIGN_IN`]: a page, and the POST of its button. Opening the page
+/// changes nothing, so a page that only links to it cannot sign anybody in.
 pub fn add_to(routes: Route) -> Route {
-    routes.at(SIGN_IN, get(sign_in))
+    routes.at(SIGN_IN, get(page).post(sign_in))
+}
+
+#[handler]
+fn page(request: &Request) -> poem::Result<Response> {
+    refuse_others(request)?;
+    Ok(Response::builder()
+        .content_type("text/html; charset=utf-8")
+        .header(header::CONTENT_SECURITY_POLICY, POLICY)
+        .body(PAGE))
 }
 
 /// Sets the session cookie and redirects the browser to the dashboard.
 #[handler]
 async fn sign_in(request: &Request, Data(app): Data<&App>) -> poem::Result<Response> {
-    if !is_from_this_machine(request) {
-        return Err(ApiError::new(
-            ErrorCode::Forbidden,
-            "The demo sign-in works only on the machine that runs the service, at 127.0.0.1 or \
-             localhost. On another machine, use the session token that the service printed \
-             at startup.",
-        ))?;
-    }
+    refuse_others(request)?;
     let token = issue_session(&*app.store).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "cannot create a demo session");
         ApiError::internal()
@@ -66,14 +85,45 @@ async fn sign_in(request: &Request, Data(app): Data<&App>) -> poem::Result<Respo
         .body(()))
 }
 
-/// Returns whether the connection is from this machine and the `Host` header names
-/// it too. The header is checked against DNS rebinding: another site's host name
-/// that resolves to 127.0.0.1 must not get a session.
+/// Refuses requests that do not come directly from a browser or a program on this
+/// machine.
+fn refuse_others(request: &Request) -> Result<(), ApiError> {
+    if is_direct(request) && is_from_this_machine(request) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::Forbidden,
+        "The demo sign-in works only on the machine that runs the service, at 127.0.0.1 or \
+         localhost, and not through a proxy. On another machine, use the session token that the \
+         service printed at startup.",
+    ))
+}
+
+/// Returns whether no proxy has passed the request on. Proxies of this machine connect
+/// from the loopback address too. They add a header, or speak HTTP/1.0 as nginx does by
+/// default, which no browser does.
+fn is_direct(request: &Request) -> bool {
+    let headers = request.headers();
+    let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+    !is_forwarded && request.version() == Version::HTTP_11
+}
+
+/// Returns whether the connection is from this machine and the `Host` header and the
+/// `Origin` name it too. They are checked against DNS rebinding (another site's host name
+/// that resolves to 127.0.0.1 must not get a session) and against other sites' forms.
 fn is_from_this_machine(request: &Request) -> bool {
     let peer = request.remote_addr().as_socket_addr();
-    let host = request.headers().get(header::HOST);
+    let headers = request.headers();
+    let host = headers.get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    peer.is_some_and(|peer| peer.ip().is_loopback()) && is_loopback_host(host)
+    let is_ours = headers.get(header::ORIGIN).is_none_or(|origin| {
+        let origin = origin
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix("http://"));
+        origin.is_some_and(|origin| origin == host)
+    });
+    peer.is_some_and(|peer| peer.ip().is_loopback()) && is_loopback_host(host) && is_ours
 }
 
 /// Returns whether a `Host` header, with or without a port, names this machine.

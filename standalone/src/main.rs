@@ -4,8 +4,9 @@
 mod banner;
 mod demo;
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,24 +17,29 @@ use api::auth::Sessions;
 use clap::Parser;
 use shared::clock::Clock;
 use shared::config::{
-    CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, LogArgs, SessionArgs,
-    SessionConfig, SvixArgs, WorkerArgs, check_certificates,
+    CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, LogArgs, SVIX_HELP, SessionArgs,
+    SessionConfig, SvixArgs, WorkerArgs, check_certificates, environment_help,
 };
 use shared::queue::{MemoryQueue, nudge};
 use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
-use shared::{runtime, telemetry};
+use shared::{runtime, server, telemetry};
 use svix_simulator::{Options, Simulator};
 use worker::Worker;
 
 /// Runs partner API keys in one process, with nothing else to install or start.
 #[derive(Debug, Parser)]
-#[command(name = "standalone", version = shared::VERSION, after_help = CERTIFICATES_HELP)]
+#[command(name = "standalone", version = shared::VERSION)]
+#[command(after_help = environment_help(&[SVIX_HELP, CERTIFICATES_HELP]))]
 struct Cli {
     /// Directory of the database, created if it does not exist
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "data")]
     data: PathBuf,
+    /// on or off: the sign-in to a demo account, for browsers on this machine
+    /// [default: on with the simulator, off with a real Svix]
+    #[arg(long, env = "DEMO", value_name = "MODE")]
+    demo: Option<String>,
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
@@ -52,6 +58,8 @@ struct Settings {
     sessions: SessionConfig,
     /// None: start the simulator.
     svix: Option<SvixConfig>,
+    /// Whether there is a sign-in to a demo account, if the sessions are the table's.
+    demo: bool,
     concurrency: usize,
     log: LogConfig,
 }
@@ -64,6 +72,13 @@ impl Cli {
         let sessions = self.sessions.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
         let svix = self.svix.is_set().then(|| self.svix.check(&mut checker));
+        let demo = checker
+            .setting("DEMO", self.demo.as_deref(), "on or off")
+            .or_default(!self.svix.is_set(), |text| match text {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
+            });
         let certificates = check_certificates(&mut checker);
         checker.finish(|| {
             certificates?;
@@ -71,6 +86,7 @@ impl Cli {
                 http: http?,
                 sessions: sessions?,
                 svix: svix.transpose()?,
+                demo: demo?,
                 concurrency: concurrency?,
                 log: log?,
             })
@@ -81,6 +97,7 @@ impl Cli {
 #[tokio::main]
 async fn main() -> ExitCode {
     runtime::init();
+    runtime::keep_files_private();
     match run(&Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -116,8 +133,9 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut http = settings.http;
     let sessions = Sessions::new(&settings.sessions, clock)?;
     let token = match sessions {
-        Sessions::Table => Some(demo::issue_session(&*store).await?),
-        Sessions::Jwt(_) => None, // only the identity provider can issue sessions
+        Sessions::Table if settings.demo => Some(demo::issue_session(&*store).await?),
+        // The platform's login, or the identity provider, issues the sessions.
+        Sessions::Table | Sessions::Jwt(_) => None,
     };
     let has_demo = token.is_some();
     if has_demo {
@@ -126,7 +144,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     let listen = http.listen;
     let app = App::new(store, queue, nudge, &svix, sessions, http);
-    let bound = api::bind(listen).await;
+    let bound = server::bind(listen).await;
     let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
     banner::print(bound.address, token.as_ref(), simulator.as_ref());
     tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
@@ -140,7 +158,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
                 routes
             }
         };
-        let done = bound.serve_with(app, add_demo, shutdown.clone()).await;
+        let done = api::serve_with(bound, app, add_demo, shutdown.clone()).await;
         shutdown.cancel();
         done.context("the HTTP server failed")
     };
@@ -158,7 +176,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
 /// Opens the database and locks its directory for this process.
 async fn open_store(data: &Path) -> anyhow::Result<(SqliteStore, File)> {
     let refused = || format!("DATA_DIR: cannot keep the database in {}", data.display());
-    std::fs::create_dir_all(data).with_context(refused)?;
+    create_private_directory(data).with_context(refused)?;
     let lock = File::create(data.join("lock")).with_context(refused)?;
     let in_use = || format!("DATA_DIR: another standalone uses {}", data.display());
     lock.try_lock().with_context(in_use)?;
@@ -166,6 +184,13 @@ async fn open_store(data: &Path) -> anyhow::Result<(SqliteStore, File)> {
     let store = store.with_context(refused)?;
     store.migrate().await.with_context(refused)?;
     Ok((store, lock))
+}
+
+/// Creates the directory, if it does not exist, for this user alone. SQLite gives its own
+/// files the permissions of the database, which is created inside.
+fn create_private_directory(data: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(data)
 }
 
 /// Starts the Svix simulator. Returns the settings that lead to it.
@@ -182,6 +207,7 @@ async fn start_simulator(data: &Path) -> anyhow::Result<(SvixConfig, Option<Simu
     let svix = SvixConfig {
         token: "testsk_simulator".into(),
         server_url: Some(simulator.url()),
+        uid_prefix: String::new(),
     };
     Ok((svix, Some(simulator)))
 }

@@ -109,6 +109,8 @@ impl Api {
                 .map(|application| SvixResponse::json(StatusCode::OK, &application)),
             Route::Portal => self.portal(request),
             Route::ExpireAll => self.expire_all(request),
+            Route::Endpoints => self.endpoints(request),
+            Route::PatchEndpoint => self.patch_endpoint(request),
         };
         result.unwrap_or_else(|error_response| error_response)
     }
@@ -188,6 +190,26 @@ impl Api {
             .sessions
             .expire(&application.id, input.session_ids);
         Ok(SvixResponse::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn endpoints(&self, request: &SvixRequest) -> Result<SvixResponse, SvixResponse> {
+        let application = self.find(request)?;
+        let data = self.state.endpoints.of(&application.id);
+        let body = json!({"data": data, "iterator": null, "done": true});
+        Ok(SvixResponse::json(StatusCode::OK, &body))
+    }
+
+    fn patch_endpoint(&self, request: &SvixRequest) -> Result<SvixResponse, SvixResponse> {
+        #[derive(Deserialize)]
+        struct EndpointPatch {
+            disabled: bool,
+        }
+        let input: EndpointPatch = parse(&request.body)?;
+        let application = self.find(request)?;
+        let endpoints = &self.state.endpoints;
+        let changed = endpoints.set_disabled(&application.id, &request.endpoint, input.disabled);
+        let changed = changed.ok_or_else(|| SvixResponse::error(StatusCode::NOT_FOUND))?;
+        Ok(SvixResponse::json(StatusCode::OK, &changed))
     }
 }
 

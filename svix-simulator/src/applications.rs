@@ -191,7 +191,7 @@ fn write_atomically(file: &Path, content: &[u8]) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "the simulator is not part of the service and has no injected clock"
 )]
-fn now_rfc3339() -> String {
+pub(super) fn now_rfc3339() -> String {
     OffsetDateTime::now_utc()
         .format(&Rfc3339)
         .unwrap_or_default()

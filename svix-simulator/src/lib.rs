@@ -61,6 +61,7 @@ mod applications;
 mod calls;
 mod connection;
 mod control;
+mod endpoints;
 mod faults;
 mod pattern;
 mod portal;
@@ -73,6 +74,7 @@ mod state;
 mod tests;
 
 pub use applications::Application;
+pub use endpoints::Endpoint;
 pub use faults::{Fault, FaultBuilder};
 pub use pattern::{Pattern, Route};
 pub use sessions::PortalSession;

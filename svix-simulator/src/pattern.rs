@@ -14,6 +14,10 @@ pub enum Route {
     Portal,
     /// `POST /api/v1/auth/app/{id or uid}/expire-all`.
     ExpireAll,
+    /// `GET /api/v1/app/{id or uid}/endpoint`.
+    Endpoints,
+    /// `PATCH /api/v1/app/{id or uid}/endpoint/{id}`.
+    PatchEndpoint,
 }
 
 /// A selection of requests: on one route or all routes, for one application or

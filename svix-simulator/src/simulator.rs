@@ -16,6 +16,7 @@ use super::api::Api;
 use super::applications::{Application, Applications};
 use super::calls::Calls;
 use super::connection::{ConnectionAcceptor, Resets, tls_acceptor};
+use super::endpoints::{Endpoint, Endpoints};
 use super::faults::{Fault, FaultBuilder, Faults};
 use super::pattern::Pattern;
 use super::sessions::{PortalSession, Sessions};
@@ -116,6 +117,7 @@ impl Simulator {
             calls: Calls::default(),
             faults: Faults::default(),
             sessions: Sessions::default(),
+            endpoints: Endpoints::default(),
             resets,
             scheme,
         });
@@ -167,6 +169,17 @@ impl Simulator {
     /// Returns the session ids in the calls to expire-all, in the order received.
     pub fn expired_sessions(&self) -> Vec<String> {
         self.state.sessions.expired()
+    }
+
+    /// Adds a webhook endpoint to the application with this id, as somebody in the
+    /// App Portal does. Returns the endpoint's id.
+    pub fn add_endpoint(&self, application: &str, url: &str) -> String {
+        self.state.endpoints.add(application, url)
+    }
+
+    /// Returns the endpoints of the application with this id, oldest first.
+    pub fn endpoints(&self, application: &str) -> Vec<Endpoint> {
+        self.state.endpoints.of(application)
     }
 
     /// Accepts only this token from now on. `None`: any token that is not empty.

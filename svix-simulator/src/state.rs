@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::applications::Applications;
 use super::calls::Calls;
 use super::connection::Resets;
+use super::endpoints::Endpoints;
 use super::faults::Faults;
 use super::sessions::Sessions;
 
@@ -15,6 +16,7 @@ pub(super) struct State {
     pub(super) calls: Calls,
     pub(super) faults: Faults,
     pub(super) sessions: Sessions,
+    pub(super) endpoints: Endpoints,
     pub(super) resets: Arc<Resets>,
     /// `http` or `https`.
     pub(super) scheme: &'static str,

@@ -63,8 +63,8 @@ class Model:
         return int(request.headers.get("Content-Length", 0)) > MAX_BODY
 
     def claims_own_origin(self, headers):
-        if text(headers.get("Sec-Fetch-Site", "")).strip(" \t") in ("same-origin", "none"):
-            return True
+        if "Sec-Fetch-Site" in headers:
+            return text(headers["Sec-Fetch-Site"]).strip(" \t") in ("same-origin", "none")
         return text(headers.get("Origin", "")).strip(" \t") in (f"http://{self.host}", f"https://{self.host}")
 
     def expected(self, request):

@@ -15,6 +15,7 @@ use svix_simulator::{Options, Simulator};
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::postgres::Role;
 use crate::wait::eventually;
 use crate::{Process, RedisServer, TestDatabase, scratch};
 
@@ -110,7 +111,7 @@ impl Deployment {
             env,
         };
 
-        let (dir, env) = (scratch(), production.env(&svix.url()));
+        let (dir, env) = (scratch(), production.env(&svix.url(), Some(Role::Api)));
         let mut server = Process::start(dir.path(), "api", &[], &env);
         let client = Client::new(&server.url().await).await;
         let store = Arc::new(production.database.store());
@@ -135,7 +136,7 @@ impl Deployment {
         let svix = Simulator::start(Options::default()).await.unwrap();
         let data = dir.path().join("data");
         let args = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
-        let env = [&svix_env(&svix.url()), env].concat();
+        let env = [&common_env(&svix.url()), env].concat();
         let mut server = Process::start(dir.path(), "standalone", &args, &env);
         let client = Client::new(&server.url().await).await;
         let store = SqliteStore::open(&data.join("partner-keys.db"))
@@ -168,7 +169,7 @@ impl Deployment {
 
     /// Starts an additional worker and waits until it is working.
     pub async fn start_worker(&mut self) {
-        let env = self.env();
+        let env = self.env_for(Role::Worker);
         let mut worker = Process::start(self.dir.path(), "worker", &[], &env);
         worker.logged("working").await;
         self.in_production_mut().workers.push(worker);
@@ -203,14 +204,20 @@ impl Deployment {
     /// Starts an additional api process, which listens on this address.
     pub async fn start_api_at(&self, address: &str) -> Process {
         let args = ["--listen", address];
-        let mut api = Process::start(self.dir.path(), "api", &args, &self.env());
+        let mut api = Process::start(self.dir.path(), "api", &args, &self.env_for(Role::Api));
         api.url().await;
         api
     }
 
-    /// Returns the environment variables of the production processes.
+    /// Returns the environment variables of the production processes, with the database's
+    /// superuser.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        self.in_production().env(&self.svix.url())
+        self.in_production().env(&self.svix.url(), None)
+    }
+
+    /// Returns the environment variables of this part of the service.
+    pub fn env_for(&self, role: Role) -> Vec<(&'static str, String)> {
+        self.in_production().env(&self.svix.url(), Some(role))
     }
 
     /// Returns the directory that contains the logs of all processes.
@@ -301,11 +308,15 @@ async fn insert_session(store: &dyn Store, account: &str, starts_at: Timestamp) 
 }
 
 impl Production {
-    fn env(&self, svix_url: &str) -> Vec<(&'static str, String)> {
-        let mut env = svix_env(svix_url);
+    fn env(&self, svix_url: &str, role: Option<Role>) -> Vec<(&'static str, String)> {
+        let database = match role {
+            Some(role) => self.database.url_for(role),
+            None => self.database.url(),
+        };
+        let mut env = common_env(svix_url);
         env.extend([
-            ("DATABASE_URL", self.database.url()),
-            ("REDIS_URL", self.redis.url()),
+            ("DATABASE_URL", database),
+            ("REDIS_URL", self.redis.service_url()),
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
         ]);
         env.extend(self.env.iter().cloned()); // the last value of a name takes effect
@@ -319,12 +330,19 @@ pub fn svix_config(svix: &Simulator) -> SvixConfig {
     SvixConfig {
         token: SVIX_TOKEN.into(),
         server_url: Some(svix.url()),
+        uid_prefix: String::new(),
     }
 }
 
-fn svix_env(url: &str) -> Vec<(&'static str, String)> {
+/// Returns the settings that all deployments share.
+fn common_env(url: &str) -> Vec<(&'static str, String)> {
     vec![
         ("SVIX_TOKEN", SVIX_TOKEN.to_owned()),
         ("SVIX_SERVER_URL", url.to_owned()),
+        // The cases do more than a caller may. The suite `attacks` tests the limits.
+        ("RATE_LIMIT_CREATE", "off".to_owned()),
+        ("RATE_LIMIT_PORTAL", "off".to_owned()),
+        ("RATE_LIMIT_FAILED_AUTH", "off".to_owned()),
+        ("DEMO", "on".to_owned()),
     ]
 }

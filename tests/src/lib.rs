@@ -36,7 +36,7 @@ pub use deployment::{Deployment, Kind, Plan};
 pub use generated_client::{Credential, GeneratedClient};
 pub use identity_provider::{IdentityProvider, Mood};
 pub use load::Load;
-pub use postgres::TestDatabase;
+pub use postgres::{Role, TestDatabase};
 pub use private_postgres::PrivatePostgres;
 pub use process::Process;
 pub use redis_server::RedisServer;

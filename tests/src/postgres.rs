@@ -5,9 +5,40 @@ use shared::store::{PostgresStore, Store};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+/// The script that gives each part of the service its privileges.
+const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
+
+/// A part of the service, with a user of its own in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The commands of operators. It owns nothing here, as the suites migrate as the
+    /// superuser.
+    Migrate,
+    /// The platform's login.
+    Login,
+    /// The api.
+    Api,
+    /// The worker.
+    Worker,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Migrate, Self::Login, Self::Api, Self::Worker];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Login => "login",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// A database for one test. It is never dropped, because the server is temporary.
 pub struct TestDatabase {
     url: String,
+    has_roles: bool,
 }
 
 impl TestDatabase {
@@ -21,24 +52,51 @@ impl TestDatabase {
         let (server, _) = server.rsplit_once('/').unwrap();
         Self {
             url: format!("{server}/{name}"),
+            has_roles: false,
         }
     }
 
-    /// Creates a database and migrates it to the current schema.
+    /// Creates a database and migrates it to the current schema. Each part of the service
+    /// has a user with no more than its privileges.
     pub async fn migrated() -> Self {
-        let database = Self::create().await;
+        let mut database = Self::create().await;
         database.store().migrate().await.unwrap();
+        let mut admin = PgConnection::connect(&database.url).await.unwrap();
+        sqlx::raw_sql(ROLES).execute(&mut admin).await.unwrap();
+        for role in Role::ALL.map(Role::name) {
+            // Several tests create the users of the shared server at the same time.
+            let create = format!(
+                "DO $$ BEGIN CREATE USER test_{role} IN ROLE partner_keys_{role};
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            );
+            let create = AssertSqlSafe(create);
+            sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
+        }
+        database.has_roles = true;
         database
     }
 
     /// Returns the database at this URL, which must exist.
     pub fn at(url: String) -> Self {
-        Self { url }
+        Self {
+            url,
+            has_roles: false,
+        }
     }
 
-    /// Returns the URL of the database.
+    /// Returns the URL of the database, for its superuser.
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// Returns the URL for the user of this part of the service; that of the superuser if
+    /// the database has no such users.
+    pub fn url_for(&self, role: Role) -> String {
+        if !self.has_roles {
+            return self.url();
+        }
+        let (_, address) = self.url.split_once('@').unwrap();
+        format!("postgres://test_{}@{address}", role.name())
     }
 
     /// Allows new connections, or refuses them and closes the existing ones.

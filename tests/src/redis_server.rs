@@ -9,6 +9,11 @@ use crate::scratch;
 /// The settings file that all private Redis servers share.
 const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/redis.conf");
 
+/// The password of the service.
+const PASSWORD: &str = "redis_password_of_the_service";
+/// The user of the service.
+const USERS: &str = include_str!("../../deploy/redis/users.acl");
+
 /// A private Redis server, which stops when this is dropped. It stores nothing on
 /// disk, so it is empty after a restart.
 pub struct RedisServer {
@@ -58,7 +63,14 @@ impl RedisServer {
         Self::launch("rediss", dir, port, args).await
     }
 
-    async fn launch(scheme: &'static str, dir: TempDir, port: u16, args: Vec<String>) -> Self {
+    async fn launch(scheme: &'static str, dir: TempDir, port: u16, mut args: Vec<String>) -> Self {
+        // Redis takes a file of users or a password, not both.
+        let has_password = args.iter().any(|arg| arg == "--requirepass");
+        let users = dir.path().join("users.acl");
+        std::fs::write(&users, USERS.replace("PASSWORD", PASSWORD)).unwrap();
+        if !has_password {
+            args.extend(["--aclfile".to_owned(), users.to_str().unwrap().to_owned()]);
+        }
         let process = spawn(&dir, &args);
         listening(port).await;
         Self {
@@ -75,7 +87,16 @@ impl RedisServer {
         self.port
     }
 
-    /// Returns the URL of the server.
+    /// Returns the URL of the server for the service, whose user has no more than its
+    /// privileges.
+    pub fn service_url(&self) -> String {
+        format!(
+            "{}://partner_keys:{PASSWORD}@127.0.0.1:{}/",
+            self.scheme, self.port
+        )
+    }
+
+    /// Returns the URL of the server for a user who may do everything.
     pub fn url(&self) -> String {
         format!("{}://127.0.0.1:{}/", self.scheme, self.port)
     }

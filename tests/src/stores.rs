@@ -7,7 +7,7 @@ use std::time::Duration;
 use shared::clock::Timestamp;
 use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
-use shared::store::{Job, NewKey, SqliteStore, Store};
+use shared::store::{Actor, Claim, Job, NewKey, Origin, SqliteStore, Store};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{PgPool, SqlSafeStr};
 use tempfile::TempDir;
@@ -138,11 +138,17 @@ impl StoreUnderTest {
             .expect("the row must exist")
     }
 
+    /// Claims a job at the time at which a lease of one minute ends then.
+    pub async fn try_claim(&self, job: Job, lease_end: Timestamp) -> Option<Claim> {
+        let now = lease_end - Duration::from_mins(1);
+        self.store.claim(job, now, lease_end).await.unwrap()
+    }
+
     /// Creates a key for this account in the store and returns it.
     pub async fn mint(&self, account: &str, at: Timestamp) -> NewKey {
         let key = new_key(account, at);
         assert!(
-            self.store.insert_key(&key).await.unwrap(),
+            self.store.insert_key(&key, &caller()).await.unwrap(),
             "{account} already has a key"
         );
         key
@@ -159,6 +165,14 @@ impl Tables {
                 Arc::new(SqliteStore::open(&file).await.unwrap())
             }
         }
+    }
+}
+
+/// Returns the origin of a request by an account.
+pub fn caller() -> Origin {
+    Origin {
+        client_address: Some("192.0.2.1".into()),
+        ..Origin::of(Actor::Account)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The dashboard page, in a real Chromium. The steps of each case are in
 //! `tests/browser/cases`, in the file of the same name.
 
-use reqwest::header::{HOST, HeaderMap};
-use reqwest::{Client as Http, Response, redirect};
+use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::{Client as Http, Method, Response, redirect};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tests::Kind::{self, Embedded, Production};
@@ -123,33 +123,61 @@ async fn a_click_signs_in_to_the_demo() {
 }
 
 async fn get(url: &str, headers: HeaderMap) -> Response {
+    send(Method::GET, url, headers).await
+}
+
+async fn send(method: Method, url: &str, headers: HeaderMap) -> Response {
     let http = Http::builder()
         .no_proxy()
         .redirect(redirect::Policy::none());
-    let http = http.build().unwrap();
-    http.get(url).headers(headers).send().await.unwrap()
+    let request = http.build().unwrap().request(method, url);
+    request.headers(headers).send().await.unwrap()
 }
 
 #[tokio::test]
 async fn only_standalone_has_the_demo_sign_in_and_only_for_this_machine() {
     let embedded = Deployment::start(Embedded).await;
     let sign_in = format!("{}/demo/sign-in", embedded.client.base());
-    let here = get(&sign_in, HeaderMap::new()).await;
+    let page = get(&sign_in, HeaderMap::new()).await;
+    assert_eq!(page.status(), 200);
+    assert!(
+        !page.headers().contains_key("set-cookie"),
+        "a GET signs nobody in"
+    );
+    let here = send(Method::POST, &sign_in, HeaderMap::new()).await;
     assert_eq!(here.status(), 303);
     assert_eq!(here.headers()["location"], "/dashboard");
     let cookie = here.headers()["set-cookie"].to_str().unwrap();
     let attributes = "; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
     assert!(cookie.ends_with(attributes), "{cookie}");
 
-    // A foreign host name that resolves to this machine (DNS rebinding).
-    let rebound = HeaderMap::from_iter([(HOST, "evil.example".parse().unwrap())]);
-    let refused = get(&sign_in, rebound).await;
-    assert_eq!(refused.status(), 403);
-    assert!(!refused.headers().contains_key("set-cookie"));
+    // A foreign host name that resolves to this machine (DNS rebinding), another site's
+    // form, and proxies on this machine.
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("forwarded", "for=192.0.2.1"),
+        ("x-real-ip", "192.0.2.1"),
+        ("via", "1.1 proxy"),
+    ] {
+        for method in [Method::GET, Method::POST] {
+            let header = (HeaderName::from_static(name), value.parse().unwrap());
+            let refused = send(method, &sign_in, HeaderMap::from_iter([header])).await;
+            assert_eq!(refused.status(), 403, "{name}: {value}");
+            assert!(!refused.headers().contains_key("set-cookie"));
+        }
+    }
 
-    let production = Deployment::production(0).await;
-    let sign_in = format!("{}/demo/sign-in", production.client.base());
-    assert_eq!(get(&sign_in, HeaderMap::new()).await.status(), 404);
+    // With a real Svix it is there only if it was asked for.
+    let real = Deployment::embedded(&[("DEMO", String::new())]).await;
+    for deployment in [real, Deployment::production(0).await] {
+        let sign_in = format!("{}/demo/sign-in", deployment.client.base());
+        for method in [Method::GET, Method::POST] {
+            assert_eq!(send(method, &sign_in, HeaderMap::new()).await.status(), 404);
+        }
+    }
 }
 
 #[tokio::test]

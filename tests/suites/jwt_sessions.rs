@@ -78,6 +78,8 @@ impl Verifier {
             issuer: ISSUER.into(),
             audience: AUDIENCE.into(),
             account_claim: "sub".into(),
+            jwks_max_stale: Duration::from_hours(24),
+            max_lifetime: Duration::from_hours(24),
         };
         let sessions = JwtSessions::new(config, clock.clone()).unwrap();
         Self { sessions, clock }
@@ -86,7 +88,7 @@ impl Verifier {
     /// The account that a token names.
     async fn account(&self, token: &str) -> Result<String, NoAccount> {
         let token = SessionToken::parse(token).unwrap();
-        let account = self.sessions.account(&token).await?;
+        let account = self.sessions.find(&token).await?.account;
         Ok(account.as_str().to_owned())
     }
 

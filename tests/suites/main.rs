@@ -2,6 +2,7 @@
 //! All are in one binary, so that it is linked once and the tests run in parallel.
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod attacks;
 mod claim_model;
 mod clients;
 mod clocks;

@@ -27,7 +27,7 @@ fn committed() -> String {
 
 /// Parses the committed document.
 fn document() -> Value {
-    serde_yaml::from_str(&committed()).unwrap()
+    serde_saphyr::from_str(&committed()).unwrap()
 }
 
 async fn get(deployment: &Deployment, path: &str) -> tests::Answer {
@@ -81,10 +81,10 @@ fn the_operations_have_their_ids_statuses_and_callers() {
     let document = document();
     let session = json!([{"SessionBearer": []}, {"SessionCookie": []}]);
     let statuses: [&[u16]; 4] = [
-        &[201, 400, 401, 403, 409, 413, 500, 503],
-        &[200, 400, 401, 413, 500, 503],
-        &[200, 400, 401, 403, 413, 500, 503],
-        &[200, 400, 401, 404, 413, 500, 502, 503, 504],
+        &[201, 400, 401, 403, 409, 413, 429, 500, 503],
+        &[200, 400, 401, 413, 429, 500, 503],
+        &[200, 400, 401, 403, 413, 429, 500, 503],
+        &[200, 400, 401, 404, 413, 429, 500, 502, 503, 504],
     ];
     for (((method, path), name), statuses) in OPERATIONS.iter().zip(OPERATION_IDS).zip(statuses) {
         let operation = &document["paths"][path][method.as_str().to_lowercase()];

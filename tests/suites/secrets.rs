@@ -185,6 +185,7 @@ fn types_that_hold_a_secret_do_not_print_it() {
     let config = SvixConfig {
         token: secret(),
         server_url: Some("https://svix.example".to_owned()),
+        uid_prefix: String::new(),
     };
     assert!(format!("{config:?}").contains("svix.example"));
     let key = PartnerKey::generate().unwrap();

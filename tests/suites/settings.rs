@@ -109,21 +109,14 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
     ];
     let store = [("DATABASE_MAX_CONNECTIONS", "0", "a whole number from 1 to")];
     let svix = [
+        ("SVIX_SERVER_URL", "http://svix.example", "an https:// URL"),
+        ("SVIX_SERVER_URL", "svix.example", "an https:// URL"),
         (
             "SVIX_SERVER_URL",
-            "ftp://svix.example",
-            "an http:// or https:// URL",
+            "https://user:hunter2@svix.example/?token=hunter2",
+            "an https:// URL",
         ),
-        (
-            "SVIX_SERVER_URL",
-            "svix.example",
-            "an http:// or https:// URL",
-        ),
-        (
-            "SVIX_SERVER_URL",
-            "http://user:hunter2@svix.example/?token=hunter2",
-            "an http:// or https:// URL",
-        ),
+        ("SVIX_UID_PREFIX", "app_1", "1 to 64 letters"),
     ];
     let http = [
         ("LISTEN_ADDR", "localhost", "an address and a port"),
@@ -132,12 +125,33 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
         (
             "ALLOWED_ORIGINS",
             "dashboard.example.com",
-            "origins separated by commas",
+            "origins without wildcards",
+        ),
+        (
+            "ALLOWED_ORIGINS",
+            "https://*.example.com",
+            "origins without wildcards",
         ),
         (
             "ALLOWED_ORIGINS",
             "https://a.example,",
-            "origins separated by commas",
+            "origins without wildcards",
+        ),
+        ("TRUSTED_PROXIES", "10.0.0.0/33", "addresses or networks"),
+        ("TRUSTED_PROXIES", "proxy", "addresses or networks"),
+        ("MAX_CONNECTIONS", "0", "a whole number of at least 1"),
+        (
+            "MAX_CONNECTIONS",
+            "99999999999",
+            "a whole number of at least 1",
+        ),
+        ("DOCS", "no", "on or off"),
+        ("RATE_LIMIT_CREATE", "20", "a number from 1 to 1000000"),
+        ("RATE_LIMIT_PORTAL", "0/s", "a number from 1 to 1000000"),
+        (
+            "RATE_LIMIT_FAILED_AUTH",
+            "1/d",
+            "a number from 1 to 1000000",
         ),
     ];
     let work = [
@@ -192,16 +206,73 @@ async fn a_wrong_secret_is_named_and_not_shown() {
             ended.refused(name, &[&problem]);
         }
     }
-    // The same by flag, beside a flag that does not exist.
-    let flags = ["--database-url", wrong[0].1, "--redis-url", wrong[4].1];
-    let ended = run("api", &flags, &with("DATABASE_URL", "")).await;
+}
+
+/// Every user of the machine can read the flags of a process.
+#[tokio::test]
+async fn no_secret_is_a_flag() {
+    for name in ["api", "worker", "standalone"] {
+        for flag in ["--database-url", "--redis-url", "--svix-token"] {
+            let ended = run(name, &[flag], &GOOD).await;
+            assert_eq!(ended.code, 2, "{ended:?}");
+            assert!(ended.stderr.contains(flag), "{ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_can_come_from_a_file() {
+    let dir = tests::scratch();
+    let file = |name: &str, content: &str| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let database = file("database", "postgres://user:hunter2@127.0.0.1:1/none\n");
+    let wrong = file("wrong", "mysql://user:hunter2@127.0.0.1:1/none");
+    let empty = file("empty", "\n");
+    let migrate = |env: Vec<(&'static str, String)>| async move {
+        let env: Vec<_> = env.iter().map(|(name, value)| (*name, &**value)).collect();
+        run("api", &["migrate"], &env).await
+    };
+    let ended = migrate(vec![("DATABASE_URL_FILE", database.clone())]).await;
+    assert!(!ended.stderr.contains("invalid settings"), "{ended:?}");
+
+    let ended = migrate(vec![("DATABASE_URL_FILE", wrong)]).await;
     ended.refused(
         "api",
-        &["  DATABASE_URL is invalid", "  REDIS_URL is invalid"],
+        &["  DATABASE_URL is invalid (the value is not shown)"],
     );
-    let ended = run("api", &[&flags[..], &["--nonsense"]].concat(), &GOOD).await;
-    assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("--nonsense"), "{ended:?}");
+    for unusable in [empty, "/nowhere".to_owned()] {
+        let ended = migrate(vec![("DATABASE_URL_FILE", unusable.clone())]).await;
+        let problem = format!("  DATABASE_URL_FILE is {unusable:?}; expected a file");
+        ended.refused("api", &[&problem]);
+    }
+    let both = vec![
+        ("DATABASE_URL_FILE", database),
+        (
+            "DATABASE_URL",
+            "postgres://user:hunter2@127.0.0.1:1/none".to_owned(),
+        ),
+    ];
+    let ended = migrate(both).await;
+    ended.refused(
+        "api",
+        &["expected no value, because the secret itself is set too"],
+    );
+
+    // The other two, beside all that is good.
+    for (variable, content) in [
+        ("REDIS_URL", "redis://:hunter2@127.0.0.1:port/"),
+        ("SVIX_TOKEN", "testsk hunter2"),
+    ] {
+        let file = file(variable, content);
+        let mut env = with(variable, "");
+        let name = format!("{variable}_FILE");
+        env.push((&name, &file));
+        let ended = run("worker", &[], &env).await;
+        ended.refused("worker", &[&format!("  {variable} is invalid")]);
+    }
 }
 
 #[tokio::test]

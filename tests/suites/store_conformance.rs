@@ -3,6 +3,7 @@
 
 mod claims;
 mod completions;
+mod events;
 mod keys;
 mod operators;
 mod rearming;

@@ -13,14 +13,15 @@ use shared::store::{Job, NewKey, Store, StoredKey, WebhookState};
 use shared::svix::SvixConfig;
 use svix_simulator::{Fault, Options, Pattern, Route, Simulator};
 use tests::TestDatabase;
+use tests::stores::caller;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use worker::provision_webhook::Provisioner;
+use worker::job::JobRunner;
 
 /// One key, with its provisioner and its Svix simulator.
 struct ProvisionerTest {
     store: Arc<dyn Store>,
     svix: Simulator,
-    provisioner: Provisioner,
+    provisioner: JobRunner,
     clock: Clock,
     account: AccountId,
     id: KeyId,
@@ -41,8 +42,9 @@ impl ProvisionerTest {
         let config = SvixConfig {
             token: "testsk_right".into(),
             server_url: Some(url),
+            uid_prefix: String::new(),
         };
-        let provisioner = Provisioner::new(store.clone(), &config, clock.clone());
+        let provisioner = JobRunner::new(store.clone(), &config, clock.clone());
         let key = PartnerKey::generate().unwrap();
         let (account, id) = (
             AccountId::parse("auth0|1").unwrap(),
@@ -55,7 +57,7 @@ impl ProvisionerTest {
             key_prefix: key.prefix(),
             created_at: clock.now(),
         };
-        assert!(store.insert_key(&new).await.unwrap());
+        assert!(store.insert_key(&new, &caller()).await.unwrap());
         Self {
             store,
             svix,
@@ -298,7 +300,7 @@ async fn a_revoked_key_is_not_provisioned() {
         attempt: 0,
     };
     test.store
-        .revoke_key(&test.account, test.clock.now())
+        .revoke_key(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
     test.provisioner.handle(job).await;
@@ -317,19 +319,19 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     let revoke = async {
         test.svix.wait_for_calls(Route::Create, 1).await;
         test.store
-            .revoke_key(&test.account, test.clock.now())
+            .revoke_key(&test.account, test.clock.now(), &caller())
             .await
             .unwrap()
     };
     let ((), revoked) = tokio::join!(test.provisioner.handle(job), revoke);
     assert_eq!(
-        revoked.expect("the key was active").svix_app_id,
+        revoked.expect("the key was active").job(),
         None,
         "the key was not provisioned before its revocation"
     );
     let again = test
         .store
-        .revoke_key(&test.account, test.clock.now())
+        .revoke_key(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
     assert_eq!(again, None);

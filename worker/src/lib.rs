@@ -1,12 +1,15 @@
-//! The worker: sets up each account's webhooks at Svix.
+//! The worker: sets up each account's webhooks at Svix, and ends the portal sessions of
+//! revoked keys.
 //!
 //! A [`Worker`] owns two loops. The [`sweep`] sends due rows to the queue as jobs.
-//! The [`queue_loop`] takes jobs from the queue and runs [`provision_webhook`] for
-//! each, whose file shows the path of a job from top to bottom.
+//! The [`queue_loop`] takes jobs from the queue and runs [`job`] for each, whose file
+//! shows the path of a job from top to bottom.
 
+mod end_portal_sessions;
 pub mod health;
+pub mod job;
 pub mod liveness;
-pub mod provision_webhook;
+mod provision_webhook;
 pub mod queue_loop;
 pub mod sweep;
 mod worker;

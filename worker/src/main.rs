@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{RetryArgs, StatusArgs, WorkArgs};
-use shared::config::CERTIFICATES_HELP;
+use shared::config::{CERTIFICATES_HELP, DATABASE_HELP, REDIS_HELP, SVIX_HELP, environment_help};
 use shared::runtime;
 
-/// Sets up webhooks in the background. Without a command, it starts to work.
+/// Sets up webhooks, and ends portal sessions, in the background. Without a command, it starts to work.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version = shared::VERSION, args_conflicts_with_subcommands = true)]
-#[command(after_help = CERTIFICATES_HELP)]
+#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP]))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -23,8 +23,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Shows the amount of work, by state, and the workers
+    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP]))]
     Status(StatusArgs),
     /// Makes work due again that was given up or that waits for a later attempt
+    #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Retry(RetryArgs),
 }
 

@@ -10,8 +10,8 @@ use shared::store::Store;
 use shared::svix::SvixConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::job::JobRunner;
 use crate::liveness::Liveness;
-use crate::provision_webhook::Provisioner;
 use crate::queue_loop::{QueueLoop, QueueLoopError};
 use crate::sweep::Sweep;
 
@@ -30,7 +30,7 @@ pub enum WorkerError {
     Sweep(tokio::task::JoinError),
 }
 
-/// A worker that sets up webhooks.
+/// A worker that does the work of all rows.
 pub struct Worker {
     sweep: Sweep,
     queue_loop: QueueLoop,
@@ -49,11 +49,11 @@ impl Worker {
         concurrency: usize,
     ) -> Self {
         let liveness = Liveness::watch();
-        let provisioner = Provisioner::new(Arc::clone(&store), svix, clock.clone());
+        let runner = JobRunner::new(Arc::clone(&store), svix, clock.clone());
         Self {
             queue_loop: QueueLoop::new(
                 Arc::clone(&queue),
-                Arc::new(provisioner),
+                Arc::new(runner),
                 concurrency,
                 liveness.clone(),
             ),

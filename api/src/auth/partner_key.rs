@@ -2,9 +2,9 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::key::PartnerKey;
-use shared::store::StoredKey;
+use shared::store::{Actor, Origin, StoredKey};
 
-use super::bearer;
+use super::{bearer, caller};
 use crate::App;
 use crate::error::ApiError;
 
@@ -14,17 +14,28 @@ const SCHEME: &str = "PartnerKey";
 ///
 /// The key is looked up at each request. Once its revocation is committed, every
 /// process refuses it.
-pub struct KeyHolder(pub StoredKey);
+pub struct KeyHolder {
+    /// The key, as stored.
+    pub key: StoredKey,
+    /// Where the request came from.
+    pub origin: Origin,
+}
 
 impl KeyHolder {
     /// Returns the holder of the key in the request.
     async fn authenticate(request: &Request) -> Result<Self, ApiError> {
         let app = request.data::<App>().ok_or_else(ApiError::internal)?;
+        let key = caller::limited(app, request, Self::find(app, request)).await?;
+        let origin = caller::origin(request, Actor::KeyHolder, None);
+        Ok(Self { key, origin })
+    }
+
+    async fn find(app: &App, request: &Request) -> Result<StoredKey, ApiError> {
         let token = bearer::token(request.headers());
         let token = token.ok().flatten().ok_or_else(ApiError::no_partner_key)?;
         let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
         let stored = app.store.key_by_hash(&key.hash()).await?;
-        stored.map(Self).ok_or_else(ApiError::no_partner_key)
+        stored.ok_or_else(ApiError::no_partner_key)
     }
 }
 

@@ -4,8 +4,9 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
+use shared::store::{Actor, Origin};
 
-use super::bearer;
+use super::{Session, bearer, caller};
 use crate::error::{ApiError, ErrorCode, messages};
 use crate::{App, csrf};
 
@@ -14,7 +15,12 @@ const BEARER_SCHEME: &str = "SessionBearer";
 
 /// A caller with a session of this account. The session token is sent as a Bearer
 /// token or, without an `Authorization` header, in the session cookie.
-pub struct SignedIn(pub AccountId);
+pub struct SignedIn {
+    /// The account.
+    pub account: AccountId,
+    /// Where the request came from.
+    pub origin: Origin,
+}
 
 /// The place of a session token in the request.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,11 +33,8 @@ impl SignedIn {
     /// Returns the account of the session in the request.
     async fn authenticate(request: &Request) -> Result<Self, ApiError> {
         let app = request.data::<App>().ok_or_else(ApiError::internal)?;
-        let (token, source) = session_token(request.headers(), &app.http.session_cookie)
-            .ok_or_else(ApiError::no_session)?;
-        let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
-        let (store, now) = (&*app.store, app.clock.now());
-        let account = app.sessions.account(&token, store, now).await?;
+        let found = caller::limited(app, request, Self::find(app, request));
+        let (session, source) = found.await?;
 
         // Browsers also add the cookie to requests that other sites make.
         let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
@@ -42,7 +45,18 @@ impl SignedIn {
         {
             return Err(ApiError::new(ErrorCode::Forbidden, messages::CROSS_SITE));
         }
-        Ok(Self(account))
+        Ok(Self {
+            account: session.account,
+            origin: caller::origin(request, Actor::Account, session.id),
+        })
+    }
+
+    async fn find(app: &App, request: &Request) -> Result<(Session, Source), ApiError> {
+        let (token, source) = session_token(request.headers(), &app.http.session_cookie)
+            .ok_or_else(ApiError::no_session)?;
+        let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
+        let session = app.sessions.find(&token, &*app.store, app.clock.now());
+        Ok((session.await?, source))
     }
 }
 
@@ -58,13 +72,15 @@ fn session_token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, S
 
 /// Returns the value of the cookie if it is sent exactly once. With several,
 /// another site of the same domain may have set one of them.
-fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     let mut values = lines
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
         // Pair by pair: other cookies may contain bytes that are not UTF-8.
         .filter_map(|pair| std::str::from_utf8(pair).ok())
-        .filter_map(|pair| pair.trim().split_once('='))
+        // Only space and tab. Browsers protect the names that begin with `__Host-`, but
+        // not the same name after another kind of space.
+        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
         .filter(|(given, _)| *given == name)
         .map(|(_, value)| value);
     values.next().filter(|_| values.next().is_none())
@@ -161,6 +177,23 @@ mod tests {
             session_token(&headers, "session"),
             Some(("two", Source::Cookie))
         );
+    }
+
+    #[test]
+    fn a_name_after_any_other_kind_of_space_is_another_name() {
+        for space in [
+            "\u{2000}", "\u{a0}", "\u{3000}", "\u{feff}", "\u{b}", "\u{c}",
+        ] {
+            let line = format!("{space}__Host-session=forged");
+            if let Ok(line) = HeaderValue::from_bytes(line.as_bytes()) {
+                let headers = [(header::COOKIE, line)].into_iter().collect();
+                assert_eq!(session_token(&headers, "__Host-session"), None, "{space:?}");
+            }
+        }
+        let line = HeaderValue::from_static("a=1;\t __Host-session=ours \t");
+        let headers = [(header::COOKIE, line)].into_iter().collect();
+        let found = session_token(&headers, "__Host-session");
+        assert_eq!(found, Some(("ours", Source::Cookie)));
     }
 
     #[test]

@@ -41,21 +41,35 @@ impl Sessions {
         }
     }
 
-    /// Returns the account that the token signs in to.
-    pub async fn account(
+    /// Returns the session that the token stands for.
+    pub async fn find(
         &self,
         token: &SessionToken,
         store: &dyn Store,
         now: Timestamp,
-    ) -> Result<AccountId, ApiError> {
+    ) -> Result<Session, ApiError> {
         match self {
             Self::Table => {
-                let account = store.session_account(&token.hash(), now).await?;
-                account.ok_or_else(ApiError::no_session)
+                let hash = token.hash();
+                let account = store.session_account(&hash, now).await?;
+                Ok(Session {
+                    account: account.ok_or_else(ApiError::no_session)?,
+                    id: Some(hash.id()),
+                })
             }
-            Self::Jwt(sessions) => Ok(sessions.account(token).await?),
+            Self::Jwt(sessions) => Ok(sessions.find(token).await?),
         }
     }
+}
+
+/// A valid session.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The account that is signed in.
+    pub account: AccountId,
+    /// A name for the session in the audit trail: the beginning of its hash, or the
+    /// token's `jti`.
+    pub id: Option<String>,
 }
 
 impl From<NoAccount> for ApiError {

@@ -1,17 +1,32 @@
 //! The commands of the `api` binary, one file each.
 
+mod key;
 mod migrate;
+mod purge;
+mod revoke;
 mod serve;
 mod session;
 
 use clap::Args;
+use serde::Serialize;
 use shared::config::{Checker, ConfigError, DatabaseArgs, LogArgs};
 use shared::store::PostgresStore;
 use shared::telemetry;
 
+pub use key::{KeyCommand, key};
 pub use migrate::migrate;
+pub use purge::{PurgeArgs, purge};
 pub use serve::{ServeArgs, serve};
-pub use session::{IssueArgs, issue_session};
+pub use session::{SessionCommand, session};
+
+/// The exit code of a command that found nothing to do its work on.
+const NOTHING_FOUND: u8 = 3;
+
+/// Prints the answer of a command for programs.
+fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(answer)?);
+    Ok(())
+}
 
 /// The flags of a command that needs only the database.
 #[derive(Debug, Args)]

@@ -6,14 +6,14 @@ use api::auth::Sessions;
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{
-    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig, LogArgs, RedisArgs,
-    RedisClient, SessionArgs, SessionConfig, SvixArgs, check_certificates,
+    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig, LogArgs, RedisClient,
+    SessionArgs, SessionConfig, SvixArgs, check_certificates, check_redis,
 };
 use shared::queue::{RedisQueue, nudge};
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
-use shared::{runtime, telemetry};
+use shared::{runtime, server, telemetry};
 
 /// The flags of an api that serves.
 #[derive(Debug, Args)]
@@ -26,8 +26,6 @@ pub struct ServeArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     log: LogArgs,
-    #[command(flatten)]
-    redis: RedisArgs,
     #[command(flatten)]
     svix: SvixArgs,
 }
@@ -47,7 +45,7 @@ impl ServeArgs {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
         let database = self.database.check(&mut checker);
-        let redis = self.redis.check(&mut checker);
+        let redis = check_redis(&mut checker);
         let svix = self.svix.check(&mut checker);
         let http = self.http.check(&mut checker);
         let sessions = self.sessions.check(&mut checker);
@@ -81,10 +79,10 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let listen = settings.http.listen;
     let sessions = Sessions::new(&settings.sessions, clock)?;
     let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http);
-    let bound = api::bind(listen).await;
+    let bound = server::bind(listen).await;
     let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
     tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
-    bound.serve(app, shutdown).await?;
+    api::serve(bound, app, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
 }

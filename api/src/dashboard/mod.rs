@@ -1,11 +1,12 @@
 //! `/dashboard`: the page "API & webhooks", which platforms can embed or copy. It is
 //! made of static files in the binary and needs only the session cookie.
 
-use poem::endpoint::make_sync;
 use poem::http::header;
-use poem::web::Html;
-use poem::{Endpoint, IntoResponse, Response, Route, get};
+use poem::middleware::SetHeader;
+use poem::{Endpoint, EndpointExt, Route, get};
 use shared::config::HttpConfig;
+
+use crate::http::static_text;
 
 /// The files that the page loads from `/dashboard/`, with their content types.
 const FILES: [(&str, &str, &str); 11] = [
@@ -34,8 +35,7 @@ pub fn add_to(routes: Route, http: &HttpConfig) -> Route {
     FILES
         .into_iter()
         .fold(routes, |routes, (name, content_type, text)| {
-            let file =
-                make_sync(move |_| Response::builder().content_type(content_type).body(text));
+            let file = static_text(text, content_type);
             routes.at(format!("/dashboard/{name}"), get(file))
         })
 }
@@ -44,13 +44,11 @@ fn page(http: &HttpConfig) -> impl Endpoint + 'static {
     let login = http.login_url.as_deref().unwrap_or_default();
     let page = PAGE.replace(LOGIN_URL, &escaped(login));
     let policy = policy(&http.allowed_origins);
-    make_sync(move |_| {
-        Html(page.clone())
-            .with_header(header::CONTENT_SECURITY_POLICY, &policy)
-            .with_header(header::REFERRER_POLICY, "no-referrer")
-            .with_header("Cross-Origin-Opener-Policy", "same-origin")
-            .into_response()
-    })
+    let headers = SetHeader::new()
+        .overriding(header::CONTENT_SECURITY_POLICY, policy)
+        .overriding(header::REFERRER_POLICY, "no-referrer")
+        .overriding("Cross-Origin-Opener-Policy", "same-origin");
+    static_text(page, "text/html; charset=utf-8").with(headers)
 }
 
 /// Returns the page's Content-Security-Policy. The page loads only its own files and

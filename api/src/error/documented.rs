@@ -44,10 +44,16 @@ impl DocumentedError {
         "The database is unavailable, or the identity provider's keys have not been fetched yet.",
         messages::UNAVAILABLE,
     );
+    /// The 429 of all operations.
+    pub const RATE_LIMITED: Self = Self::new(
+        ErrorCode::RateLimited,
+        "The account, the key or the address has sent too many requests.",
+        messages::RATE_LIMITED,
+    );
 }
 
 /// The errors that every operation may return.
-pub const COMMON_ERRORS: [DocumentedError; 3] = [
+pub const COMMON_ERRORS: [DocumentedError; 4] = [
     DocumentedError::new(
         ErrorCode::BadRequest,
         "The request body is malformed or ended early. No body is needed.",
@@ -58,6 +64,7 @@ pub const COMMON_ERRORS: [DocumentedError; 3] = [
         "The request body is too large. No body is needed.",
         messages::LARGE_BODY,
     ),
+    DocumentedError::RATE_LIMITED,
     DocumentedError::new(
         ErrorCode::Internal,
         "The service failed unexpectedly.",

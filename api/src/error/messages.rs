@@ -19,10 +19,16 @@ pub const KEY_EXISTS: &str =
     "This account already has an active API key. Revoke it first to create a new one.";
 /// 413: the body is over the limit.
 pub const LARGE_BODY: &str = "The request body is larger than 16 KiB. No body is needed.";
+/// 429: the client sends too many requests.
+pub const RATE_LIMITED: &str =
+    "Too many requests. Please wait as long as the Retry-After header says.";
 /// 500: the service has a defect.
 pub const INTERNAL: &str = "Something went wrong on our side.";
 /// 502: Svix failed.
 pub const SVIX_FAILED: &str = "The webhook provider failed. Please try again shortly.";
+/// 503: too many portal links are asked for at the same time.
+pub const PORTAL_BUSY: &str =
+    "Many portal links are being opened just now. Please try again in a moment.";
 /// 503: the database is unavailable.
 pub const UNAVAILABLE: &str =
     "The service is temporarily unavailable. Please try again in a moment.";

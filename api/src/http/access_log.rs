@@ -6,20 +6,23 @@ use poem::http::Method;
 use poem::{Endpoint, PathPattern, Request, Response};
 use tokio::time::Instant;
 
-/// Logs the request's method, route, status and duration in microseconds.
+use super::ClientAddress;
+
+/// Logs the request's method, route, status, client and duration in microseconds.
 ///
 /// The route is logged, not the path: a client may put a secret into its URL by
 /// mistake, and that must not reach the log.
 pub async fn write<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
     let started = Instant::now();
     let method = loggable(request.method());
+    let client = ClientAddress::of(&request);
     let response = next.get_response(request).await;
 
     let route = response.data::<PathPattern>();
     let route = route.map_or("-", |pattern| &pattern.0);
     let status = response.status().as_u16();
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(method, route, status, micros, "answered");
+    tracing::info!(method, route, status, %client, micros, "answered");
     Ok(response)
 }
 

@@ -1,15 +1,18 @@
-//! The layers around all routes. What holds for every request is here; what
-//! holds for one operation is in its file of [`crate::routes`].
+//! The layers around all routes. This module has the rules for every request; those of
+//! one operation are is in its file of [`crate::routes`].
 
 mod access_log;
 mod allow;
 mod body;
 mod caching;
+mod client_address;
 mod error_response;
 mod request_id;
+mod static_text;
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use poem::error::ResponseError;
 use poem::http::header;
 use poem::middleware::{CatchPanic, SetHeader};
@@ -18,15 +21,19 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use allow::AllowedMethods;
+pub use client_address::ClientAddress;
+pub use request_id::current as current_request_id;
+pub use static_text::static_text;
 
 /// Wraps the layers around the routes. `document` is the OpenAPI document,
-/// which names the methods of each path.
+/// which names the methods of each path. `trusted_proxies` may name the client.
 ///
 /// The first layer is the innermost. A request passes them from the last to the
 /// first, a response from the first to the last.
 pub fn wrap<E: Endpoint + 'static>(
     routes: E,
     document: &Value,
+    trusted_proxies: Arc<[IpNet]>,
 ) -> impl Endpoint + use<E> + 'static {
     let allowed = Arc::new(AllowedMethods::from_document(document));
     routes
@@ -34,6 +41,7 @@ pub fn wrap<E: Endpoint + 'static>(
         .with(CatchPanic::new().with_handler(|_panic| ApiError::internal().as_response()))
         // From here on there are only responses, no `poem::Error`.
         .catch_all_error(error_response::from_error)
+        .boxed() // a type of all layers would be too deep for the compiler
         // No operation runs for a request whose body was refused.
         .around(body::discard)
         // The headers are for all of these responses.
@@ -42,8 +50,23 @@ pub fn wrap<E: Endpoint + 'static>(
         .around(caching::forbid_by_default)
         // It logs the final status, and measures the layers above too.
         .around(access_log::write)
+        .around(move |next, request| {
+            client_address::find(Arc::clone(&trusted_proxies), next, request)
+        })
         // The outermost: log lines and errors of all layers need the id.
         .around(request_id::assign)
+}
+
+/// What `crate::fuzz` tries, of the private parts of this module.
+#[cfg(test)]
+pub(crate) mod fuzz {
+    use std::net::IpAddr;
+
+    /// Returns the client's address, if one network is trusted.
+    pub fn client_of(connection: IpAddr, headers: &poem::http::HeaderMap, trusted: &str) -> IpAddr {
+        let trusted = trusted.parse().into_iter().collect::<Vec<_>>();
+        super::client_address::client(connection, headers, &trusted)
+    }
 }
 
 #[cfg(test)]
@@ -59,9 +82,9 @@ mod tests {
     async fn a_panic_becomes_a_500_with_the_id_of_its_request() {
         const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
         let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
-        let endpoint = wrap(Route::new().at("/", panics), &json!({}));
+        let endpoint = wrap(Route::new().at("/", panics), &json!({}), Arc::new([]));
         let request = Request::builder().header("x-request-id", ID).finish();
-        let response = endpoint.get_response(request).await;
+        let response = Box::pin(endpoint.get_response(request)).await;
 
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.header("x-request-id"), Some(ID));

@@ -1,10 +1,10 @@
 //! The OpenAPI document. It is generated from the operations, served, and
 //! committed as `openapi.yaml`.
 
+use bytes::Bytes;
 use poem::http::header;
-use poem::web::Html;
-use poem::{Endpoint, IntoEndpoint};
-use poem::{IntoResponse, Response, endpoint::make_sync};
+use poem::middleware::SetHeader;
+use poem::{Endpoint, EndpointExt, IntoEndpoint};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ mod errors;
 mod operations;
 mod tidy;
 
+use crate::http::static_text;
 use operations::Operations;
 
 const TITLE: &str = "Partner API keys";
@@ -36,9 +37,9 @@ pub struct Service<E> {
     pub operations: E,
     /// The document.
     pub document: Value,
-    json: String,
-    yaml: String,
-    docs: String,
+    json: Bytes,
+    yaml: Bytes,
+    docs: Bytes,
 }
 
 fn openapi_service() -> OpenApiService<Operations, ()> {
@@ -71,9 +72,9 @@ pub fn service(
     let docs = docs_page(&service.scalar_html(), &raw, &json);
     Service {
         operations: service,
-        json,
-        yaml: yaml(&document),
-        docs,
+        json: json.into(),
+        yaml: yaml(&document).into(),
+        docs: docs.into(),
         document,
     }
 }
@@ -92,7 +93,7 @@ fn docs_page(html: &str, raw: &str, json: &str) -> String {
 
 /// Returns the document as it is committed: in YAML, with the default cookie name.
 pub fn committed() -> String {
-    service("session").yaml
+    yaml(&service("session").document)
 }
 
 fn pretty_json(document: &Value) -> String {
@@ -101,36 +102,24 @@ fn pretty_json(document: &Value) -> String {
 }
 
 fn yaml(document: &Value) -> String {
-    serde_yaml::to_string(document)
+    serde_saphyr::to_string(document)
         .unwrap_or_else(|error| unreachable!("a JSON value is valid YAML: {error}"))
 }
 
 impl<E> Service<E> {
     /// Returns the endpoint `/openapi.json`.
     pub fn json(&self) -> impl Endpoint + 'static + use<E> {
-        serve_text(self.json.clone(), "application/json; charset=utf-8")
+        static_text(self.json.clone(), "application/json; charset=utf-8")
     }
 
     /// Returns the endpoint `/openapi.yaml`.
     pub fn yaml(&self) -> impl Endpoint + 'static + use<E> {
-        serve_text(self.yaml.clone(), "application/yaml; charset=utf-8")
+        static_text(self.yaml.clone(), "application/yaml; charset=utf-8")
     }
 
     /// Returns the endpoint `/docs`: the document as a page.
     pub fn docs(&self) -> impl Endpoint + 'static + use<E> {
-        let docs = self.docs.clone();
-        make_sync(move |_| {
-            Html(docs.clone())
-                .with_header(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)
-                .into_response()
-        })
+        static_text(self.docs.clone(), "text/html; charset=utf-8")
+            .with(SetHeader::new().overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
     }
-}
-
-fn serve_text(text: String, content_type: &'static str) -> impl Endpoint + 'static {
-    make_sync(move |_| {
-        Response::builder()
-            .content_type(content_type)
-            .body(text.clone())
-    })
 }

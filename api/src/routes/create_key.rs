@@ -73,11 +73,9 @@ impl CreateKey {
         operation_id = "createPartnerApiKey",
         tag = "Tag::ApiKey"
     )]
-    async fn create(
-        &self,
-        SignedIn(account_id): SignedIn,
-        Data(app): Data<&App>,
-    ) -> Result<Created, ApiError> {
+    async fn create(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Created, ApiError> {
+        let SignedIn { account, origin } = caller;
+        app.limits.create(&account)?;
         let key = PartnerKey::generate().map_err(|error| {
             tracing::error!(%error, "the operating system gave no randomness");
             ApiError::internal()
@@ -85,15 +83,16 @@ impl CreateKey {
         let now = app.clock.now();
         let new = NewKey {
             id: KeyId::generate(now),
-            account_id,
+            account_id: account,
             key_hash: key.hash(),
             key_prefix: key.prefix(),
             created_at: now,
         };
-        if !app.store.insert_key(&new).await? {
+        if !app.store.insert_key(&new, &origin).await? {
             return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS));
         }
-        tracing::info!(key_id = %new.id, prefix = %new.key_prefix, "key created");
+        let client = origin.client_address.as_deref();
+        tracing::info!(key_id = %new.id, prefix = %new.key_prefix, client, "key created");
 
         // The row is the job. The nudge only saves waiting for the next sweep.
         app.nudge.send(Job {

@@ -4,13 +4,14 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::store::{StoreError, StoredKey, WebhookState};
+use shared::store::{Origin, StoreError, StoredKey, WebhookState};
 use shared::svix::{PortalLink, SvixFailure};
 
 use super::Tag;
 use crate::App;
 use crate::auth::KeyHolder;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
+use crate::portal::PortalError;
 
 /// The precision of `last_used_at`. It spares the database a write at each use.
 const LAST_USED_PRECISION: Duration = Duration::from_mins(1);
@@ -60,7 +61,7 @@ pub const ERRORS: &[DocumentedError] = &[
     DocumentedError::new(ErrorCode::BadGateway, "Svix failed.", messages::SVIX_FAILED),
     DocumentedError::new(
         ErrorCode::Unavailable,
-        "The database is unavailable.",
+        "The database is unavailable, or too many portal links are asked for at the same time.",
         messages::UNAVAILABLE,
     ),
     DocumentedError::new(
@@ -84,19 +85,18 @@ impl OpenPortal {
         operation_id = "getPartnerPortal",
         tag = "Tag::Webhooks"
     )]
-    async fn open(
-        &self,
-        KeyHolder(key): KeyHolder,
-        Data(app): Data<&App>,
-    ) -> Result<Opened, ApiError> {
+    async fn open(&self, caller: KeyHolder, Data(app): Data<&App>) -> Result<Opened, ApiError> {
+        let KeyHolder { key, origin } = caller;
+        app.limits.portal(key.id)?;
         record_use(app, &key);
 
         let Some(svix_app_id) = key.svix_app_id.as_deref().filter(|_| key.has_webhook) else {
             return Err(not_set_up(app, &key));
         };
-        let link = match app.svix.portal_link(svix_app_id, key.id).await {
+        let link = match app.portal.link(svix_app_id, key.id).await {
             Ok(link) => link,
-            Err(error) => {
+            Err(PortalError::Busy) => return Err(busy()),
+            Err(PortalError::Svix(error)) => {
                 tracing::error!(key_id = %key.id, %error, "Svix gave no portal link");
                 error.alarm_if_misconfigured();
                 if error.failure == SvixFailure::NotFound {
@@ -105,7 +105,7 @@ impl OpenPortal {
                 return Err(client_error(error.failure));
             }
         };
-        ensure_still_active(app, &key).await?;
+        record_opening(app, &key, &origin).await?;
         Ok(Opened::Link(Json(Portal { url: expose(&link) })))
     }
 }
@@ -131,13 +131,23 @@ fn record_use(app: &App, key: &StoredKey) {
     }
 }
 
-/// Fails if the key was revoked while Svix was working: then the link must not be
-/// handed out. If the key is revoked later, the revocation ends the portal
-/// sessions of the link.
-async fn ensure_still_active(app: &App, key: &StoredKey) -> Result<(), ApiError> {
-    let active = app.store.active_key(&key.account_id).await?;
-    let is_same = active.is_some_and(|active| active.id == key.id);
-    is_same.then_some(()).ok_or_else(ApiError::no_partner_key)
+/// Records that the link is handed out. Fails if the key was revoked while Svix was
+/// working: then it must not be. If the key is revoked later, the revocation ends the
+/// portal sessions of the link.
+async fn record_opening(app: &App, key: &StoredKey, origin: &Origin) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let is_active = app.store.record_portal_opened(key.id, now, origin).await?;
+    if !is_active {
+        return Err(ApiError::no_partner_key());
+    }
+    let client = origin.client_address.as_deref();
+    tracing::info!(key_id = %key.id, prefix = %key.key_prefix, client, "portal opened");
+    Ok(())
+}
+
+/// Returns the 503 for a time in which more links are asked for than Svix gives.
+fn busy() -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, messages::PORTAL_BUSY).retry_after(MIN_RETRY_AFTER)
 }
 
 /// Returns the 404 for a key without webhooks.

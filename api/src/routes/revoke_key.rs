@@ -1,10 +1,7 @@
-use std::time::Duration;
-
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::ids::KeyId;
 
 use super::Tag;
 use super::types::ConstBool;
@@ -55,35 +52,19 @@ impl RevokeKey {
         operation_id = "deletePartnerApiKey",
         tag = "Tag::ApiKey"
     )]
-    async fn revoke(
-        &self,
-        SignedIn(account): SignedIn,
-        Data(app): Data<&App>,
-    ) -> Result<Revoked, ApiError> {
-        if let Some(revoked) = app.store.revoke_key(&account, app.clock.now()).await? {
-            tracing::info!(key_id = %revoked.id, "key revoked");
-            if let Some(svix_app_id) = revoked.svix_app_id {
-                let ending = end_portal_sessions(app.clone(), svix_app_id, revoked.id);
-                app.background.spawn(ending);
+    async fn revoke(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Revoked, ApiError> {
+        let SignedIn { account, origin } = caller;
+        app.limits.create(&account)?;
+        let now = app.clock.now();
+        if let Some(revoked) = app.store.revoke_key(&account, now, &origin).await? {
+            let client = origin.client_address.as_deref();
+            let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
+            tracing::info!(%key_id, %prefix, client, "key revoked");
+            // The row is the job, as at a creation: the worker ends the portal sessions.
+            if let Some(job) = revoked.job() {
+                app.nudge.send(job);
             }
         }
         Ok(Revoked::Revoked(Json(RevokedKey { success: ConstBool })))
-    }
-}
-
-/// Ends the portal sessions that were opened with the key.
-///
-/// It runs in the background because the revocation must not depend on Svix. If
-/// all tries fail, the sessions end when their links expire, within an hour.
-async fn end_portal_sessions(app: App, svix_app_id: String, key: KeyId) {
-    for pause in [1, 5, 25].map(Duration::from_secs) {
-        let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await else {
-            return;
-        };
-        tracing::warn!(key_id = %key, %error, "could not end the portal sessions; trying again");
-        tokio::time::sleep(pause).await;
-    }
-    if let Err(error) = app.svix.end_portal_sessions(&svix_app_id, key).await {
-        tracing::error!(key_id = %key, %error, "could not end the portal sessions; they will expire");
     }
 }

@@ -43,7 +43,7 @@ struct ActiveKey {
     has_key: ConstBool<true>,
     /// The first 24 characters of the key.
     prefix: String,
-    /// Whether the webhooks are set up. Becomes true automatically, unless
+    /// True once the webhooks are set up. It becomes true automatically, unless
     /// `webhook.state` is `needs_attention`.
     has_webhook: bool,
     /// The time at which the key was created.
@@ -150,12 +150,8 @@ impl ShowKey {
         operation_id = "getPartnerApiKey",
         tag = "Tag::ApiKey"
     )]
-    async fn show(
-        &self,
-        SignedIn(account): SignedIn,
-        Data(app): Data<&App>,
-    ) -> Result<Shown, ApiError> {
-        let key = match app.store.active_key(&account).await? {
+    async fn show(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Shown, ApiError> {
+        let key = match app.store.active_key(&caller.account).await? {
             Some(key) => PartnerApiKey::Active(key.into()),
             None => PartnerApiKey::None(NoKey { has_key: ConstBool }),
         };

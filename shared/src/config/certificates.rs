@@ -3,7 +3,6 @@ use super::{Checker, Invalid};
 /// The part of `--help` about `SSL_CERT_FILE`. It is a variable without a flag,
 /// because the TLS libraries read it from the environment.
 pub const CERTIFICATES_HELP: &str = "\
-Environment:
   SSL_CERT_FILE  CA certificates to trust at Redis, Svix and the identity provider, as PEM [default: the system's]";
 
 /// Checks that there are CA certificates to trust. Without any, the Svix SDK panics

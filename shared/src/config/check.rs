@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -5,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// One invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Problem {
-    variable: &'static str,
+    variable: Cow<'static, str>,
     given: String,
     expected: &'static str,
 }
@@ -44,13 +45,13 @@ impl Checker {
     /// `FOO=` in a file means that.
     pub fn setting<'a>(
         &'a mut self,
-        variable: &'static str,
+        variable: impl Into<Cow<'static, str>>,
         given: Option<&'a str>,
         expected: &'static str,
     ) -> Setting<'a> {
         Setting {
             problems: &mut self.0,
-            variable,
+            variable: variable.into(),
             given: given.filter(|given| !given.is_empty()),
             expected,
             is_shown: true,
@@ -60,7 +61,7 @@ impl Checker {
     /// Begins the check of a secret setting, whose value is never shown.
     pub fn secret<'a>(
         &'a mut self,
-        variable: &'static str,
+        variable: impl Into<Cow<'static, str>>,
         given: Option<&'a SecretString>,
         expected: &'static str,
     ) -> Setting<'a> {
@@ -81,7 +82,7 @@ impl Checker {
 /// One setting that is being checked.
 pub struct Setting<'a> {
     problems: &'a mut Vec<Problem>,
-    variable: &'static str,
+    variable: Cow<'static, str>,
     given: Option<&'a str>,
     expected: &'static str,
     is_shown: bool,

@@ -1,20 +1,18 @@
 use clap::Args;
-use secrecy::SecretString;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Checker, Invalid, secret_parser};
+use super::secret::read_secret;
+use super::{Checker, Invalid};
+
+/// The part of `--help` about the database's secret.
+pub const DATABASE_HELP: &str = "\
+  DATABASE_URL   PostgreSQL: postgres://user:password@host:port/database, with ?sslmode=verify-full&sslrootcert=FILE for verified TLS; or its file: DATABASE_URL_FILE";
 
 /// The flags of the database.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
-    /// PostgreSQL: postgres://user:password@host:port/database, with
-    /// ?sslmode=verify-full&sslrootcert=FILE for verified TLS
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    #[arg(value_parser = secret_parser())]
-    pub database_url: Option<SecretString>,
-
     /// Maximum number of connections that this process opens [default: 20]
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", value_name = "N")]
     pub database_max_connections: Option<String>,
@@ -33,14 +31,15 @@ impl DatabaseArgs {
     /// Checks the settings.
     pub fn check(&self, checker: &mut Checker) -> Result<DatabaseConfig, Invalid> {
         let expected = "a PostgreSQL URL, postgres://user:password@host:port/database";
-        let options = checker
-            .secret("DATABASE_URL", self.database_url.as_ref(), expected)
-            .required(|url| {
+        let options = read_secret(checker, "DATABASE_URL").and_then(|url| {
+            let url = checker.secret("DATABASE_URL", url.as_ref(), expected);
+            url.required(|url| {
                 let scheme = url.split("://").next()?;
                 let is_known = matches!(scheme, "postgres" | "postgresql");
                 let options: PgConnectOptions = url.parse().ok().filter(|_| is_known)?;
                 Some(options.disable_statement_logging())
-            });
+            })
+        });
         let max_connections = checker
             .setting(
                 "DATABASE_MAX_CONNECTIONS",

@@ -1,9 +1,14 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
+use ipnet::IpNet;
 use url::Url;
 
-use super::{Checker, Invalid};
+use super::{Checker, Invalid, LimitArgs, LimitConfig};
+use crate::{runtime, server};
+
+/// The default of `MAX_CONNECTIONS`, if the process may open that many descriptors.
+const MAX_CONNECTIONS: usize = 10_000;
 
 /// The flags of the HTTP server.
 #[derive(Debug, Default, Args)]
@@ -30,6 +35,24 @@ pub struct HttpArgs {
     /// or a path of this site
     #[arg(long, env = "LOGIN_URL", value_name = "URL")]
     pub login_url: Option<String>,
+
+    /// Proxies whose X-Forwarded-For names the client: addresses or networks,
+    /// separated by commas, for instance 10.0.0.0/8 [default: none]
+    #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub trusted_proxies: Option<String>,
+
+    /// Maximum number of open connections [default: 10000, or what the descriptors
+    /// allow]
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<String>,
+
+    /// on, or off to serve no /docs page [default: on]
+    #[arg(long, env = "DOCS", value_name = "MODE")]
+    pub docs: Option<String>,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type explains it")]
+    pub limits: LimitArgs,
 }
 
 /// The settings of the HTTP server.
@@ -43,6 +66,14 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// The address of the platform's login: `http(s)://…`, or a path.
     pub login_url: Option<String>,
+    /// The networks of the proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The maximum number of open connections.
+    pub max_connections: usize,
+    /// Whether `/docs` is served.
+    pub docs: bool,
+    /// The limits on what one caller may do.
+    pub limits: LimitConfig,
 }
 
 impl HttpArgs {
@@ -71,7 +102,8 @@ impl HttpArgs {
             .setting(
                 "ALLOWED_ORIGINS",
                 self.allowed_origins.as_deref(),
-                "origins separated by commas, for instance https://dashboard.example.com",
+                "origins without wildcards, separated by commas, for instance \
+                 https://dashboard.example.com",
             )
             .or_default(Vec::new(), |text| {
                 let origins = text.split(',').map(str::trim);
@@ -84,13 +116,58 @@ impl HttpArgs {
                 "an http:// or https:// URL, or a path that begins with one /",
             )
             .optional(|text| is_link(text).then(|| text.to_owned()));
+        let trusted_proxies = checker
+            .setting(
+                "TRUSTED_PROXIES",
+                self.trusted_proxies.as_deref(),
+                "addresses or networks separated by commas, for instance 10.0.0.0/8",
+            )
+            .or_default(Vec::new(), |text| {
+                text.split(',').map(str::trim).map(network).collect()
+            });
+        let available = available_connections();
+        let max_connections = checker
+            .setting(
+                "MAX_CONNECTIONS",
+                self.max_connections.as_deref(),
+                "a whole number of at least 1, for which the process may open enough \
+                 descriptors (ulimit -n) beside those it needs itself",
+            )
+            .or_default(available.min(MAX_CONNECTIONS), |text| {
+                text.parse().ok().filter(|n| (1..=available).contains(n))
+            });
+        let docs = checker
+            .setting("DOCS", self.docs.as_deref(), "on or off")
+            .or_default(true, |text| match text {
+                "on" => Some(true),
+                "off" => Some(false),
+                _ => None,
+            });
+        let limits = self.limits.check(checker);
         Ok(HttpConfig {
             listen: listen_address(address?, port?),
             session_cookie: session_cookie?,
             allowed_origins: allowed_origins?,
             login_url: login_url?,
+            trusted_proxies: trusted_proxies?,
+            max_connections: max_connections?,
+            docs: docs?,
+            limits: limits?,
         })
     }
+}
+
+/// Returns the number of connections for which there are descriptors.
+fn available_connections() -> usize {
+    let descriptors = runtime::max_descriptors();
+    descriptors - server::RESERVED_DESCRIPTORS.min(descriptors / 2)
+}
+
+/// Parses a network, or an address as the network of that address alone.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| Some(IpNet::from(text.parse::<IpAddr>().ok()?)))
 }
 
 /// Returns the address to listen on. A port alone means all addresses, as
@@ -114,7 +191,9 @@ fn canonical_origin(text: &str) -> Option<String> {
     let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let is_origin =
         matches!(url.scheme(), "http" | "https") && is_bare && url.username().is_empty();
-    is_origin.then(|| url.origin().ascii_serialization())
+    // The frame policy of the dashboard would understand a wildcard.
+    let has_wildcard = url.host_str().is_none_or(|host| host.contains('*'));
+    (is_origin && !has_wildcard).then(|| url.origin().ascii_serialization())
 }
 
 /// Returns whether a page may link to this address. A path that begins with `//` or
@@ -140,6 +219,8 @@ mod tests {
             "dash.example.com",
             "https://a.example/path",
             "ftp://a.example",
+            "https://*.example.com",
+            "https://*",
             "",
             "null",
         ] {

@@ -9,28 +9,31 @@ mod certificates;
 mod check;
 mod database;
 mod http;
+mod limits;
 mod log;
 mod redis;
+mod secret;
 mod session;
 mod svix;
+mod url;
 mod worker;
 
 pub use ::redis::Client as RedisClient;
-use clap::builder::ValueParser;
 pub use secrecy::SecretString;
 
 pub use certificates::{CERTIFICATES_HELP, check_certificates};
 pub use check::{Checker, ConfigError, Invalid, Setting};
-pub use database::{DatabaseArgs, DatabaseConfig};
+pub use database::{DATABASE_HELP, DatabaseArgs, DatabaseConfig};
 pub use http::{HttpArgs, HttpConfig};
+pub use limits::{LimitArgs, LimitConfig, Rate};
 pub use log::LogArgs;
-pub use redis::RedisArgs;
-pub use session::{JwtConfig, SessionArgs, SessionConfig, is_this_machine};
-pub use svix::SvixArgs;
+pub use redis::{REDIS_HELP, check_redis};
+pub use session::{JwtConfig, SessionArgs, SessionConfig};
+pub use svix::{SVIX_HELP, SvixArgs};
+pub use url::{is_safe, is_this_machine};
 pub use worker::{HealthArgs, WorkerArgs};
 
-/// Returns a parser of secret flags. It accepts any text, because an error of a
-/// parser would quote the text.
-fn secret_parser() -> ValueParser {
-    ValueParser::from(|text: &str| Ok::<_, std::convert::Infallible>(SecretString::from(text)))
+/// Returns the part of `--help` about the variables that have no flag.
+pub fn environment_help(variables: &[&str]) -> String {
+    format!("Environment:\n{}", variables.join("\n"))
 }

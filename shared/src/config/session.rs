@@ -1,7 +1,16 @@
-use clap::Args;
-use url::{Host, Url};
+use std::time::Duration;
 
+use clap::Args;
+use url::Url;
+
+use super::url::{is_plain, is_safe};
 use super::{Checker, Invalid};
+
+/// The default of `SESSION_JWKS_MAX_STALE`.
+const JWKS_MAX_STALE: Duration = Duration::from_hours(24);
+/// The default of `SESSION_MAX_LIFETIME`. The usual providers issue tokens for a day at
+/// most.
+const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
 /// The flags of the sessions.
 #[derive(Debug, Default, Args)]
@@ -27,6 +36,15 @@ pub struct SessionArgs {
     /// Claim that names the account [default: sub]
     #[arg(long, env = "SESSION_ACCOUNT_CLAIM", value_name = "CLAIM")]
     pub session_account_claim: Option<String>,
+
+    /// Time for which the provider's keys are used while no new ones can be fetched
+    /// [default: 24h]
+    #[arg(long, env = "SESSION_JWKS_MAX_STALE", value_name = "TIME")]
+    pub session_jwks_max_stale: Option<String>,
+
+    /// Longest lifetime that a token may have, from `iat` to `exp` [default: 24h]
+    #[arg(long, env = "SESSION_MAX_LIFETIME", value_name = "TIME")]
+    pub session_max_lifetime: Option<String>,
 }
 
 /// The source of sessions.
@@ -49,6 +67,11 @@ pub struct JwtConfig {
     pub audience: String,
     /// The claim that names the account.
     pub account_claim: String,
+    /// The time for which the provider's keys are used after the last that were
+    /// fetched.
+    pub jwks_max_stale: Duration,
+    /// The longest lifetime that a token may have.
+    pub max_lifetime: Duration,
 }
 
 /// The values of `SESSION_MODE`.
@@ -106,11 +129,28 @@ impl SessionArgs {
                 "the name of a claim, for instance sub",
             )
             .or_default("sub".to_owned(), trimmed);
+        let time = "a number and a unit, for instance 24h, 10 minutes to 10 years";
+        let jwks_max_stale = checker
+            .setting(
+                "SESSION_JWKS_MAX_STALE",
+                self.session_jwks_max_stale.as_deref(),
+                time,
+            )
+            .or_default(JWKS_MAX_STALE, long_time);
+        let max_lifetime = checker
+            .setting(
+                "SESSION_MAX_LIFETIME",
+                self.session_max_lifetime.as_deref(),
+                time,
+            )
+            .or_default(MAX_LIFETIME, long_time);
         Ok(JwtConfig {
             jwks_url: jwks_url?,
             issuer: issuer?,
             audience: audience?,
             account_claim: account_claim?,
+            jwks_max_stale: jwks_max_stale?,
+            max_lifetime: max_lifetime?,
         })
     }
 
@@ -122,6 +162,8 @@ impl SessionArgs {
             ("SESSION_ISSUER", &self.session_issuer),
             ("SESSION_AUDIENCE", &self.session_audience),
             ("SESSION_ACCOUNT_CLAIM", &self.session_account_claim),
+            ("SESSION_JWKS_MAX_STALE", &self.session_jwks_max_stale),
+            ("SESSION_MAX_LIFETIME", &self.session_max_lifetime),
         ];
         let expected = "no value, or SESSION_MODE=jwt beside it, because it has no effect without";
         let checks = for_jwt.map(|(variable, given)| {
@@ -137,24 +179,15 @@ impl SessionArgs {
 /// could be anybody's keys.
 fn jwks_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let is_safe = match url.scheme() {
-        "https" => true,
-        "http" => is_this_machine(&url),
-        _ => false,
-    };
-    let is_plain =
-        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    (is_safe && is_plain).then_some(url)
+    (is_safe(&url) && is_plain(&url)).then_some(url)
 }
 
-/// Returns whether the URL's host is a name or an address of this machine.
-pub fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+/// Parses a time from ten minutes, the age at which keys are fetched again, to ten
+/// years.
+fn long_time(text: &str) -> Option<Duration> {
+    let range = Duration::from_mins(10)..=Duration::from_hours(24 * 3650);
+    let time = humantime::parse_duration(text).ok()?;
+    range.contains(&time).then_some(time)
 }
 
 #[cfg(test)]
@@ -209,6 +242,7 @@ mod tests {
             session_issuer: Some("https://id.example.com/".into()),
             session_audience: Some("partner-keys".into()),
             session_account_claim: claim.map(Into::into),
+            ..SessionArgs::default()
         };
         for (given, claim) in [(None, "sub"), (Some(""), "sub"), (Some("org_id"), "org_id")] {
             let mut checker = Checker::default();

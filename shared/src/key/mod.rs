@@ -5,4 +5,4 @@ mod partner_key;
 mod prefix;
 
 pub use partner_key::{InvalidPartnerKey, PartnerKey};
-pub use prefix::KeyPrefix;
+pub use prefix::{InvalidKeyPrefix, KeyPrefix};

@@ -1,9 +1,15 @@
 use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::PartnerKey;
 
 /// The first 24 characters of a key: `pk_live_` and 16 hex characters.
 ///
 /// It identifies a key to people, and may be logged, shown and stored.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(transparent)]
 #[sqlx(transparent)]
 pub struct KeyPrefix(String);
 
@@ -20,6 +26,27 @@ impl KeyPrefix {
     /// Returns the prefix as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The text is not a key's prefix. The error contains nothing of the text, which may be
+/// a whole key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected the first 24 characters of a key: `pk_live_` and 16 lowercase hex characters")]
+pub struct InvalidKeyPrefix;
+
+impl FromStr for KeyPrefix {
+    type Err = InvalidKeyPrefix;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyPrefix> {
+        let is_lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let hex = text
+            .strip_prefix(PartnerKey::PREFIX)
+            .ok_or(InvalidKeyPrefix)?;
+        let is_valid = text.len() == Self::LENGTH && hex.bytes().all(is_lowercase_hex);
+        is_valid
+            .then(|| Self(text.to_owned()))
+            .ok_or(InvalidKeyPrefix)
     }
 }
 

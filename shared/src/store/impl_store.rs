@@ -17,7 +17,7 @@ pub(super) async fn within_deadline<T>(
 /// `run_migrations`. A macro names the sqlx types of each database, which no generic
 /// bound can do legibly.
 macro_rules! impl_store {
-    ($store:ty) => {
+    ($store:ty, $database:ty) => {
         const _: () = {
             use async_trait::async_trait;
 
@@ -26,21 +26,82 @@ macro_rules! impl_store {
             use $crate::secret_hash::SecretHash;
             use $crate::store::impl_store::within_deadline;
             use $crate::store::{
-                Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Rearm, Revoked, Store,
-                StoreError, StoredKey, sql,
+                Actor, Backlog, Claim, DeadLetter, EventKind, Job, KeyEvent, KeyFilter, ListedKey,
+                ListedSession, NewKey, Origin, Outcome, Rearm, Revoked, Store, StoreError,
+                StoredKey, sql,
             };
+
+            /// Returns the statement that records an event.
+            macro_rules! event {
+                ($statement:expr, $id:expr, $now:expr, $kind:expr, $origin:expr) => {
+                    sqlx::query($statement)
+                        .bind($id)
+                        .bind($now)
+                        .bind($kind.as_str())
+                        .bind($origin.actor.as_str())
+                        .bind(&$origin.reason)
+                        .bind(&$origin.session_id)
+                        .bind(&$origin.client_address)
+                        .bind(&$origin.user_agent)
+                        .bind($origin.request_id)
+                };
+            }
+
+            impl $store {
+                /// Runs a statement that revokes a key, and records it.
+                async fn revoke(
+                    &self,
+                    statement: sqlx::query::QueryAs<
+                        '_,
+                        $database,
+                        Revoked,
+                        <$database as sqlx::Database>::Arguments,
+                    >,
+                    now: Timestamp,
+                    origin: &Origin,
+                ) -> Result<Option<Revoked>, StoreError> {
+                    within_deadline(async {
+                        let mut transaction = self.pool.begin().await?;
+                        let revoked = statement.fetch_optional(&mut *transaction).await?;
+                        let Some(revoked) = revoked else {
+                            return Ok(None);
+                        };
+                        let (id, kind) = (revoked.key_id, EventKind::Revoked);
+                        let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
+                        event.execute(&mut *transaction).await?;
+                        transaction.commit().await?;
+                        Ok(Some(revoked))
+                    })
+                    .await
+                }
+            }
 
             #[async_trait]
             impl Store for $store {
-                async fn insert_key(&self, key: &NewKey) -> Result<bool, StoreError> {
-                    let statement = sqlx::query(sql::INSERT_KEY)
+                async fn insert_key(
+                    &self,
+                    key: &NewKey,
+                    origin: &Origin,
+                ) -> Result<bool, StoreError> {
+                    let insert = sqlx::query(sql::INSERT_KEY)
                         .bind(key.id)
                         .bind(key.account_id.as_str())
                         .bind(key.key_hash.as_bytes())
                         .bind(key.key_prefix.as_str())
                         .bind(key.created_at);
-                    let done = within_deadline(statement.execute(&self.pool)).await?;
-                    Ok(done.rows_affected() == 1)
+                    let (kind, now) = (EventKind::Created, key.created_at);
+                    within_deadline(async {
+                        let mut transaction = self.pool.begin().await?;
+                        let done = insert.execute(&mut *transaction).await?;
+                        if done.rows_affected() == 0 {
+                            return Ok(false);
+                        }
+                        let event = event!(sql::INSERT_EVENT, key.id, now, kind, origin);
+                        event.execute(&mut *transaction).await?;
+                        transaction.commit().await?;
+                        Ok(true)
+                    })
+                    .await
                 }
 
                 async fn active_key(
@@ -63,11 +124,60 @@ macro_rules! impl_store {
                     &self,
                     account: &AccountId,
                     now: Timestamp,
+                    origin: &Origin,
                 ) -> Result<Option<Revoked>, StoreError> {
-                    let query = sqlx::query_as(sql::REVOKE_KEY)
-                        .bind(account.as_str())
-                        .bind(now);
-                    within_deadline(query.fetch_optional(&self.pool)).await
+                    let revoke = sqlx::query_as(sql::REVOKE_KEY).bind(account.as_str());
+                    self.revoke(revoke.bind(now), now, origin).await
+                }
+
+                async fn revoke_key_by_id(
+                    &self,
+                    id: KeyId,
+                    now: Timestamp,
+                    origin: &Origin,
+                ) -> Result<Option<Revoked>, StoreError> {
+                    let revoke = sqlx::query_as(sql::REVOKE_KEY_BY_ID).bind(id);
+                    self.revoke(revoke.bind(now), now, origin).await
+                }
+
+                async fn keys(
+                    &self,
+                    filter: &KeyFilter,
+                    after: KeyId,
+                    limit: i64,
+                ) -> Result<Vec<ListedKey>, StoreError> {
+                    let query = sqlx::query_as(sql::KEYS)
+                        .bind(filter.account.as_ref().map(AccountId::as_str))
+                        .bind(filter.prefix.as_ref().map(|prefix| prefix.as_str()))
+                        .bind(filter.hash.as_ref().map(SecretHash::as_bytes))
+                        .bind(filter.created_before)
+                        .bind(filter.with_revoked)
+                        .bind(after)
+                        .bind(limit);
+                    within_deadline(query.fetch_all(&self.pool)).await
+                }
+
+                async fn record_portal_opened(
+                    &self,
+                    id: KeyId,
+                    now: Timestamp,
+                    origin: &Origin,
+                ) -> Result<bool, StoreError> {
+                    let kind = EventKind::PortalOpened;
+                    let statement = event!(sql::INSERT_EVENT_IF_ACTIVE, id, now, kind, origin);
+                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    Ok(done.rows_affected() == 1)
+                }
+
+                async fn events(
+                    &self,
+                    account: Option<&AccountId>,
+                    limit: i64,
+                ) -> Result<Vec<KeyEvent>, StoreError> {
+                    let query = sqlx::query_as(sql::EVENTS)
+                        .bind(account.map(AccountId::as_str))
+                        .bind(limit);
+                    within_deadline(query.fetch_all(&self.pool)).await
                 }
 
                 async fn touch_key(&self, id: KeyId, now: Timestamp) -> Result<(), StoreError> {
@@ -84,11 +194,13 @@ macro_rules! impl_store {
                 async fn claim(
                     &self,
                     job: Job,
+                    now: Timestamp,
                     lease_end: Timestamp,
                 ) -> Result<Option<Claim>, StoreError> {
                     let query = sqlx::query_as(sql::CLAIM)
                         .bind(job.key_id)
                         .bind(job.attempt)
+                        .bind(now)
                         .bind(lease_end);
                     within_deadline(query.fetch_optional(&self.pool)).await
                 }
@@ -97,9 +209,13 @@ macro_rules! impl_store {
                     &self,
                     claim: &Claim,
                     outcome: &Outcome,
+                    now: Timestamp,
                 ) -> Result<bool, StoreError> {
                     let statement = match outcome {
                         Outcome::Provisioned { .. } => sqlx::query(sql::FINISH_PROVISIONED),
+                        Outcome::PortalSessionsEnded => {
+                            sqlx::query(sql::FINISH_PORTAL_SESSIONS_ENDED)
+                        }
                         Outcome::Retry { .. } => sqlx::query(sql::FINISH_RETRY),
                         Outcome::DeadLetter { .. } => sqlx::query(sql::FINISH_DEAD_LETTER),
                     }
@@ -107,12 +223,37 @@ macro_rules! impl_store {
                     .bind(claim.attempt);
                     let statement = match outcome {
                         Outcome::Provisioned { svix_app_id } => statement.bind(svix_app_id),
+                        Outcome::PortalSessionsEnded => statement,
                         Outcome::Retry { at, error } | Outcome::DeadLetter { at, error } => {
                             statement.bind(*at).bind(error)
                         }
                     };
-                    let done = within_deadline(statement.execute(&self.pool)).await?;
-                    Ok(done.rows_affected() == 1)
+                    let mut worker = Origin::of(Actor::Worker);
+                    let kind = match outcome {
+                        Outcome::Provisioned { .. } => EventKind::Provisioned,
+                        Outcome::PortalSessionsEnded => EventKind::PortalSessionsEnded,
+                        Outcome::DeadLetter { error, .. } => {
+                            worker.reason = Some(error.clone());
+                            EventKind::GivenUp
+                        }
+                        // The next attempt is no news of the key.
+                        Outcome::Retry { .. } => {
+                            let done = within_deadline(statement.execute(&self.pool)).await?;
+                            return Ok(done.rows_affected() == 1);
+                        }
+                    };
+                    within_deadline(async {
+                        let mut transaction = self.pool.begin().await?;
+                        let done = statement.execute(&mut *transaction).await?;
+                        if done.rows_affected() == 0 {
+                            return Ok(false);
+                        }
+                        let event = event!(sql::INSERT_EVENT, claim.key_id, now, kind, worker);
+                        event.execute(&mut *transaction).await?;
+                        transaction.commit().await?;
+                        Ok(true)
+                    })
+                    .await
                 }
 
                 async fn reprovision(
@@ -175,6 +316,69 @@ macro_rules! impl_store {
                         .bind(token.as_bytes())
                         .bind(now);
                     within_deadline(query.fetch_optional(&self.pool)).await
+                }
+
+                async fn sessions(
+                    &self,
+                    account: Option<&AccountId>,
+                    now: Timestamp,
+                    limit: i64,
+                ) -> Result<Vec<ListedSession>, StoreError> {
+                    type Row = (Vec<u8>, AccountId, Timestamp, Timestamp);
+                    let query = sqlx::query_as(sql::SESSIONS)
+                        .bind(account.map(AccountId::as_str))
+                        .bind(now)
+                        .bind(limit);
+                    let rows: Vec<Row> = within_deadline(query.fetch_all(&self.pool)).await?;
+                    let session = |(hash, account_id, created_at, expires_at): Row| ListedSession {
+                        id: SecretHash::id_of(&hash),
+                        account_id,
+                        created_at,
+                        expires_at,
+                    };
+                    Ok(rows.into_iter().map(session).collect())
+                }
+
+                async fn revoke_sessions(
+                    &self,
+                    account: Option<&AccountId>,
+                    now: Timestamp,
+                ) -> Result<u64, StoreError> {
+                    let statement = sqlx::query(sql::REVOKE_SESSIONS)
+                        .bind(account.map(AccountId::as_str))
+                        .bind(now);
+                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    Ok(done.rows_affected())
+                }
+
+                async fn count_ended_sessions(&self, now: Timestamp) -> Result<i64, StoreError> {
+                    let query = sqlx::query_scalar(sql::COUNT_ENDED_SESSIONS).bind(now);
+                    within_deadline(query.fetch_one(&self.pool)).await
+                }
+
+                async fn purge_sessions(
+                    &self,
+                    now: Timestamp,
+                    limit: i64,
+                ) -> Result<u64, StoreError> {
+                    let statement = sqlx::query(sql::PURGE_SESSIONS).bind(now).bind(limit);
+                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    Ok(done.rows_affected())
+                }
+
+                async fn count_revoked_keys(&self, before: Timestamp) -> Result<i64, StoreError> {
+                    let query = sqlx::query_scalar(sql::COUNT_REVOKED_KEYS).bind(before);
+                    within_deadline(query.fetch_one(&self.pool)).await
+                }
+
+                async fn purge_keys(
+                    &self,
+                    before: Timestamp,
+                    limit: i64,
+                ) -> Result<u64, StoreError> {
+                    let statement = sqlx::query(sql::PURGE_KEYS).bind(before).bind(limit);
+                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    Ok(done.rows_affected())
                 }
 
                 async fn migrate(&self) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 //! [`Clock`](crate::clock::Clock).
 
 mod error;
+mod events;
 mod impl_store;
 mod postgres;
 mod records;
@@ -16,9 +17,11 @@ mod timestamp;
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use events::{Actor, EventKind, KeyEvent, Origin};
 pub use postgres::PostgresStore;
 pub use records::{
-    Backlog, Claim, DeadLetter, Job, NewKey, Outcome, Rearm, Revoked, StoredKey, WebhookState,
+    Backlog, Claim, DeadLetter, Job, KeyFilter, ListedKey, ListedSession, NewKey, Outcome, Rearm,
+    Revoked, StoredKey, WebhookState, Work,
 };
 pub use sqlite::SqliteStore;
 
@@ -33,12 +36,13 @@ pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_milli
 
 /// The database, as the service uses it.
 ///
-/// Every method is one statement, so it either happened completely or not at all.
+/// Every method is one statement or one transaction, so it either happened completely or
+/// not at all. What changes a key also records it in the audit trail.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Stores a key and, in the same row, the work to provision it, due at once.
     /// Returns false, and stores nothing, if the account already has an active key.
-    async fn insert_key(&self, key: &NewKey) -> Result<bool, StoreError>;
+    async fn insert_key(&self, key: &NewKey, origin: &Origin) -> Result<bool, StoreError>;
 
     /// Returns the account's active key.
     async fn active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError>;
@@ -46,13 +50,48 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the active key with this hash.
     async fn key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError>;
 
-    /// Deactivates the account's key and drops its work. The row stays, for audit.
+    /// Deactivates the account's key and drops its work. If the key could open the
+    /// portal, it has new work: to end its portal sessions. The row stays, for audit.
     /// Returns `None` if there was no active key.
     async fn revoke_key(
         &self,
         account: &AccountId,
         now: Timestamp,
+        origin: &Origin,
     ) -> Result<Option<Revoked>, StoreError>;
+
+    /// Deactivates the key with this id, as [`Store::revoke_key`] does.
+    async fn revoke_key_by_id(
+        &self,
+        id: KeyId,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<Option<Revoked>, StoreError>;
+
+    /// Returns the first `limit` keys for which the filter holds and whose id is greater
+    /// than `after`, in the order of their ids.
+    async fn keys(
+        &self,
+        filter: &KeyFilter,
+        after: KeyId,
+        limit: i64,
+    ) -> Result<Vec<ListedKey>, StoreError>;
+
+    /// Records that a portal link is handed out for the key. Returns false, and records
+    /// nothing, if the key is not active any more.
+    async fn record_portal_opened(
+        &self,
+        id: KeyId,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<bool, StoreError>;
+
+    /// Returns the newest `limit` events, of one account or of all.
+    async fn events(
+        &self,
+        account: Option<&AccountId>,
+        limit: i64,
+    ) -> Result<Vec<KeyEvent>, StoreError>;
 
     /// Records that the key was used.
     async fn touch_key(&self, id: KeyId, now: Timestamp) -> Result<(), StoreError>;
@@ -62,19 +101,30 @@ pub trait Store: Send + Sync + 'static {
     async fn due(&self, now: Timestamp, limit: i64) -> Result<Vec<Job>, StoreError>;
 
     /// Claims the attempt that a job names, until `lease_end`. Of any number of copies
-    /// of a job only one gets the claim. Returns `None` if there is nothing to do.
-    async fn claim(&self, job: Job, lease_end: Timestamp) -> Result<Option<Claim>, StoreError>;
+    /// of a job only one gets the claim. Returns `None` if there is nothing to do, or not
+    /// yet.
+    async fn claim(
+        &self,
+        job: Job,
+        now: Timestamp,
+        lease_end: Timestamp,
+    ) -> Result<Option<Claim>, StoreError>;
 
     /// Writes the outcome of a claimed attempt. Returns false, and writes nothing, if
     /// there is a newer claim or if the key was revoked.
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) -> Result<bool, StoreError>;
+    async fn finish(
+        &self,
+        claim: &Claim,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Makes the work of an active key due again, with a fresh retry budget, because
     /// its application was deleted at Svix. Returns the job to send, or `None` if the
     /// key was not provisioned.
     async fn reprovision(&self, id: KeyId, now: Timestamp) -> Result<Option<Job>, StoreError>;
 
-    /// Makes work of active keys due again, with a fresh retry budget. Returns the jobs
+    /// Makes work due again, with a fresh retry budget. Returns the jobs
     /// to send, at most `limit`. Call it until it returns an empty list.
     async fn rearm(&self, which: Rearm, now: Timestamp, limit: i64)
     -> Result<Vec<Job>, StoreError>;
@@ -100,6 +150,35 @@ pub trait Store: Send + Sync + 'static {
         token: &SecretHash,
         now: Timestamp,
     ) -> Result<Option<AccountId>, StoreError>;
+
+    /// Returns the newest `limit` sessions that are valid, of one account or of all.
+    async fn sessions(
+        &self,
+        account: Option<&AccountId>,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<ListedSession>, StoreError>;
+
+    /// Revokes the valid sessions of one account or of all. Returns their number.
+    async fn revoke_sessions(
+        &self,
+        account: Option<&AccountId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Counts the sessions that ended before `now`.
+    async fn count_ended_sessions(&self, now: Timestamp) -> Result<i64, StoreError>;
+
+    /// Deletes at most `limit` of the sessions that ended before `now`. Returns their
+    /// number.
+    async fn purge_sessions(&self, now: Timestamp, limit: i64) -> Result<u64, StoreError>;
+
+    /// Counts the keys that were revoked before this time and have no work left.
+    async fn count_revoked_keys(&self, before: Timestamp) -> Result<i64, StoreError>;
+
+    /// Deletes at most `limit` of the keys that were revoked before this time and have no
+    /// work left. Their events stay. Returns their number.
+    async fn purge_keys(&self, before: Timestamp, limit: i64) -> Result<u64, StoreError>;
 
     /// Migrates the schema. Several processes may do so at the same time.
     async fn migrate(&self) -> Result<(), StoreError>;

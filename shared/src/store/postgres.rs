@@ -53,4 +53,4 @@ impl PostgresStore {
     }
 }
 
-impl_store!(PostgresStore);
+impl_store!(PostgresStore, sqlx::Postgres);

@@ -84,9 +84,73 @@ impl StoredKey {
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Revoked {
     /// The key's id.
+    pub key_id: KeyId,
+    /// The key's first 24 characters.
+    pub key_prefix: KeyPrefix,
+    /// True if the key could open the portal.
+    has_webhook: bool,
+    attempt: i32,
+}
+
+impl Revoked {
+    /// Returns the job that ends the key's portal sessions, if it could have any.
+    pub fn job(&self) -> Option<Job> {
+        self.has_webhook.then_some(Job {
+            key_id: self.key_id,
+            attempt: self.attempt,
+        })
+    }
+}
+
+/// A key, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct ListedKey {
+    /// The key's id.
     pub id: KeyId,
-    /// The id of the account's application at Svix, if it exists.
+    /// The account that the key belongs to.
+    pub account_id: AccountId,
+    /// The key's first 24 characters.
+    pub key_prefix: KeyPrefix,
+    /// False once the key is revoked.
+    pub is_active: bool,
+    /// True once the account's Svix application exists.
+    pub has_webhook: bool,
+    /// The application's id at Svix, once it exists.
     pub svix_app_id: Option<String>,
+    /// The time of creation.
+    pub created_at: Timestamp,
+    /// The time of revocation.
+    pub revoked_at: Option<Timestamp>,
+    /// The time of the key's last use, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// The keys that an operator asks for. Every condition that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// The account that the key belongs to.
+    pub account: Option<AccountId>,
+    /// The key's first 24 characters.
+    pub prefix: Option<KeyPrefix>,
+    /// The key's SHA-256.
+    pub hash: Option<SecretHash>,
+    /// The key is older than this.
+    pub created_before: Option<Timestamp>,
+    /// Revoked keys are included.
+    pub with_revoked: bool,
+}
+
+/// A session of the table, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedSession {
+    /// The session's id, as [`SecretHash::id`] returns it.
+    pub id: String,
+    /// The account that the session signs in to.
+    pub account_id: AccountId,
+    /// The time of creation.
+    pub created_at: Timestamp,
+    /// The time at which it ends.
+    pub expires_at: Timestamp,
 }
 
 /// A hint that an attempt is due. The queue holds nothing else.
@@ -113,6 +177,32 @@ pub struct Claim {
     pub tries: i32,
     /// The time at which the key was created.
     pub created_at: Timestamp,
+    /// The time at which the key was revoked, if it is.
+    pub revoked_at: Option<Timestamp>,
+    /// The id of the account's application at Svix, if it exists.
+    pub svix_app_id: Option<String>,
+}
+
+/// What an attempt has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work<'a> {
+    /// Make sure that the account's Svix application exists.
+    Provision,
+    /// End the portal sessions of a revoked key.
+    EndPortalSessions {
+        /// The application's id at Svix.
+        svix_app_id: &'a str,
+    },
+}
+
+impl Claim {
+    /// Returns what the attempt has to do.
+    pub fn work(&self) -> Work<'_> {
+        match (&self.svix_app_id, self.revoked_at) {
+            (Some(svix_app_id), Some(_)) => Work::EndPortalSessions { svix_app_id },
+            _ => Work::Provision,
+        }
+    }
 }
 
 /// The outcome of an attempt.
@@ -123,6 +213,8 @@ pub enum Outcome {
         /// The application's id at Svix.
         svix_app_id: String,
     },
+    /// The portal sessions of the revoked key have ended.
+    PortalSessionsEnded,
     /// The attempt failed, and a retry may succeed.
     Retry {
         /// The time of the next attempt.
@@ -150,7 +242,7 @@ pub enum Rearm {
     Waiting,
 }
 
-/// The amount of provisioning work, by state.
+/// The amount of work, by state.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Backlog {
     /// Rows that can be claimed now, including those with expired leases.
@@ -172,6 +264,9 @@ pub struct DeadLetter {
     pub key_id: KeyId,
     /// The account that the key belongs to.
     pub account_id: AccountId,
+    /// The time at which the key was revoked, if it is: then the work was to end its
+    /// portal sessions.
+    pub revoked_at: Option<Timestamp>,
     /// The number of attempts ever made.
     pub attempts: i32,
     /// The time at which the work was given up.

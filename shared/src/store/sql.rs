@@ -22,11 +22,36 @@ pub(super) const KEY_BY_HASH: &str = "
     FROM api_partners
     WHERE key_hash = $1 AND is_active";
 
+/// Revokes a key. Its work is dropped. If it could open the portal, it has new work: its
+/// portal sessions must end.
 pub(super) const REVOKE_KEY: &str = "
     UPDATE api_partners
-    SET is_active = FALSE, revoked_at = $2, next_attempt_at = NULL, leased_until = NULL
+    SET is_active = FALSE, revoked_at = $2, leased_until = NULL, armed_at_attempt = attempts,
+        next_attempt_at = CASE WHEN has_webhook THEN $2 END
     WHERE account_id = $1 AND is_active
-    RETURNING id, svix_app_id";
+    RETURNING id AS key_id, key_prefix, has_webhook, attempts AS attempt";
+
+/// Revokes a key as [`REVOKE_KEY`] does.
+pub(super) const REVOKE_KEY_BY_ID: &str = "
+    UPDATE api_partners
+    SET is_active = FALSE, revoked_at = $2, leased_until = NULL, armed_at_attempt = attempts,
+        next_attempt_at = CASE WHEN has_webhook THEN $2 END
+    WHERE id = $1 AND is_active
+    RETURNING id AS key_id, key_prefix, has_webhook, attempts AS attempt";
+
+/// Lists keys. Null stands for any value; `$5` includes revoked keys.
+pub(super) const KEYS: &str = "
+    SELECT id, account_id, key_prefix, is_active, has_webhook, svix_app_id, created_at,
+           revoked_at, last_used_at
+    FROM api_partners
+    WHERE ($1 IS NULL OR account_id = $1)
+      AND ($2 IS NULL OR key_prefix = $2)
+      AND ($3 IS NULL OR key_hash = $3)
+      AND ($4 IS NULL OR created_at < $4)
+      AND (is_active OR $5)
+      AND id > $6
+    ORDER BY id
+    LIMIT $7";
 
 pub(super) const TOUCH_KEY: &str = "
     UPDATE api_partners SET last_used_at = $2 WHERE id = $1";
@@ -38,15 +63,17 @@ pub(super) const DUE: &str = "
     ORDER BY next_attempt_at
     LIMIT $2";
 
-/// Claims an attempt. `next_attempt_at` is null wherever there is nothing to do
-/// (provisioned, dead letter, revoked), so that is the only condition beside the
-/// fencing token.
+/// Claims an attempt. `next_attempt_at` is null wherever there is nothing to do. An
+/// attempt that is not due is not claimed, so that a job which comes too early skips no
+/// backoff and no lease. The first attempt after the work was armed has neither: it need
+/// not wait until the clocks agree.
 pub(super) const CLAIM: &str = "
     UPDATE api_partners
-    SET attempts = attempts + 1, next_attempt_at = $3, leased_until = $3
-    WHERE id = $1 AND attempts = $2 AND next_attempt_at IS NOT NULL
+    SET attempts = attempts + 1, next_attempt_at = $4, leased_until = $4
+    WHERE id = $1 AND attempts = $2
+      AND (next_attempt_at <= $3 OR (next_attempt_at IS NOT NULL AND attempts = armed_at_attempt))
     RETURNING id AS key_id, account_id, attempts AS attempt,
-              attempts - armed_at_attempt AS tries, created_at";
+              attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
 
 /// Completes an attempt. As in the other completions, the condition is the fence: the
 /// attempt is the newest, and it is not completed yet.
@@ -54,7 +81,12 @@ pub(super) const FINISH_PROVISIONED: &str = "
     UPDATE api_partners
     SET has_webhook = TRUE, svix_app_id = $3, next_attempt_at = NULL, leased_until = NULL,
         last_error = NULL
-    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL";
+    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL AND is_active";
+
+pub(super) const FINISH_PORTAL_SESSIONS_ENDED: &str = "
+    UPDATE api_partners
+    SET next_attempt_at = NULL, leased_until = NULL, last_error = NULL
+    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL AND NOT is_active";
 
 pub(super) const FINISH_RETRY: &str = "
     UPDATE api_partners
@@ -77,16 +109,16 @@ pub(super) const REPROVISION: &str = "
 pub(super) const REARM_ONE: &str = "
     UPDATE api_partners
     SET failed_at = NULL, next_attempt_at = $1, armed_at_attempt = attempts
-    WHERE id = $2 AND is_active AND leased_until IS NULL
+    WHERE id = $2 AND (is_active OR has_webhook) AND leased_until IS NULL
       AND (failed_at IS NOT NULL OR next_attempt_at > $1)
     RETURNING id AS key_id, attempts AS attempt";
 
 pub(super) const REARM_DEAD_LETTERS: &str = "
     UPDATE api_partners
     SET failed_at = NULL, next_attempt_at = $1, armed_at_attempt = attempts
-    WHERE is_active AND failed_at <= $1 AND id IN (
+    WHERE (is_active OR has_webhook) AND failed_at <= $1 AND id IN (
         SELECT id FROM api_partners
-        WHERE is_active AND failed_at <= $1
+        WHERE (is_active OR has_webhook) AND failed_at <= $1
         ORDER BY failed_at
         LIMIT $2)
     RETURNING id AS key_id, attempts AS attempt";
@@ -94,7 +126,7 @@ pub(super) const REARM_DEAD_LETTERS: &str = "
 pub(super) const REARM_WAITING: &str = "
     UPDATE api_partners
     SET next_attempt_at = $1, armed_at_attempt = attempts
-    WHERE is_active AND leased_until IS NULL AND next_attempt_at > $1 AND id IN (
+    WHERE leased_until IS NULL AND next_attempt_at > $1 AND id IN (
         SELECT id FROM api_partners
         WHERE next_attempt_at > $1 AND leased_until IS NULL
         LIMIT $2)
@@ -107,13 +139,14 @@ pub(super) const BACKLOG: &str = "
          WHERE next_attempt_at > $1 AND leased_until IS NOT NULL) AS leased,
         (SELECT count(*) FROM api_partners
          WHERE next_attempt_at > $1 AND leased_until IS NULL) AS waiting,
-        (SELECT count(*) FROM api_partners WHERE failed_at IS NOT NULL AND is_active) AS failed,
+        (SELECT count(*) FROM api_partners
+         WHERE failed_at IS NOT NULL AND (is_active OR has_webhook)) AS failed,
         (SELECT min(next_attempt_at) FROM api_partners WHERE next_attempt_at <= $1) AS oldest_due";
 
 pub(super) const DEAD_LETTERS: &str = "
-    SELECT id AS key_id, account_id, attempts, failed_at, last_error
+    SELECT id AS key_id, account_id, revoked_at, attempts, failed_at, last_error
     FROM api_partners
-    WHERE failed_at IS NOT NULL AND is_active
+    WHERE failed_at IS NOT NULL AND (is_active OR has_webhook)
     ORDER BY failed_at
     LIMIT $1";
 
@@ -126,7 +159,67 @@ pub(super) const SESSION_ACCOUNT: &str = "
     FROM sessions
     WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > $2";
 
+/// Lists sessions, the newest first. Null stands for any account.
+pub(super) const SESSIONS: &str = "
+    SELECT token_hash, account_id, created_at, expires_at
+    FROM sessions
+    WHERE ($1 IS NULL OR account_id = $1) AND revoked_at IS NULL AND expires_at > $2
+    ORDER BY created_at DESC
+    LIMIT $3";
+
+/// Revokes sessions. Null stands for any account.
+pub(super) const REVOKE_SESSIONS: &str = "
+    UPDATE sessions SET revoked_at = $2
+    WHERE ($1 IS NULL OR account_id = $1) AND revoked_at IS NULL AND expires_at > $2";
+
+pub(super) const COUNT_ENDED_SESSIONS: &str = "
+    SELECT count(*) FROM sessions WHERE expires_at <= $1 OR revoked_at <= $1";
+
+pub(super) const PURGE_SESSIONS: &str = "
+    DELETE FROM sessions
+    WHERE token_hash IN (
+        SELECT token_hash FROM sessions WHERE expires_at <= $1 OR revoked_at <= $1 LIMIT $2)";
+
+/// Counts the keys that [`PURGE_KEYS`] deletes.
+pub(super) const COUNT_REVOKED_KEYS: &str = "
+    SELECT count(*) FROM api_partners
+    WHERE NOT is_active AND revoked_at < $1 AND next_attempt_at IS NULL";
+
+/// Deletes revoked keys whose work is done. Their events stay.
+pub(super) const PURGE_KEYS: &str = "
+    DELETE FROM api_partners
+    WHERE id IN (
+        SELECT id FROM api_partners
+        WHERE NOT is_active AND revoked_at < $1 AND next_attempt_at IS NULL
+        LIMIT $2)";
+
+/// Records what happened to a key.
+pub(super) const INSERT_EVENT: &str = "
+    INSERT INTO api_key_events (at, kind, key_id, account_id, key_prefix, actor, reason,
+                                session_id, client_address, user_agent, request_id)
+    SELECT $2, $3, id, account_id, key_prefix, $4, $5, $6, $7, $8, $9
+    FROM api_partners
+    WHERE id = $1";
+
+/// Records what happened to a key, if it is still active.
+pub(super) const INSERT_EVENT_IF_ACTIVE: &str = "
+    INSERT INTO api_key_events (at, kind, key_id, account_id, key_prefix, actor, reason,
+                                session_id, client_address, user_agent, request_id)
+    SELECT $2, $3, id, account_id, key_prefix, $4, $5, $6, $7, $8, $9
+    FROM api_partners
+    WHERE id = $1 AND is_active";
+
+/// Lists events, the newest first. Null stands for any account.
+pub(super) const EVENTS: &str = "
+    SELECT at, kind, key_id, account_id, key_prefix, actor, reason, session_id, client_address,
+           user_agent, request_id
+    FROM api_key_events
+    WHERE $1 IS NULL OR account_id = $1
+    ORDER BY id DESC
+    LIMIT $2";
+
 /// Reads no row. Fails if the database or one of the tables is not there.
 pub(super) const PING: &str = "
     SELECT (SELECT count(*) FROM api_partners WHERE FALSE)
-         + (SELECT count(*) FROM sessions WHERE FALSE)";
+         + (SELECT count(*) FROM sessions WHERE FALSE)
+         + (SELECT count(id) FROM api_key_events WHERE FALSE)";

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
-import { generate, save, state } from "../steps.mjs";
+import { button, generate, save, state } from "../steps.mjs";
 
 export default async function (browser) {
   const context = await browser.context(null);
   const page = await browser.tab(context);
   await page.goto(browser.config.link);
+  assert.deepEqual(await context.cookies(), [], "opening the page signs nobody in");
+  await button(page, "Sign in to the demo").click();
+  await page.waitForURL("**/dashboard");
   assert.equal(page.url(), `${browser.config.base}/dashboard`);
   const [cookie] = await context.cookies();
   assert.deepEqual(

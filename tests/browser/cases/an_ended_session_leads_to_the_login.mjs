@@ -20,6 +20,7 @@ export default async function (browser) {
   // The page links to the login if it knows one. Otherwise it says what to do.
   if (login) {
     await page.getByRole("link", { name: "Log in" }).click();
+    await button(page, "Sign in to the demo").click();
     await button(page, "Generate API key").waitFor(); // the demo account has no key
   } else {
     await page.getByText("then reload this page").waitFor();

@@ -37,7 +37,9 @@ impl Model {
         let row = self.row(id)?;
         row.is_active = false;
         row.revoked_at = Some(now);
-        (row.next_attempt_at, row.leased_until) = (None, None);
+        row.armed_at_attempt = row.attempts;
+        row.next_attempt_at = row.has_webhook.then_some(now);
+        row.leased_until = None;
         Some(id)
     }
 
@@ -47,9 +49,11 @@ impl Model {
         rows.map(|row| job(row.id, row.attempts)).collect()
     }
 
-    pub fn claim(&mut self, job: Job, lease_end: Timestamp) -> Option<Claim> {
+    pub fn claim(&mut self, job: Job, now: Timestamp, lease_end: Timestamp) -> Option<Claim> {
         let row = self.row(job.key_id)?;
-        if row.attempts != job.attempt || row.next_attempt_at.is_none() {
+        let is_first = row.attempts == row.armed_at_attempt;
+        let is_due = row.next_attempt_at.is_some_and(|at| at <= now || is_first);
+        if row.attempts != job.attempt || !is_due {
             return None;
         }
         row.attempts += 1;
@@ -60,6 +64,8 @@ impl Model {
             attempt: row.attempts,
             tries: row.attempts - row.armed_at_attempt,
             created_at: row.created_at,
+            revoked_at: row.revoked_at,
+            svix_app_id: row.svix_app_id.clone(),
         })
     }
 
@@ -67,7 +73,12 @@ impl Model {
         let Some(row) = self.row(claim.key_id) else {
             return false;
         };
-        if row.attempts != claim.attempt || row.leased_until.is_none() {
+        let fits = match outcome {
+            Outcome::Provisioned { .. } => row.is_active,
+            Outcome::PortalSessionsEnded => !row.is_active,
+            Outcome::Retry { .. } | Outcome::DeadLetter { .. } => true,
+        };
+        if row.attempts != claim.attempt || row.leased_until.is_none() || !fits {
             return false;
         }
         (row.next_attempt_at, row.leased_until) = (None, None);
@@ -77,6 +88,7 @@ impl Model {
                 row.svix_app_id = Some(svix_app_id);
                 row.last_error = None;
             }
+            Outcome::PortalSessionsEnded => row.last_error = None,
             Outcome::Retry { at, error } => {
                 row.next_attempt_at = Some(at);
                 row.last_error = Some(error);
@@ -90,7 +102,7 @@ impl Model {
     }
 
     pub fn reprovision(&mut self, id: KeyId, now: Timestamp) -> Vec<Job> {
-        self.rearm_rows(now, |row| row.id == id && row.has_webhook)
+        self.rearm_rows(now, |row| row.id == id && row.is_active && row.has_webhook)
     }
 
     pub fn rearm(&mut self, which: Rearm, now: Timestamp) -> Vec<Job> {
@@ -111,9 +123,11 @@ impl Model {
     fn rearm_rows(&mut self, now: Timestamp, which: impl Fn(&Row) -> bool) -> Vec<Job> {
         let mut jobs = Vec::new();
         for row in &mut self.rows {
-            if row.is_active && which(row) {
-                row.has_webhook = false;
-                (row.svix_app_id, row.failed_at) = (None, None);
+            if (row.is_active || row.has_webhook) && which(row) {
+                if row.is_active {
+                    (row.has_webhook, row.svix_app_id) = (false, None);
+                }
+                row.failed_at = None;
                 row.next_attempt_at = Some(now);
                 row.armed_at_attempt = row.attempts;
                 jobs.push(job(row.id, row.attempts));

@@ -7,9 +7,9 @@ use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use shared::clock::Timestamp;
 use shared::ids::AccountId;
-use shared::store::{Claim, Job, Outcome, Rearm};
-use tests::stores::{Row, StoreUnderTest, at, job, new_key};
-use worker::provision_webhook::LEASE;
+use shared::store::{Claim, Job, Outcome, Rearm, Work};
+use tests::stores::{Row, StoreUnderTest, at, caller, job, new_key};
+use worker::job::LEASE;
 
 use super::model::Model;
 use super::step::Step;
@@ -63,7 +63,7 @@ impl<'a> ModelTest<'a> {
         let written = match step {
             Step::Create { account, nudged } => {
                 let key = new_key(&name(*account), self.now);
-                let stored = self.db.store.insert_key(&key).await.unwrap();
+                let stored = self.db.store.insert_key(&key, &caller()).await.unwrap();
                 prop_assert_eq!(stored, self.model.insert_key(&key));
                 if stored && *nudged {
                     self.queue.push(job(key.id, 0));
@@ -72,9 +72,11 @@ impl<'a> ModelTest<'a> {
             }
             Step::Revoke { account } => {
                 let account = account_id(*account);
-                let revoked = self.db.store.revoke_key(&account, self.now).await.unwrap();
+                let (store, origin) = (&self.db.store, caller());
+                let revoked = store.revoke_key(&account, self.now, &origin).await.unwrap();
                 let expected = self.model.revoke_key(&account, self.now);
-                prop_assert_eq!(revoked.map(|revoked| revoked.id), expected);
+                prop_assert_eq!(revoked.as_ref().map(|revoked| revoked.key_id), expected);
+                self.queue.extend(revoked.and_then(|revoked| revoked.job()));
                 None
             }
             Step::Nudge { account } => {
@@ -96,15 +98,16 @@ impl<'a> ModelTest<'a> {
                 }
                 None
             }
-            Step::Succeed { claim } => self.finish(*claim, self.success()).await?,
+            Step::Succeed { claim } => self.finish(*claim, None).await?,
             Step::Retry { claim, delay } => {
                 let at = self.now + Duration::from_secs(*delay);
                 let error = "HTTP 500".to_owned();
-                self.finish(*claim, Outcome::Retry { at, error }).await?
+                self.finish(*claim, Some(Outcome::Retry { at, error }))
+                    .await?
             }
             Step::DeadLetter { claim } => {
                 let (at, error) = (self.now, "HTTP 422".to_owned());
-                self.finish(*claim, Outcome::DeadLetter { at, error })
+                self.finish(*claim, Some(Outcome::DeadLetter { at, error }))
                     .await?
             }
             Step::Crash { claim } => {
@@ -164,11 +167,16 @@ impl<'a> ModelTest<'a> {
     /// Claims a job in the store and the model, and returns the claim if it was won.
     pub async fn claim(&mut self, job: Job) -> Checked<Option<Claim>> {
         let lease_end = self.now + LEASE;
-        let won = self.db.store.claim(job, lease_end).await.unwrap();
-        let expected = self.model.claim(job, lease_end);
+        let won = self.db.store.claim(job, self.now, lease_end).await.unwrap();
+        let expected = self.model.claim(job, self.now, lease_end);
         prop_assert_eq!(&won, &expected, "{:?}", job);
         let Some(claim) = won.clone() else {
             self.seen.insert("a job won no claim");
+            let mut rows = self.rows.iter();
+            let row = rows.find(|row| row.id == job.key_id);
+            if row.is_some_and(|row| row.attempts == job.attempt && row.next_attempt_at.is_some()) {
+                self.seen.insert("a job that came too early won no claim");
+            }
             return Ok(None);
         };
         self.seen.insert("a claim was won");
@@ -196,16 +204,24 @@ impl<'a> ModelTest<'a> {
         Ok(won)
     }
 
-    /// Completes a claim with an outcome. Returns the claim if the outcome was written.
-    async fn finish(&mut self, which: u8, outcome: Outcome) -> Checked<Option<Claim>> {
+    /// Completes a claim with an outcome, or with the success of its work. Returns the
+    /// claim if the outcome was written.
+    async fn finish(&mut self, which: u8, outcome: Option<Outcome>) -> Checked<Option<Claim>> {
         let Some(i) = self.uncrashed_claim(which) else {
             return Ok(None);
         };
         let claim = self.claims[i].claim.clone();
-        let written = self.db.store.finish(&claim, &outcome).await.unwrap();
+        let outcome = outcome.unwrap_or_else(|| self.success(&claim));
+        let written = self
+            .db
+            .store
+            .finish(&claim, &outcome, self.now)
+            .await
+            .unwrap();
         let row = self.rows.iter().find(|row| row.id == claim.key_id);
         let row = row.expect("rows are never deleted");
-        let is_owner = row.is_active && row.attempts == claim.attempt && !self.claims[i].finished;
+        let is_leased = row.leased_until.is_some();
+        let is_owner = is_leased && row.attempts == claim.attempt && !self.claims[i].finished;
         prop_assert_eq!(
             written,
             is_owner,
@@ -215,9 +231,10 @@ impl<'a> ModelTest<'a> {
         prop_assert_eq!(written, self.model.finish(&claim, &outcome));
         self.seen.insert(match outcome {
             _ if self.claims[i].finished => "the second completion of a claim was refused",
-            _ if !row.is_active => "the claim of a revoked key was refused",
+            _ if !row.is_active && !written => "the claim of a revoked key was refused",
             _ if !written => "an older claim was refused",
             Outcome::Provisioned { .. } => "a success was written",
+            Outcome::PortalSessionsEnded => "portal sessions were ended",
             Outcome::Retry { .. } => "a failure was written",
             Outcome::DeadLetter { .. } => "a dead letter was written",
         });
@@ -253,10 +270,16 @@ impl<'a> ModelTest<'a> {
         newest(alive.len(), which).map(|i| alive[i])
     }
 
-    /// Returns a success with an application id that is new for each claim.
-    pub fn success(&self) -> Outcome {
-        let svix_app_id = format!("app_{}", self.claims.len());
-        Outcome::Provisioned { svix_app_id }
+    /// Returns the success of the claim's work, with an application id that is new for
+    /// each claim.
+    pub fn success(&self, claim: &Claim) -> Outcome {
+        match claim.work() {
+            Work::Provision => {
+                let svix_app_id = format!("app_{}", self.claims.len());
+                Outcome::Provisioned { svix_app_id }
+            }
+            Work::EndPortalSessions { .. } => Outcome::PortalSessionsEnded,
+        }
     }
 }
 

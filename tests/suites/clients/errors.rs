@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use svix_simulator::{Fault, Pattern};
-use tests::{Credential, Deployment, GeneratedClient, Passing, Relay, eventually};
+use tests::{Credential, Deployment, GeneratedClient, Passing, Plan, Relay, eventually};
 
 use super::{TIMEOUT, assert_same_key};
 
@@ -70,6 +70,48 @@ pub async fn each_error_has_its_documented_type(name: &'static str) {
     webhooks_that_are_not_ready(&mut relayed, &deployment).await;
     svix_failures(&mut relayed, &deployment).await;
     database_failures(&mut relayed, &deployment).await;
+    relayed.client.finish().await;
+    too_many_requests(name).await;
+}
+
+/// Causes 429, with the smallest limits.
+async fn too_many_requests(name: &'static str) {
+    let limits = [
+        "RATE_LIMIT_CREATE",
+        "RATE_LIMIT_PORTAL",
+        "RATE_LIMIT_FAILED_AUTH",
+    ]
+    .map(|limit| (limit, "1/h".to_owned()));
+    let deployment = Deployment::planned(Plan {
+        env: limits.into(),
+        ..Plan::default()
+    })
+    .await;
+    let relay = Relay::start(deployment.client.base()).await;
+    let client = GeneratedClient::start(name, relay.url());
+    let mut relayed = RelayedClient { client, relay };
+    let rate_limited = (429, "rate_limited");
+
+    let token = deployment.session().await;
+    let session = Credential::Bearer(&token);
+    let key = relayed.client.mint(session).await;
+    relayed
+        .assert_error(&["create", "revoke"], session, rate_limited, Present)
+        .await;
+    let key = Credential::Bearer(&key);
+    relayed.client.portal(key).await;
+    relayed
+        .assert_error(&["portal"], key, rate_limited, Present)
+        .await;
+    for _ in 0..2 {
+        relayed
+            .client
+            .show(Credential::Bearer("unknown-token"))
+            .await;
+    }
+    relayed
+        .assert_error(&["show"], session, rate_limited, Present)
+        .await;
     relayed.client.finish().await;
 }
 

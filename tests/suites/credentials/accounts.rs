@@ -103,8 +103,10 @@ async fn one_account_never_sees_or_touches_the_key_of_another(
         assert_eq!(client.show(session).await.text("prefix"), key[..24]);
     }
     assert_eq!(client.portal(&key).await.status, 200);
-    let uid =
-        |account| shared::svix::application_uid(&shared::ids::AccountId::parse(account).unwrap());
+    let uid = |account| {
+        let account = shared::ids::AccountId::parse(account).unwrap();
+        shared::svix::application_uid("", &account)
+    };
     let opened = deployment.svix.portal_sessions().pop().unwrap();
     assert_eq!(opened.uid, Some(uid("jo")));
 }

@@ -32,8 +32,7 @@ fn no_good(elsewhere: &IdentityProvider, key: &SigningKey) -> Vec<Mood> {
         Mood::With("204 No Content\r\n"),
         Mood::SendingTo(elsewhere.url()),
         Mood::Saying("<html>".into()),
-        Mood::Saying(r#"{"keys":[]}"#.into()),
-        Mood::Saying(r#"{"keys":[{"kty":"oct","k":"AQAB","kid":"one"}]}"#.into()),
+        Mood::Saying(r#"{"keys":{}}"#.into()),
         Mood::Saying(huge),
     ]
 }

@@ -18,8 +18,8 @@ use tests::stores::{Database, StoreUnderTest, job};
 use tests::{RedisServer, eventually};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use worker::job::JobRunner;
 use worker::liveness::{Liveness, Pulse};
-use worker::provision_webhook::Provisioner;
 use worker::queue_loop::QueueLoop;
 use worker::sweep::Sweep;
 
@@ -82,7 +82,7 @@ impl QueueTest {
     /// Creates a worker's loop with this store and queue.
     pub fn queue_loop(&self, store: Arc<dyn Store>, queue: Arc<dyn Queue>) -> QueueLoop {
         let svix = svix_config(&self.svix);
-        let provisioner = Provisioner::new(store, &svix, self.clock.clone());
+        let provisioner = JobRunner::new(store, &svix, self.clock.clone());
         QueueLoop::new(queue, Arc::new(provisioner), CONCURRENCY, Liveness::watch())
     }
 

@@ -8,7 +8,7 @@ use super::edit::Edit::{self, Push, Remove, Rename, Reverse, Set};
 use super::edit::edited;
 
 fn document() -> Value {
-    serde_yaml::from_str(include_str!("document.yaml")).unwrap()
+    serde_saphyr::from_str(include_str!("document.yaml")).unwrap()
 }
 
 const GET: &str = "/paths/~1parcel/get";

@@ -151,7 +151,7 @@ async fn migrations_run_at_once_and_again_and_all_succeed() {
 async fn the_document_is_printed_without_any_setting() {
     let printed = run("api", &["openapi"], &[]).await;
     assert_eq!((printed.code, &*printed.stderr), (0, ""), "{printed:?}");
-    let document: serde_json::Value = serde_yaml::from_str(&printed.stdout).unwrap();
+    let document: serde_json::Value = serde_saphyr::from_str(&printed.stdout).unwrap();
     assert!(document["paths"].is_object());
     // Nor do wrong ones matter.
     let wrong = [

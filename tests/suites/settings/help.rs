@@ -31,14 +31,10 @@ fn variables(help: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
-    let store = [
-        ("--database-url", "DATABASE_URL"),
-        ("--database-max-connections", "DATABASE_MAX_CONNECTIONS"),
-    ];
-    let redis = [("--redis-url", "REDIS_URL")];
+    let store = [("--database-max-connections", "DATABASE_MAX_CONNECTIONS")];
     let svix = [
-        ("--svix-token", "SVIX_TOKEN"),
         ("--svix-server-url", "SVIX_SERVER_URL"),
+        ("--svix-uid-prefix", "SVIX_UID_PREFIX"),
     ];
     let http = [
         ("--listen", "LISTEN_ADDR"),
@@ -46,6 +42,12 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--session-cookie", "SESSION_COOKIE"),
         ("--allowed-origins", "ALLOWED_ORIGINS"),
         ("--login-url", "LOGIN_URL"),
+        ("--trusted-proxies", "TRUSTED_PROXIES"),
+        ("--max-connections", "MAX_CONNECTIONS"),
+        ("--docs", "DOCS"),
+        ("--rate-limit-create", "RATE_LIMIT_CREATE"),
+        ("--rate-limit-portal", "RATE_LIMIT_PORTAL"),
+        ("--rate-limit-failed-auth", "RATE_LIMIT_FAILED_AUTH"),
     ];
     let sessions = [
         ("--session-mode", "SESSION_MODE"),
@@ -53,39 +55,48 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--session-issuer", "SESSION_ISSUER"),
         ("--session-audience", "SESSION_AUDIENCE"),
         ("--session-account-claim", "SESSION_ACCOUNT_CLAIM"),
+        ("--session-jwks-max-stale", "SESSION_JWKS_MAX_STALE"),
+        ("--session-max-lifetime", "SESSION_MAX_LIFETIME"),
     ];
     let work = [("--worker-concurrency", "WORKER_CONCURRENCY")];
     let health = [("--health-addr", "HEALTH_ADDR")];
-    let data = [("--data", "DATA_DIR")];
+    let data = [("--data", "DATA_DIR"), ("--demo", "DEMO")];
     let log = [("--rust-log", "RUST_LOG"), ("--log-format", "LOG_FORMAT")];
-    let trust = "SSL_CERT_FILE"; // read by the TLS libraries: no flag
-
-    let with_trust: &[_] = &[trust];
+    // Secrets, and what the TLS libraries read, have no flags.
+    let all: &[_] = &["DATABASE_URL", "REDIS_URL", "SVIX_TOKEN", "SSL_CERT_FILE"];
+    let database: &[_] = &["DATABASE_URL"];
     let cases = [
         (
             "api",
             &[][..],
-            [&store[..], &redis, &svix, &http, &sessions, &log].concat(),
-            with_trust,
+            [&store[..], &svix, &http, &sessions, &log].concat(),
+            all,
         ),
-        ("api", &["migrate"], [&store[..], &log].concat(), &[]),
+        ("api", &["migrate"], [&store[..], &log].concat(), database),
         (
             "api",
             &["session", "issue"],
             [&store[..], &sessions, &log].concat(),
-            &[],
+            database,
         ),
+        (
+            "api",
+            &["key", "revoke"],
+            [&store[..], &svix, &log].concat(),
+            &["DATABASE_URL", "SVIX_TOKEN"],
+        ),
+        ("api", &["purge"], [&store[..], &log].concat(), database),
         (
             "worker",
             &[],
-            [&store[..], &redis, &svix, &work, &health, &log].concat(),
-            with_trust,
+            [&store[..], &svix, &work, &health, &log].concat(),
+            all,
         ),
         (
             "standalone",
             &[],
             [&data[..], &http, &sessions, &svix, &work, &log].concat(),
-            with_trust,
+            &["SVIX_TOKEN", "SSL_CERT_FILE"],
         ),
     ];
     for (name, command, settings, others) in cases {

@@ -7,12 +7,12 @@ use shared::clock::Timestamp;
 use shared::ids::KeyId;
 use shared::store::{Claim, Job, NewKey, Outcome};
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{Row, StoreUnderTest, at, job, minted};
+use tests::stores::{Row, StoreUnderTest, at, caller, job, minted};
 use tokio::task::JoinSet;
 
 /// Claims a job that can be claimed. Panics if it cannot.
 pub async fn claim(db: &StoreUnderTest, job: Job, lease_end: Timestamp) -> Claim {
-    let claim = db.store.claim(job, lease_end).await.unwrap();
+    let claim = db.try_claim(job, lease_end).await;
     claim.unwrap_or_else(|| panic!("{job:?} cannot be claimed"))
 }
 
@@ -20,7 +20,16 @@ pub async fn claim(db: &StoreUnderTest, job: Job, lease_end: Timestamp) -> Claim
 pub async fn create_with_outcome(db: &StoreUnderTest, account: &str, outcome: &Outcome) -> NewKey {
     let key = db.mint(account, at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
-    assert!(db.store.finish(&claim, outcome).await.unwrap());
+    assert!(db.store.finish(&claim, outcome, at(3)).await.unwrap());
+    key
+}
+
+/// Creates a key, provisions it and revokes it at the given time.
+pub async fn create_revoked(db: &StoreUnderTest, account: &str, revoked_at: Timestamp) -> NewKey {
+    let key = create_with_outcome(db, account, &provisioned()).await;
+    let (account, origin) = (&key.account_id, caller());
+    let revoked = db.store.revoke_key(account, revoked_at, &origin).await;
+    assert!(revoked.unwrap().is_some());
     key
 }
 
@@ -96,7 +105,7 @@ async fn one_of_50_concurrent_claims_of_a_job_is_won(
     let mut claims = JoinSet::new();
     for _ in 0..50 {
         let (store, job) = (db.store.clone(), job(key.id, 0));
-        claims.spawn(async move { store.claim(job, at(60)).await.unwrap() });
+        claims.spawn(async move { store.claim(job, at(0), at(60)).await.unwrap() });
     }
     let claims = claims.join_all().await;
     assert_eq!(claims.into_iter().flatten().count(), 1);
@@ -116,6 +125,8 @@ async fn a_claim_counts_an_attempt_and_leases_the_row(
         attempt: 1,
         tries: 1,
         created_at: at(0),
+        revoked_at: None,
+        svix_app_id: None,
     };
     assert_eq!(claim(db, job(key.id, 0), at(60)).await, expected);
     let leased = Row {
@@ -144,9 +155,60 @@ async fn a_job_with_another_attempt_number_wins_no_claim(
         job(KeyId::generate(at(99)), 1),
     ];
     for other in others {
-        assert_eq!(db.store.claim(other, at(99)).await.unwrap(), None);
+        assert_eq!(db.try_claim(other, at(99)).await, None);
     }
     assert_eq!(db.rows().await, before);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_comes_too_early_skips_neither_backoff_nor_lease(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let key = create_with_outcome(db, "acct", &retry(at(90))).await;
+    let before = db.rows().await;
+    let early = at(90) - Duration::from_micros(1);
+    let planted = job(key.id, 1);
+    assert_eq!(db.store.claim(planted, early, at(200)).await.unwrap(), None);
+    assert_eq!(db.rows().await, before);
+    assert!(
+        db.store
+            .claim(planted, at(90), at(150))
+            .await
+            .unwrap()
+            .is_some()
+    );
+
+    let guessed = job(key.id, 2); // while the attempt runs
+    assert_eq!(
+        db.store.claim(guessed, at(149), at(300)).await.unwrap(),
+        None
+    );
+    assert!(
+        db.store
+            .claim(guessed, at(150), at(210))
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+/// There is no backoff to skip, and the worker's clock may be behind the api's.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_attempt_waits_for_no_clock(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let key = db.mint("acct", at(30)).await;
+    let first = db.store.claim(job(key.id, 0), at(0), at(60)).await;
+    assert!(first.unwrap().is_some());
+    let provisioned = create_with_outcome(db, "other", &provisioned()).await;
+    let armed = db.store.reprovision(provisioned.id, at(100)).await;
+    let again = db
+        .store
+        .claim(armed.unwrap().unwrap(), at(70), at(130))
+        .await;
+    assert!(again.unwrap().is_some());
 }
 
 #[rstest]
@@ -156,17 +218,27 @@ async fn rows_without_work_cannot_be_claimed(#[values(Postgres, Sqlite)] databas
     let provisioned = create_with_outcome(db, "provisioned", &provisioned()).await;
     let dead_letter = create_with_outcome(db, "failed", &dead_letter(at(1))).await;
     let revoked = db.mint("revoked", at(0)).await;
-    let revoke = db.store.revoke_key(&revoked.account_id, at(1)).await;
+    let revoke = db
+        .store
+        .revoke_key(&revoked.account_id, at(1), &caller())
+        .await;
     revoke.unwrap();
     let leased = db.mint("revoked while leased", at(0)).await;
     claim(db, job(leased.id, 0), at(60)).await;
-    let revoke = db.store.revoke_key(&leased.account_id, at(1)).await;
+    let revoke = db
+        .store
+        .revoke_key(&leased.account_id, at(1), &caller())
+        .await;
     revoke.unwrap();
 
     let before = db.rows().await;
     for row in &before {
         let job = job(row.id, row.attempts);
-        assert_eq!(db.store.claim(job, at(99)).await.unwrap(), None, "{row:?}");
+        assert_eq!(
+            db.store.claim(job, at(1000), at(1060)).await.unwrap(),
+            None,
+            "{row:?}"
+        );
     }
     assert_eq!(before.len(), 4);
     assert_eq!(

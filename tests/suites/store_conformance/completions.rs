@@ -4,7 +4,7 @@ use rstest::rstest;
 use shared::clock::Timestamp;
 use shared::store::{Claim, Outcome};
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{Row, StoreUnderTest, at, job, minted};
+use tests::stores::{Row, StoreUnderTest, at, caller, job, minted};
 use tokio::task::JoinSet;
 
 use super::claims::{claim, dead_letter, provisioned, retry};
@@ -12,8 +12,9 @@ use super::claims::{claim, dead_letter, provisioned, retry};
 /// Checks that the store refuses every outcome of this claim and writes nothing.
 async fn check_every_outcome_is_refused(db: &StoreUnderTest, claim: &Claim) {
     let before = db.rows().await;
-    for outcome in [provisioned(), retry(at(500)), dead_letter(at(500))] {
-        let finished = db.store.finish(claim, &outcome).await.unwrap();
+    let ended = Outcome::PortalSessionsEnded;
+    for outcome in [provisioned(), ended, retry(at(500)), dead_letter(at(500))] {
+        let finished = db.store.finish(claim, &outcome, at(3)).await.unwrap();
         assert!(!finished, "{outcome:?} by {claim:?}");
     }
     assert_eq!(db.rows().await, before);
@@ -25,7 +26,7 @@ async fn row_after(db: &StoreUnderTest, outcome: &Outcome) -> (Row, Row) {
     let key = db.mint("acct", at(0)).await;
     let other = db.mint("other", at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
-    assert!(db.store.finish(&claim, outcome).await.unwrap());
+    assert!(db.store.finish(&claim, outcome, at(3)).await.unwrap());
     assert_eq!(db.row(other.id).await, minted(&other));
     (db.row(key.id).await, minted(&key))
 }
@@ -82,7 +83,12 @@ async fn a_success_clears_the_last_error(#[values(Postgres, Sqlite)] database: D
     let db = &StoreUnderTest::migrated(database).await;
     let (waiting, _) = row_after(db, &retry(at(90))).await;
     let claim = claim(db, job(waiting.id, 1), at(150)).await;
-    assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
+    assert!(
+        db.store
+            .finish(&claim, &provisioned(), at(3))
+            .await
+            .unwrap()
+    );
     assert_eq!(db.row(waiting.id).await.last_error, None);
 }
 
@@ -95,7 +101,12 @@ async fn an_expired_claim_can_be_completed_while_it_is_the_newest(
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = claim(db, job(key.id, 0), Timestamp::from_micros(0)).await;
-    assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
+    assert!(
+        db.store
+            .finish(&claim, &provisioned(), at(3))
+            .await
+            .unwrap()
+    );
     assert!(db.row(key.id).await.has_webhook);
 }
 
@@ -107,12 +118,22 @@ async fn an_older_claim_writes_nothing(#[values(Postgres, Sqlite)] database: Dat
     let older = claim(db, job(key.id, 0), at(60)).await;
     let newer = claim(db, job(key.id, 1), at(120)).await;
     check_every_outcome_is_refused(db, &older).await;
-    assert!(db.store.finish(&newer, &retry(at(130))).await.unwrap());
+    assert!(
+        db.store
+            .finish(&newer, &retry(at(130)), at(3))
+            .await
+            .unwrap()
+    );
     check_every_outcome_is_refused(db, &older).await;
     let newest = claim(db, job(key.id, 2), at(190)).await;
     check_every_outcome_is_refused(db, &older).await;
     check_every_outcome_is_refused(db, &newer).await;
-    assert!(db.store.finish(&newest, &provisioned()).await.unwrap());
+    assert!(
+        db.store
+            .finish(&newest, &provisioned(), at(3))
+            .await
+            .unwrap()
+    );
     check_every_outcome_is_refused(db, &older).await;
     check_every_outcome_is_refused(db, &newer).await;
 }
@@ -123,7 +144,10 @@ async fn the_claim_of_a_revoked_key_writes_nothing(#[values(Postgres, Sqlite)] d
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
-    db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
+    db.store
+        .revoke_key(&key.account_id, at(1), &caller())
+        .await
+        .unwrap();
     check_every_outcome_is_refused(db, &claim).await;
 
     let next = db.mint("acct", at(2)).await;
@@ -141,7 +165,7 @@ async fn a_claim_is_completed_only_once(#[values(Postgres, Sqlite)] database: Da
     {
         let key = db.mint(&format!("acct-{i}"), at(0)).await;
         let claim = claim(db, job(key.id, 0), at(60)).await;
-        assert!(db.store.finish(&claim, &outcome).await.unwrap());
+        assert!(db.store.finish(&claim, &outcome, at(3)).await.unwrap());
         check_every_outcome_is_refused(db, &claim).await;
     }
 }
@@ -159,7 +183,7 @@ async fn one_of_50_concurrent_completions_is_written(
         let (store, claim) = (db.store.clone(), claim.clone());
         let outcome = retry(at(100 + i));
         completions.spawn(async move {
-            let written = store.finish(&claim, &outcome).await.unwrap();
+            let written = store.finish(&claim, &outcome, at(3)).await.unwrap();
             written.then_some(at(100 + i))
         });
     }
@@ -183,6 +207,8 @@ async fn a_claim_that_the_store_never_gave_writes_nothing(
         attempt: 0,
         tries: 1,
         created_at: at(0),
+        revoked_at: None,
+        svix_app_id: None,
     };
     check_every_outcome_is_refused(db, &invented).await;
     claim(db, job(key.id, 0), at(60)).await;

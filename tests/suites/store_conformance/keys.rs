@@ -6,9 +6,9 @@ use rstest::rstest;
 use shared::clock::Timestamp;
 use shared::ids::{AccountId, KeyId};
 use shared::secret_hash::SecretHash;
-use shared::store::{NewKey, Outcome, Revoked};
+use shared::store::{NewKey, Outcome, Work};
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{Row, StoreUnderTest, at, job, minted, new_key};
+use tests::stores::{Row, StoreUnderTest, at, caller, job, minted, new_key};
 use tokio::task::JoinSet;
 
 #[rstest]
@@ -26,14 +26,17 @@ async fn an_account_has_at_most_one_active_key(#[values(Postgres, Sqlite)] datab
     let db = &StoreUnderTest::migrated(database).await;
     let first = db.mint("acct", at(0)).await;
     let second = new_key("acct", at(1));
-    assert!(!db.store.insert_key(&second).await.unwrap());
+    assert!(!db.store.insert_key(&second, &caller()).await.unwrap());
     assert_eq!(db.rows().await, [minted(&first)], "nothing was stored");
 
     let other = db.mint("other", at(2)).await;
     assert_eq!(db.rows().await, [minted(&first), minted(&other)]);
 
-    db.store.revoke_key(&first.account_id, at(3)).await.unwrap();
-    assert!(db.store.insert_key(&second).await.unwrap());
+    db.store
+        .revoke_key(&first.account_id, at(3), &caller())
+        .await
+        .unwrap();
+    assert!(db.store.insert_key(&second, &caller()).await.unwrap());
 }
 
 #[rstest]
@@ -45,7 +48,10 @@ async fn one_of_50_concurrent_creations_for_an_account_is_stored(
     let mut creations = JoinSet::new();
     for _ in 0..50 {
         let store = db.store.clone();
-        creations.spawn(async move { store.insert_key(&new_key("acct", at(0))).await.unwrap() });
+        creations.spawn(async move {
+            let key = new_key("acct", at(0));
+            store.insert_key(&key, &caller()).await.unwrap()
+        });
     }
     let stored = creations
         .join_all()
@@ -72,7 +78,7 @@ async fn a_duplicate_hash_or_id_is_a_permanent_error(
         ..new_key("other", at(1))
     };
     for copy in [same_hash, same_id] {
-        let refused = db.store.insert_key(&copy).await.unwrap_err();
+        let refused = db.store.insert_key(&copy, &caller()).await.unwrap_err();
         assert!(!refused.is_transient(), "{refused}");
     }
     assert_eq!(db.rows().await, [minted(&key)]);
@@ -100,12 +106,15 @@ async fn the_active_key_is_returned_with_its_state(#[values(Postgres, Sqlite)] d
     assert!(db.store.active_key(&of("other")).await.unwrap().is_none());
 
     assert_eq!(shown.leased_until, None);
-    db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+    db.try_claim(job(key.id, 0), at(60)).await;
     let leased = db.store.active_key(&of("acct")).await.unwrap().unwrap();
     assert_eq!((leased.attempts, leased.leased_until), (1, Some(at(60))));
     assert_eq!(leased.next_attempt_at, Some(at(60)));
 
-    db.store.revoke_key(&of("acct"), at(1)).await.unwrap();
+    db.store
+        .revoke_key(&of("acct"), at(1), &caller())
+        .await
+        .unwrap();
     assert!(db.store.active_key(&of("acct")).await.unwrap().is_none());
 }
 
@@ -125,7 +134,10 @@ async fn a_key_is_found_by_its_hash_only_while_active(
     assert_eq!(find(key.key_hash).await, Some(expected));
     assert_eq!(find(SecretHash::of(b"another key")).await, None);
 
-    db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
+    db.store
+        .revoke_key(&key.account_id, at(1), &caller())
+        .await
+        .unwrap();
     assert_eq!(find(key.key_hash).await, None);
     assert!(find(other.key_hash).await.is_some());
 }
@@ -138,12 +150,16 @@ async fn revoking_keeps_the_row_and_removes_its_work(
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let other = db.mint("other", at(0)).await;
-    db.store.claim(job(key.id, 0), at(60)).await.unwrap();
-    db.store.revoke_key(&key.account_id, at(5)).await.unwrap();
+    db.try_claim(job(key.id, 0), at(60)).await;
+    db.store
+        .revoke_key(&key.account_id, at(5), &caller())
+        .await
+        .unwrap();
     let revoked = Row {
         is_active: false,
         revoked_at: Some(at(5)),
         attempts: 1,
+        armed_at_attempt: 1,
         next_attempt_at: None,
         leased_until: None,
         ..minted(&key)
@@ -158,12 +174,15 @@ async fn revoking_keeps_the_row_and_removes_its_work(
 async fn revoking_again_changes_nothing(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
-    let revoke = async |now| db.store.revoke_key(&key.account_id, now).await.unwrap();
-    let revoked = Revoked {
-        id: key.id,
-        svix_app_id: None,
+    let revoke = async |now| {
+        db.store
+            .revoke_key(&key.account_id, now, &caller())
+            .await
+            .unwrap()
     };
-    assert_eq!(revoke(at(1)).await, Some(revoked));
+    let revoked = revoke(at(1)).await.unwrap();
+    assert_eq!((revoked.key_id, revoked.job()), (key.id, None));
+    assert_eq!(revoked.key_prefix, key.key_prefix);
     let before = db.rows().await;
     assert_eq!(revoke(at(2)).await, None);
     assert_eq!(db.rows().await, before);
@@ -171,15 +190,40 @@ async fn revoking_again_changes_nothing(#[values(Postgres, Sqlite)] database: Da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn revoking_returns_the_application_id(#[values(Postgres, Sqlite)] database: Database) {
+async fn revoking_a_provisioned_key_makes_work_of_its_portal_sessions(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
-    let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+    let claim = db.try_claim(job(key.id, 0), at(60)).await;
     let svix_app_id = "app_1".to_owned();
     let outcome = Outcome::Provisioned { svix_app_id };
-    db.store.finish(&claim.unwrap(), &outcome).await.unwrap();
-    let revoked = db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
-    assert_eq!(revoked.unwrap().svix_app_id.as_deref(), Some("app_1"));
+    db.store
+        .finish(&claim.unwrap(), &outcome, at(3))
+        .await
+        .unwrap();
+    let revoked = db
+        .store
+        .revoke_key(&key.account_id, at(1), &caller())
+        .await
+        .unwrap();
+    assert_eq!(revoked.unwrap().job(), Some(job(key.id, 1)));
+    assert_eq!(db.store.due(at(1), 10).await.unwrap(), [job(key.id, 1)]);
+    let row = db.row(key.id).await;
+    assert!(row.has_webhook && !row.is_active, "{row:?}");
+
+    let claim = db.try_claim(job(key.id, 1), at(61)).await.unwrap();
+    let svix_app_id = "app_1";
+    assert_eq!(claim.work(), Work::EndPortalSessions { svix_app_id });
+    assert_eq!((claim.attempt, claim.tries), (2, 1));
+    let ended = Outcome::PortalSessionsEnded;
+    assert!(db.store.finish(&claim, &ended, at(3)).await.unwrap());
+    let done = Row {
+        attempts: 2,
+        next_attempt_at: None,
+        ..row
+    };
+    assert_eq!(db.rows().await, [done]);
 }
 
 #[rstest]
@@ -192,7 +236,8 @@ async fn one_of_50_concurrent_revocations_revokes_the_key(
     let mut revocations = JoinSet::new();
     for _ in 0..50 {
         let (store, account) = (db.store.clone(), key.account_id.clone());
-        revocations.spawn(async move { store.revoke_key(&account, at(1)).await.unwrap() });
+        revocations
+            .spawn(async move { store.revoke_key(&account, at(1), &caller()).await.unwrap() });
     }
     let revoked = revocations.join_all().await;
     assert_eq!(revoked.into_iter().flatten().count(), 1);
@@ -232,12 +277,12 @@ async fn times_are_read_as_they_were_written(#[values(Postgres, Sqlite)] databas
 
     let key = db.mint("failing", at(0)).await;
     let odd = at(0) + Duration::from_micros(1);
-    let claim = db.store.claim(job(key.id, 0), odd).await.unwrap().unwrap();
+    let claim = db.try_claim(job(key.id, 0), odd).await.unwrap();
     assert_eq!(claim.created_at, at(0));
     assert_eq!(db.row(key.id).await.leased_until, Some(odd));
     let error = String::new();
     let outcome = Outcome::DeadLetter { at: odd, error };
-    db.store.finish(&claim, &outcome).await.unwrap();
+    db.store.finish(&claim, &outcome, at(3)).await.unwrap();
     let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
     assert_eq!(read.failed_at, Some(odd));
 }
@@ -274,9 +319,13 @@ async fn accounts_that_differ_in_any_character_are_different(
             (key.id, &key.account_id),
             "each account has its own key"
         );
-        let claim = db.store.claim(job(key.id, 0), at(60)).await.unwrap();
+        let claim = db.try_claim(job(key.id, 0), at(60)).await;
         assert_eq!(claim.unwrap().account_id, key.account_id);
-        let revoked = db.store.revoke_key(&key.account_id, at(1)).await.unwrap();
-        assert_eq!(revoked.unwrap().id, key.id);
+        let revoked = db
+            .store
+            .revoke_key(&key.account_id, at(1), &caller())
+            .await
+            .unwrap();
+        assert_eq!(revoked.unwrap().key_id, key.id);
     }
 }

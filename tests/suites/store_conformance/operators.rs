@@ -1,11 +1,11 @@
 //! The backlog and the dead letters that operators see.
 
 use rstest::rstest;
-use shared::store::{Backlog, DeadLetter};
+use shared::store::{Backlog, DeadLetter, Rearm, Work};
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{StoreUnderTest, at, job};
+use tests::stores::{StoreUnderTest, at, caller, job};
 
-use super::claims::{claim, create_with_outcome, dead_letter, provisioned, retry};
+use super::claims::{claim, create_revoked, create_with_outcome, dead_letter, provisioned, retry};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +42,10 @@ async fn the_backlog_counts_each_row_in_its_state(#[values(Postgres, Sqlite)] da
         db.mint(&format!("due-{i}"), at(50 + i)).await;
     }
     let revoked = create_with_outcome(db, "revoked", &dead_letter(at(1))).await;
-    let revoke = db.store.revoke_key(&revoked.account_id, at(2)).await;
+    let revoke = db
+        .store
+        .revoke_key(&revoked.account_id, at(2), &caller())
+        .await;
     revoke.unwrap();
 
     let at_100 = Backlog {
@@ -80,6 +83,7 @@ async fn dead_letters_are_listed_oldest_first_within_the_limit(
         letters.push(DeadLetter {
             key_id: key.id,
             account_id: key.account_id,
+            revoked_at: None,
             attempts: 1,
             failed_at: at(seconds),
             last_error: Some("HTTP 422".into()),
@@ -98,6 +102,35 @@ async fn revoked_dead_letters_are_not_listed(#[values(Postgres, Sqlite)] databas
     let db = &StoreUnderTest::migrated(database).await;
     let key = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
     assert_eq!(db.store.dead_letters(10).await.unwrap().len(), 1);
-    db.store.revoke_key(&key.account_id, at(2)).await.unwrap();
+    db.store
+        .revoke_key(&key.account_id, at(2), &caller())
+        .await
+        .unwrap();
     assert_eq!(db.store.dead_letters(10).await.unwrap(), []);
+}
+
+/// Somebody may still be in the portal with the key.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn portal_sessions_that_could_not_be_ended_are_listed_and_can_be_retried(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let key = create_revoked(db, "acct", at(2)).await;
+    let claim = claim(db, job(key.id, 1), at(62)).await;
+    let given_up = dead_letter(at(4));
+    assert!(db.store.finish(&claim, &given_up, at(4)).await.unwrap());
+    let letters = db.store.dead_letters(10).await.unwrap();
+    assert_eq!((letters.len(), letters[0].revoked_at), (1, Some(at(2))));
+    assert_eq!(db.store.backlog(at(5)).await.unwrap().failed, 1);
+
+    for which in [Rearm::One(key.id), Rearm::DeadLetters] {
+        let sent = db.store.rearm(which, at(100), 10).await.unwrap();
+        assert_eq!(sent.len(), 1, "{which:?}");
+        let claim = db.try_claim(sent[0], at(160)).await.unwrap();
+        let svix_app_id = "app_1";
+        assert_eq!(claim.work(), Work::EndPortalSessions { svix_app_id });
+        assert_eq!(claim.tries, 1);
+        assert!(db.store.finish(&claim, &given_up, at(101)).await.unwrap());
+    }
 }

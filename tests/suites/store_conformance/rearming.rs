@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use rstest::rstest;
 use shared::ids::KeyId;
-use shared::store::{Job, NewKey, Rearm};
+use shared::store::{Job, NewKey, Outcome, Rearm};
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{Row, StoreUnderTest, at, job, minted};
+use tests::stores::{Row, StoreUnderTest, at, caller, job, minted};
 
 use super::claims::{claim, create_with_outcome, dead_letter, provisioned, retry};
 
@@ -19,14 +19,17 @@ async fn create_row_in_each_state(db: &StoreUnderTest) -> Vec<(&'static str, Key
     claim(db, job(leased.id, 0), at(160)).await;
     let revoked = create_with_outcome(db, "revoked", &dead_letter(at(1))).await;
     db.store
-        .revoke_key(&revoked.account_id, at(2))
+        .revoke_key(&revoked.account_id, at(2), &caller())
         .await
         .unwrap();
     let revoked_provisioned = create_with_outcome(db, "revoked provisioned", &provisioned()).await;
     db.store
-        .revoke_key(&revoked_provisioned.account_id, at(2))
+        .revoke_key(&revoked_provisioned.account_id, at(2), &caller())
         .await
         .unwrap();
+    let ending = claim(db, job(revoked_provisioned.id, 1), at(62)).await;
+    let ended = Outcome::PortalSessionsEnded;
+    assert!(db.store.finish(&ending, &ended, at(3)).await.unwrap());
     vec![
         ("due", due.id),
         ("leased", leased.id),
@@ -72,7 +75,12 @@ async fn check_rearmed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i
     assert_eq!(db.store.due(at(100), 10).await.unwrap(), [sent]);
     let claim = claim(db, sent, at(160)).await;
     assert_eq!((claim.attempt, claim.tries), (attempts + 1, 1));
-    assert!(db.store.finish(&claim, &provisioned()).await.unwrap());
+    assert!(
+        db.store
+            .finish(&claim, &provisioned(), at(3))
+            .await
+            .unwrap()
+    );
 }
 
 #[rstest]
@@ -114,10 +122,10 @@ async fn a_claim_from_before_the_re_arming_writes_nothing(
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let old = claim(db, job(key.id, 0), at(60)).await;
-    assert!(db.store.finish(&old, &provisioned()).await.unwrap());
+    assert!(db.store.finish(&old, &provisioned(), at(3)).await.unwrap());
     db.store.reprovision(key.id, at(1)).await.unwrap().unwrap();
     let before = db.rows().await;
-    assert!(!db.store.finish(&old, &provisioned()).await.unwrap());
+    assert!(!db.store.finish(&old, &provisioned(), at(3)).await.unwrap());
     assert_eq!(db.rows().await, before);
 }
 
@@ -230,7 +238,10 @@ async fn a_key_created_after_a_revoked_dead_letter_starts_with_new_tries(
 ) {
     let db = &StoreUnderTest::migrated(database).await;
     let dead = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
-    db.store.revoke_key(&dead.account_id, at(2)).await.unwrap();
+    db.store
+        .revoke_key(&dead.account_id, at(2), &caller())
+        .await
+        .unwrap();
     let key = db.mint("acct", at(100)).await;
     check_rearmed(db, &key, job(key.id, 0), 0).await;
     assert!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rstest::rstest;
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{StoreUnderTest, at, minted};
+use tests::stores::{StoreUnderTest, at, caller, minted};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -59,11 +59,12 @@ async fn the_ping_fails_without_the_schema(#[values(Postgres, Sqlite)] database:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ping_fails_without_one_of_the_tables(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
-    db.execute("DROP TABLE sessions").await;
-    assert!(db.store.ping().await.is_err());
-    let other = StoreUnderTest::migrated(db.database).await;
-    other.execute("DROP TABLE api_partners").await;
-    assert!(other.store.ping().await.is_err());
+    for table in ["sessions", "api_partners", "api_key_events"] {
+        let other = StoreUnderTest::migrated(db.database).await;
+        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+        other.execute(drop).await;
+        assert!(other.store.ping().await.is_err(), "{table}");
+    }
 }
 
 #[rstest]
@@ -74,7 +75,10 @@ async fn one_process_reads_what_another_wrote(#[values(Postgres, Sqlite)] databa
     let key = db.mint("acct", at(0)).await;
     let seen = another.active_key(&key.account_id).await.unwrap();
     assert_eq!(seen.unwrap().id, key.id);
-    another.revoke_key(&key.account_id, at(1)).await.unwrap();
+    another
+        .revoke_key(&key.account_id, at(1), &caller())
+        .await
+        .unwrap();
     let seen = db.store.active_key(&key.account_id).await.unwrap();
     assert!(seen.is_none());
 }

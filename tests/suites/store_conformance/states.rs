@@ -73,7 +73,20 @@ const REVOKED_DEAD_LETTER: Columns = Columns {
     revoked: true,
     ..DEAD_LETTER
 };
-const VALID: [Columns; 7] = [
+/// The portal sessions of a revoked key are to be ended.
+const ENDING: Columns = Columns {
+    next_attempt: true,
+    ..REVOKED_PROVISIONED
+};
+const ENDING_LEASED: Columns = Columns {
+    lease: Lease::UntilNextAttempt,
+    ..ENDING
+};
+const ENDING_DEAD_LETTER: Columns = Columns {
+    failed: true,
+    ..REVOKED_PROVISIONED
+};
+const VALID: [Columns; 10] = [
     WAITING,
     LEASED,
     PROVISIONED,
@@ -81,6 +94,9 @@ const VALID: [Columns; 7] = [
     REVOKED,
     REVOKED_PROVISIONED,
     REVOKED_DEAD_LETTER,
+    ENDING,
+    ENDING_LEASED,
+    ENDING_DEAD_LETTER,
 ];
 
 /// Returns every combination, valid or not.

@@ -2,7 +2,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 use shared::clock::{Clock, Timestamp};
-use shared::config::{Checker, DatabaseArgs, LogArgs, RedisArgs};
+use shared::config::{Checker, DatabaseArgs, LogArgs, check_redis};
 use shared::queue::{LiveWorker, Queue, QueueError, RedisQueue};
 use shared::store::{Backlog, DeadLetter, PostgresStore, Store, StoreError};
 use shared::telemetry;
@@ -18,8 +18,6 @@ pub struct StatusArgs {
     json: bool,
     #[command(flatten)]
     database: DatabaseArgs,
-    #[command(flatten)]
-    redis: RedisArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -42,7 +40,7 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let mut checker = Checker::default();
     let log = args.log.check(&mut checker);
     let database = args.database.check(&mut checker);
-    let redis = args.redis.check(&mut checker);
+    let redis = check_redis(&mut checker);
     let (log, database, redis) = checker.finish(|| Ok((log?, database?, redis?)))?;
     telemetry::init(log);
 
@@ -105,9 +103,11 @@ fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>
                     ..
                 } = letter;
                 let error = letter.last_error.as_deref().unwrap_or("unknown");
+                let plural = if *attempts == 1 { "" } else { "s" };
                 println!(
-                    "  failed {failed_at} after {attempts} attempts: {key_id} of account \
-                     {account_id:?}: {error}",
+                    "  failed {failed_at} after {attempts} attempt{plural} to {work}: {key_id} of \
+                     account {account_id:?}: {error}",
+                    work = work(letter),
                     account_id = account_id.as_str(),
                 );
             }
@@ -123,6 +123,15 @@ fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>
                 println!("  {} last heartbeat {age} s ago", worker.name);
             }
         }
+    }
+}
+
+/// Returns what the given-up work was to do.
+fn work(letter: &DeadLetter) -> &'static str {
+    if letter.revoked_at.is_some() {
+        "end the portal sessions"
+    } else {
+        "set up the webhooks"
     }
 }
 
@@ -142,6 +151,7 @@ fn to_json(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>) -
             "dead_letters": dead_letters.iter().map(|letter| json!({
                 "key_id": letter.key_id.to_string(),
                 "account_id": letter.account_id.as_str(),
+                "work": work(letter),
                 "attempts": letter.attempts,
                 "failed_at": letter.failed_at.to_rfc3339(),
                 "last_error": letter.last_error,

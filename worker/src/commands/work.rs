@@ -5,14 +5,14 @@ use anyhow::Context;
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{
-    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HealthArgs, LogArgs, RedisArgs,
-    RedisClient, SvixArgs, WorkerArgs, check_certificates,
+    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HealthArgs, LogArgs, RedisClient, SvixArgs,
+    WorkerArgs, check_certificates, check_redis,
 };
 use shared::queue::RedisQueue;
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
-use shared::{runtime, telemetry};
+use shared::{runtime, server, telemetry};
 use worker::{Worker, health};
 
 /// The flags of a worker that works.
@@ -22,8 +22,6 @@ pub struct WorkArgs {
     worker: WorkerArgs,
     #[command(flatten)]
     database: DatabaseArgs,
-    #[command(flatten)]
-    redis: RedisArgs,
     #[command(flatten)]
     svix: SvixArgs,
     #[command(flatten)]
@@ -47,7 +45,7 @@ impl WorkArgs {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
         let database = self.database.check(&mut checker);
-        let redis = self.redis.check(&mut checker);
+        let redis = check_redis(&mut checker);
         let svix = self.svix.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
         let health = self.health.check(&mut checker);
@@ -79,7 +77,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
     let worker = Worker::new(store, queue, &settings.svix, clock, concurrency);
 
     if let Some(address) = settings.health {
-        let bound = health::bind(address).await;
+        let bound = server::bind(address).await;
         let bound = bound.with_context(|| format!("HEALTH_ADDR: cannot listen on {address}"))?;
         tokio::spawn(health::serve(bound, worker.liveness(), shutdown.clone()));
     }

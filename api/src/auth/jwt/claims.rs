@@ -12,6 +12,9 @@ use super::Refusal;
 /// The tolerated difference between the provider's clock and ours.
 const LEEWAY: Duration = Duration::from_secs(30);
 
+/// The longest `jti` that the audit trail keeps, in bytes.
+const MAX_TOKEN_ID: usize = 128;
+
 /// Checks the claims of a token whose signature was verified, and returns its
 /// account.
 pub fn account(
@@ -38,8 +41,31 @@ pub fn account(
             return Err(Refusal::NotYet);
         }
     }
+    let issued = match claims.get("iat") {
+        None => now,
+        Some(issued) => numeric_date(issued).ok_or(Refusal::IssuedLater)?,
+    };
+    if now + LEEWAY < issued {
+        return Err(Refusal::IssuedLater);
+    }
+    if expires.since(issued) > config.max_lifetime + LEEWAY {
+        return Err(Refusal::LivesTooLong);
+    }
+    if claims.contains_key("cnf") {
+        return Err(Refusal::Bound);
+    }
+    if claims.contains_key("events") {
+        return Err(Refusal::Message);
+    }
     let account = claims.get(&config.account_claim).and_then(Value::as_str);
     AccountId::parse(account.ok_or(Refusal::Account)?).map_err(|_| Refusal::Account)
+}
+
+/// Returns the token's `jti` for the audit trail, if it has a plain one.
+pub fn token_id(claims: &Map<String, Value>) -> Option<String> {
+    let id = claims.get("jti")?.as_str()?;
+    let is_plain = id.len() <= MAX_TOKEN_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then(|| id.to_owned())
 }
 
 /// Returns whether `aud`, a string or an array of strings, contains the audience.
@@ -100,6 +126,8 @@ mod tests {
             issuer: "https://id.example.com/".into(),
             audience: "keys".into(),
             account_claim: "sub".into(),
+            jwks_max_stale: Duration::from_hours(24),
+            max_lifetime: Duration::from_hours(24),
         };
         account(claims, &config, now).map(|account| account.as_str().to_owned())
     }
@@ -122,12 +150,7 @@ mod tests {
 
     #[test]
     fn exp_is_a_number_and_required() {
-        for good in [
-            json!(1_800_000_001),
-            json!(1.8e9),
-            json!(1e300),
-            json!(1_799_999_970.5),
-        ] {
+        for good in [json!(1_800_000_001), json!(1.8e9), json!(1_799_999_970.5)] {
             assert!(account_with(json!({"exp": good})).is_ok(), "{good}");
         }
         for bad in [
@@ -153,6 +176,65 @@ mod tests {
                 Err(Refusal::NotYet),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn a_token_lives_for_a_day_at_most_from_iat_or_from_now() {
+        let day = 24 * 60 * 60_i64;
+        for (exp, iat, is_good) in [
+            (1_800_000_000 + day, None, true),
+            (1_800_000_000 + day + 31, None, false),
+            (1_800_000_000, Some(1_800_000_000 - day), true),
+            (1_800_000_001, Some(1_800_000_000 - day - 30), false),
+            (4_956_000_000, None, false), // in 100 years
+        ] {
+            let found = account_with(json!({"exp": exp, "iat": iat}));
+            let expected = if is_good {
+                Ok("jo".to_owned())
+            } else {
+                Err(Refusal::LivesTooLong)
+            };
+            assert_eq!(found, expected, "{exp} {iat:?}");
+        }
+        assert_eq!(
+            account_with(json!({"exp": 1e300})),
+            Err(Refusal::LivesTooLong)
+        );
+    }
+
+    #[test]
+    fn a_token_of_the_future_is_refused() {
+        assert!(account_with(json!({"iat": 1_800_000_030})).is_ok());
+        for bad in [json!(1_800_000_031), json!("1800000000"), json!({})] {
+            assert_eq!(
+                account_with(json!({"iat": bad})),
+                Err(Refusal::IssuedLater),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn bound_tokens_and_messages_are_no_sessions() {
+        let bound = json!({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}});
+        assert_eq!(account_with(bound), Err(Refusal::Bound));
+        let logout = json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}});
+        assert_eq!(account_with(logout), Err(Refusal::Message));
+    }
+
+    #[test]
+    fn the_trail_keeps_a_plain_token_id() {
+        let id = |jti: Value| token_id(json!({"jti": jti}).as_object().unwrap());
+        assert_eq!(id(json!("a-1")), Some("a-1".to_owned()));
+        for none in [
+            json!(null),
+            json!(7),
+            json!("a b"),
+            json!("é"),
+            json!("a".repeat(129)),
+        ] {
+            assert_eq!(id(none.clone()), None, "{none}");
         }
     }
 

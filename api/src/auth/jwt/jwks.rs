@@ -7,7 +7,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The keys with which a provider signs sessions. There is at least one.
+/// The keys with which a provider signs sessions. There may be none: the provider has
+/// withdrawn all, and none that it published before may be used.
 pub struct KeySet(Vec<Key>);
 
 /// A public key and its only algorithm.
@@ -35,15 +36,15 @@ struct Document {
 }
 
 impl KeySet {
-    /// Reads the keys that can sign sessions; returns `None` if there are none.
+    /// Reads the keys that can sign sessions; returns `None` if this is no key set.
     ///
     /// Other keys are skipped: providers also publish keys for encryption and for
     /// algorithms that are not accepted here. Each key is read separately, because
     /// `JwkSet` rejects the whole set if it cannot read one of them.
     pub fn parse(document: &[u8]) -> Option<Self> {
         let document: Document = serde_json::from_slice(document).ok()?;
-        let keys: Vec<Key> = document.keys.iter().filter_map(Key::parse).collect();
-        (!keys.is_empty()).then_some(Self(keys))
+        let keys = document.keys.iter().filter_map(Key::parse);
+        Some(Self(keys.collect()))
     }
 
     /// Returns the number of keys.
@@ -111,12 +112,14 @@ mod tests {
 
     use super::*;
 
-    /// Looks for a key in a set of these keys. A dash means that there is no set.
+    /// Looks for a key in a set of these keys. A dash means that the set is
+    /// empty.
     fn find(keys: &Value, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
         let document = json!({"keys": keys}).to_string();
-        let Some(set) = KeySet::parse(document.as_bytes()) else {
+        let set = KeySet::parse(document.as_bytes()).unwrap();
+        if set.len() == 0 {
             return "-";
-        };
+        }
         match set.find(kid, algorithm) {
             Found::Key(_) => "key",
             Found::Unsuitable => "unsuitable",
@@ -220,10 +223,15 @@ mod tests {
             "[]",
             "null",
             "<html>",
-            r#"{"keys":[]}"#,
             r#"{"keys":{}}"#,
+            r#"{"keys":null}"#,
         ] {
             assert!(KeySet::parse(bad.as_bytes()).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_provider_may_have_no_keys() {
+        assert_eq!(KeySet::parse(br#"{"keys":[]}"#).unwrap().len(), 0);
     }
 }

@@ -51,6 +51,9 @@ struct Fetch {
 struct State {
     /// The last keys that were fetched, and when. A failed fetch keeps them.
     cached: Option<(KeySet, Timestamp)>,
+    /// The age from which on keys are not used any more, although no new ones can be
+    /// fetched.
+    max_stale: Duration,
     /// The time of the last fetch, if it failed.
     failed_at: Option<Timestamp>,
     /// The time of the last fetch because of an unknown key.
@@ -72,18 +75,24 @@ pub enum NoKey {
 }
 
 impl Keys {
-    /// Creates the key cache for the JWKS at `url`.
-    pub fn new(url: &Url, clock: Clock) -> Result<Self, ProviderError> {
+    /// Creates the key cache for the JWKS at `url`. Keys that are older than
+    /// `max_stale` are not used.
+    pub fn new(url: &Url, max_stale: Duration, clock: Clock) -> Result<Self, ProviderError> {
+        let state = State {
+            max_stale,
+            ..State::default()
+        };
         Ok(Self(Arc::new(Inner {
             provider: Provider::new(url)?,
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })))
     }
 
-    /// Returns whether keys have been fetched, however old they are.
+    /// Returns whether keys have been fetched that may still be used.
     pub fn has_any(&self) -> bool {
-        self.state().cached.is_some()
+        let now = self.0.clock.now();
+        self.state().usable(now).is_some()
     }
 
     /// Starts to fetch the keys in the background, if there are none or if they are
@@ -104,7 +113,7 @@ impl Keys {
     ) -> Result<DecodingKey, NoKey> {
         let fetch = {
             let (mut state, now) = (self.state(), self.0.clock.now());
-            let found = state.find(kid, algorithm);
+            let found = state.find(kid, algorithm, now);
             let (is_stale, is_unknown) = (state.is_stale(now), matches!(found, Found::Unknown));
             let is_needed = is_stale || (is_unknown && state.may_fetch_for_unknown_key(now));
             if is_needed && state.may_fetch(now) {
@@ -126,11 +135,11 @@ impl Keys {
         }
 
         let (mut state, now) = (self.state(), self.0.clock.now());
-        match state.find(kid, algorithm) {
+        match state.find(kid, algorithm, now) {
             Found::Key(key) => Ok(key),
-            Found::Unknown if state.cached.is_none() || state.failed_at.is_some() => {
+            Found::Unknown if state.usable(now).is_none() || state.failed_at.is_some() => {
                 let failed_at = state.failed_at.unwrap_or(now);
-                let retry_after = time_left(state.failure_pause(), failed_at, now);
+                let retry_after = time_left(state.failure_pause(now), failed_at, now);
                 Err(NoKey::Unavailable { retry_after })
             }
             Found::Unknown => {
@@ -165,7 +174,11 @@ impl Inner {
         match fetched {
             Ok(keys) => {
                 let count = keys.len();
-                tracing::info!(count, "fetched the identity provider's keys");
+                if count == 0 {
+                    tracing::warn!("the identity provider has no key for RS256, ES256 or EdDSA");
+                } else {
+                    tracing::info!(count, "fetched the identity provider's keys");
+                }
                 state.cached = Some((keys, now));
                 state.failed_at = None;
             }
@@ -184,8 +197,15 @@ impl Inner {
 }
 
 impl State {
-    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found {
-        let keys = self.cached.as_ref().map(|(keys, _)| keys);
+    /// Returns the keys, unless they are too old.
+    fn usable(&self, now: Timestamp) -> Option<&KeySet> {
+        let cached = self.cached.as_ref();
+        let usable = cached.filter(|(_, at)| !has_passed(self.max_stale, Some(*at), now));
+        usable.map(|(keys, _)| keys)
+    }
+
+    fn find(&self, kid: Option<&str>, algorithm: Algorithm, now: Timestamp) -> Found {
+        let keys = self.usable(now);
         keys.map_or(Found::Unknown, |keys| keys.find(kid, algorithm))
     }
 
@@ -200,12 +220,12 @@ impl State {
     }
 
     fn may_fetch(&self, now: Timestamp) -> bool {
-        self.running_fetch().is_none() && has_passed(self.failure_pause(), self.failed_at, now)
+        self.running_fetch().is_none() && has_passed(self.failure_pause(now), self.failed_at, now)
     }
 
     /// Returns the time without fetches after one has failed.
-    fn failure_pause(&self) -> Duration {
-        match self.cached {
+    fn failure_pause(&self, now: Timestamp) -> Duration {
+        match self.usable(now) {
             Some(_) => FAILURE_PAUSE,
             None => FIRST_KEYS_PAUSE,
         }

@@ -15,9 +15,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde_json::{Map, Value};
 use shared::clock::Clock;
 use shared::config::JwtConfig;
-use shared::ids::AccountId;
 use shared::session::SessionToken;
 
+use super::Session;
 use keys::{Keys, NoKey};
 pub use provider::ProviderError;
 
@@ -60,6 +60,18 @@ pub enum Refusal {
     /// `nbf` is in the future, or not a number.
     #[error("its `nbf` is in the future, or not a number")]
     NotYet,
+    /// `iat` is in the future, or not a number.
+    #[error("its `iat` is in the future, or not a number")]
+    IssuedLater,
+    /// `exp` is too long after `iat`.
+    #[error("it lives longer than SESSION_MAX_LIFETIME")]
+    LivesTooLong,
+    /// The token is for a caller that proves to have a key of its own (`cnf`).
+    #[error("it is bound to a key of its holder (`cnf`), which is not checked here")]
+    Bound,
+    /// The token tells of events, such as a logout (RFC 8417).
+    #[error("it is a message about events, not a session")]
+    Message,
     /// The account claim is missing or is not an account id.
     #[error("the claim SESSION_ACCOUNT_CLAIM is missing or is not a string of 1 to 255 characters")]
     Account,
@@ -82,7 +94,7 @@ pub enum NoAccount {
 impl JwtSessions {
     /// Creates a verifier for this provider. It fetches nothing yet.
     pub fn new(config: JwtConfig, clock: Clock) -> Result<Self, ProviderError> {
-        let keys = Keys::new(&config.jwks_url, clock.clone())?;
+        let keys = Keys::new(&config.jwks_url, config.jwks_max_stale, clock.clone())?;
         Ok(Self {
             config,
             keys,
@@ -102,8 +114,8 @@ impl JwtSessions {
         self.keys.has_any()
     }
 
-    /// Returns the account that the token signs in to.
-    pub async fn account(&self, token: &SessionToken) -> Result<AccountId, NoAccount> {
+    /// Returns the session that the token is.
+    pub async fn find(&self, token: &SessionToken) -> Result<Session, NoAccount> {
         let header = decode_header(token.expose()).map_err(|_| Refusal::Malformed)?;
         check_header(&header)?;
         let key = self.keys.find(header.kid.as_deref(), header.alg).await;
@@ -112,7 +124,9 @@ impl JwtSessions {
             NoKey::Unavailable { retry_after } => NoAccount::Unavailable { retry_after },
         })?;
         let claims = verify_signature(token, &key, header.alg).ok_or(Refusal::Signature)?;
-        Ok(claims::account(&claims, &self.config, self.clock.now())?)
+        let account = claims::account(&claims, &self.config, self.clock.now())?;
+        let id = claims::token_id(&claims);
+        Ok(Session { account, id })
     }
 }
 
@@ -143,4 +157,44 @@ fn verify_signature(
     // The error may quote the token, so it is dropped.
     let decoded = decode(token.expose(), key, &signature_only).ok()?;
     Some(decoded.claims)
+}
+
+/// What `crate::fuzz` tries, of the private parts of this module.
+#[cfg(test)]
+pub(crate) mod fuzz {
+    use serde_json::{Value, json};
+    use shared::clock::Timestamp;
+    use shared::config::JwtConfig;
+
+    use super::{Duration, claims, jwks::KeySet};
+
+    /// Reads a key set, which must not panic.
+    pub fn parse_key_set(document: &[u8]) {
+        let _ = KeySet::parse(document);
+    }
+
+    /// Returns the account and the id of good claims with this change.
+    pub fn session_of_claims(
+        name: &str,
+        value: Option<&Value>,
+    ) -> Option<(String, Option<String>)> {
+        let config = JwtConfig {
+            jwks_url: "https://id.example.com/keys".parse().ok()?,
+            issuer: "https://id.example.com/".into(),
+            audience: "keys".into(),
+            account_claim: "sub".into(),
+            jwks_max_stale: Duration::from_hours(24),
+            max_lifetime: Duration::from_hours(24),
+        };
+        let mut all = json!({
+            "iss": "https://id.example.com/", "aud": "keys", "sub": "jo", "exp": 1_800_000_060,
+        });
+        if let Some(value) = value {
+            all[name] = value.clone();
+        }
+        let now = Timestamp::from_micros(1_800_000_000_000_000);
+        let all = all.as_object()?;
+        let account = claims::account(all, &config, now).ok()?;
+        Some((account.as_str().to_owned(), claims::token_id(all)))
+    }
 }

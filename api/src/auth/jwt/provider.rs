@@ -42,9 +42,9 @@ pub enum FetchError {
     /// The document is larger than [`MAX_DOCUMENT`].
     #[error("the answer is larger than {MAX_DOCUMENT} bytes")]
     TooLarge,
-    /// The document has no key that can sign sessions.
-    #[error("the answer has no key for RS256, ES256 or EdDSA")]
-    NoKeys,
+    /// The document is not a key set.
+    #[error("the answer is not a JSON Web Key Set")]
+    NoKeySet,
 }
 
 impl Provider {
@@ -82,7 +82,7 @@ impl Provider {
             return Err(FetchError::Status(response.status()));
         }
         let document = read(response).await?;
-        KeySet::parse(&document).ok_or(FetchError::NoKeys)
+        KeySet::parse(&document).ok_or(FetchError::NoKeySet)
     }
 }
 

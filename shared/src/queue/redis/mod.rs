@@ -49,6 +49,11 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The time without a heartbeat after which a worker counts as dead: 30 s for
 /// clocks that differ, and a minute for a worker that was busy or frozen.
 const DEAD_AFTER: Duration = Duration::from_secs(90);
+/// The set of the queues of all programs that use apalis, which it writes at each start of
+/// a worker.
+const APALIS_QUEUES: &str = "core:apalis:queues:list";
+/// The number of workers that are read, far above that of any deployment.
+const MAX_WORKERS: isize = 10_000;
 /// A depth that our own pushes cannot reach, well below Lua's limit of 8,000.
 const SHED_ABOVE: usize = 4 * DEPTH_LIMIT;
 
@@ -114,27 +119,80 @@ impl RedisQueue {
     }
 
     /// Retires the workers that have sent no heartbeat for 90 s, for instance because
-    /// they were killed. Returns how many there were.
+    /// they were killed, and those whose heartbeat no clock of ours can have sent. Returns
+    /// how many there were.
     pub async fn retire_dead(&self) -> Result<usize, QueueError> {
-        let last_sign = self.clock.now() - DEAD_AFTER;
+        let now = self.clock.now();
+        let possible = now - DEAD_AFTER..=now + DEAD_AFTER;
         let mut dead = self.workers().await?;
-        dead.retain(|worker| worker.last_heartbeat < last_sign);
+        dead.retain(|worker| !possible.contains(&worker.last_heartbeat));
         for worker in &dead {
             self.retire(&worker.name).await?;
         }
         Ok(dead.len())
     }
 
-    /// Returns the workers that Redis knows, with the time of their last heartbeat.
+    /// Returns the workers that Redis knows, at most [`MAX_WORKERS`], with the time of
+    /// their last heartbeat. Others can write to Redis, so a time may be anything, and
+    /// names that are no text are left out.
     pub async fn workers(&self) -> Result<Vec<LiveWorker>, QueueError> {
         let set = self.config.workers_set();
-        let read = async |mut redis: ConnectionManager| redis.zrange_withscores(set, 0, -1).await;
-        let workers: Vec<(String, i64)> = self.link.with(read).await?;
-        let live = |(name, seconds)| LiveWorker {
-            name,
-            last_heartbeat: Timestamp::from_micros(seconds * 1_000_000),
+        let read = async |mut redis: ConnectionManager| {
+            redis.zrange_withscores(set, 0, MAX_WORKERS - 1).await
         };
-        Ok(workers.into_iter().map(live).collect())
+        let workers: Vec<(Vec<u8>, f64)> = self.link.with(read).await?;
+        let live = |(name, seconds): (Vec<u8>, f64)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the cast saturates, and no heartbeat is near the limits"
+            )]
+            let micros = (seconds * 1e6) as i64;
+            Some(LiveWorker {
+                name: String::from_utf8(name).ok()?,
+                last_heartbeat: Timestamp::from_micros(micros),
+            })
+        };
+        Ok(workers.into_iter().filter_map(live).collect())
+    }
+
+    /// Deletes those of our keys that have another type than ours. Every command on them
+    /// would fail.
+    async fn delete_foreign_keys(&self) -> Result<(), QueueError> {
+        let keys = [
+            (self.config.active_jobs_list(), "list"),
+            (self.config.scheduled_jobs_set(), "zset"),
+            (self.config.job_data_hash(), "hash"),
+            (self.config.workers_set(), "zset"),
+            (APALIS_QUEUES.to_owned(), "zset"),
+        ];
+        let mut types = redis::pipe();
+        for (key, _) in &keys {
+            types.cmd("TYPE").arg(key);
+        }
+        let read = async |mut redis| types.query_async(&mut redis).await;
+        let types: Vec<String> = self.link.with(read).await?;
+        for ((key, ours), found) in keys.into_iter().zip(types) {
+            if found != ours && found != "none" {
+                tracing::error!(
+                    key,
+                    found,
+                    ours,
+                    "deleted a key of the queue, of a foreign type"
+                );
+                let delete = async |mut redis: ConnectionManager| redis.del(&key).await;
+                self.link.with::<()>(delete).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the result of work on the queue. If it failed, it looks for keys that are
+    /// not ours, so that the next try may succeed.
+    async fn or_repair<T>(&self, result: Result<T, QueueError>) -> Result<T, QueueError> {
+        if result.is_err() {
+            self.delete_foreign_keys().await?;
+        }
+        result
     }
 
     /// Drops all waiting jobs if there are more than we could have sent, before
@@ -175,9 +233,8 @@ impl RedisQueue {
     }
 }
 
-#[async_trait]
-impl Queue for RedisQueue {
-    async fn push(&self, jobs: &[Job]) -> Result<usize, QueueError> {
+impl RedisQueue {
+    async fn push_all(&self, jobs: &[Job]) -> Result<usize, QueueError> {
         let mut sent = 0;
         for chunk in jobs.chunks(CHUNK) {
             let room = DEPTH_LIMIT.saturating_sub(self.depth().await?);
@@ -201,6 +258,23 @@ impl Queue for RedisQueue {
             self.link.with(promote).await?;
         }
         Ok(sent)
+    }
+
+    async fn retire_and_shed(&self) -> Result<(), QueueError> {
+        let dead = self.retire_dead().await?;
+        let shed = self.shed().await?;
+        if dead + shed > 0 {
+            tracing::warn!(dead, shed, "retired dead workers and dropped foreign jobs");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn push(&self, jobs: &[Job]) -> Result<usize, QueueError> {
+        let pushed = self.push_all(jobs).await;
+        self.or_repair(pushed).await
     }
 
     async fn depth(&self) -> Result<usize, QueueError> {
@@ -233,11 +307,7 @@ impl Queue for RedisQueue {
     }
 
     async fn maintain(&self) -> Result<(), QueueError> {
-        let dead = self.retire_dead().await?;
-        let shed = self.shed().await?;
-        if dead + shed > 0 {
-            tracing::warn!(dead, shed, "retired dead workers and dropped foreign jobs");
-        }
-        Ok(())
+        let maintained = self.retire_and_shed().await;
+        self.or_repair(maintained).await
     }
 }

@@ -1,0 +1,214 @@
+//! `api key revoke`: the emergency brake.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+use shared::clock::Timestamp;
+use shared::config::{Checker, SvixArgs, check_certificates};
+use shared::ids::AccountId;
+use shared::key::KeyPrefix;
+use shared::runtime;
+use shared::store::{Actor, KeyFilter, ListedKey, Origin, PostgresStore, Store};
+use shared::svix::{SvixClient, WebhookEndpoint};
+
+use super::key::{OneKey, all_keys, now};
+use super::{NOTHING_FOUND, StoreArgs, print_json};
+
+/// The time limit of a call to Svix.
+const SVIX_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The flags of `api key revoke`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+#[derive(Debug, Args)]
+pub struct RevokeArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Reason, for the audit trail
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
+    /// Revokes without a question; needed for --created-before
+    #[arg(long)]
+    yes: bool,
+    /// The key has leaked: also lists the webhook endpoints that were added while it
+    /// lived, which may be a thief's. Needs the Svix token. Looks at revoked keys too
+    #[arg(long)]
+    leaked: bool,
+    /// Disables the listed endpoints at Svix
+    #[arg(long, requires = "leaked")]
+    disable_endpoints: bool,
+    /// Prints JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    svix: SvixArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The key of this account
+    #[arg(long, value_name = "ID")]
+    account: Option<AccountId>,
+    /// The key with these first 24 characters
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<KeyPrefix>,
+    /// The key that is read from standard input
+    #[arg(long)]
+    key_stdin: bool,
+    /// All keys that are older, for instance 2026-11-22T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    created_before: Option<Timestamp>,
+}
+
+/// What was done to one key.
+#[derive(Debug, Serialize)]
+struct Done {
+    #[serde(flatten)]
+    key: ListedKey,
+    /// True if this command revoked the key; false if it was revoked before.
+    revoked_now: bool,
+    /// The endpoints that were added while the key lived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints: Option<Vec<WebhookEndpoint>>,
+}
+
+fn parse_reason(text: &str) -> Result<String, &'static str> {
+    let is_fine = (1..=200).contains(&text.len()) && !text.contains(char::is_control);
+    is_fine
+        .then(|| text.to_owned())
+        .ok_or("expected 1 to 200 bytes of text without line breaks")
+}
+
+/// Revokes keys. It works in every session mode, because it needs no session.
+pub async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
+    let filter = args.filter()?;
+    let mut checker = Checker::default();
+    let svix = args.leaked.then(|| {
+        let svix = args.svix.check(&mut checker);
+        check_certificates(&mut checker).and(svix)
+    });
+    let store = args.store.open(checker)?;
+    let svix = svix.and_then(Result::ok);
+    let svix = svix.map(|config| SvixClient::new(&config, SVIX_TIMEOUT));
+
+    let keys = all_keys(&store, &filter).await?;
+    if keys.is_empty() {
+        eprintln!("api: no such key");
+        return Ok(NOTHING_FOUND.into());
+    }
+    if args.which.created_before.is_some() && !args.yes {
+        let count = keys.len();
+        bail!("{count} keys would be revoked; to revoke them, repeat the command with --yes");
+    }
+    let mut done = Vec::new();
+    let mut failures = 0;
+    for key in keys {
+        match args.revoke_one(&store, svix.as_ref(), key).await {
+            Ok(one) => done.push(one),
+            Err(error) => {
+                failures += 1;
+                eprintln!("api: {error:#}");
+            }
+        }
+    }
+    if args.json {
+        print_json(&done)?;
+    } else {
+        done.iter().for_each(print);
+    }
+    if failures > 0 {
+        bail!("not everything was done; the command can be repeated");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl RevokeArgs {
+    fn filter(&self) -> anyhow::Result<KeyFilter> {
+        let one = OneKey {
+            account: self.which.account.clone(),
+            prefix: self.which.prefix.clone(),
+            key_stdin: self.which.key_stdin,
+        };
+        Ok(KeyFilter {
+            created_before: self.which.created_before,
+            with_revoked: self.leaked,
+            ..one.filter()?
+        })
+    }
+
+    async fn revoke_one(
+        &self,
+        store: &PostgresStore,
+        svix: Option<&SvixClient>,
+        mut key: ListedKey,
+    ) -> anyhow::Result<Done> {
+        let reason = self.reason.clone();
+        let origin = Origin {
+            reason: reason.or_else(|| self.leaked.then(|| "leaked".to_owned())),
+            session_id: Some(format!("cli:{}", runtime::process_name())),
+            ..Origin::of(Actor::Operator)
+        };
+        let at = now();
+        let revoked = store.revoke_key_by_id(key.id, at, &origin).await?;
+        if revoked.is_some() {
+            key.is_active = false;
+            key.revoked_at = Some(at);
+        }
+        let endpoints = match (svix, &key.svix_app_id) {
+            (Some(svix), Some(app)) => Some(self.endpoints(svix, app, &key).await?),
+            (Some(_), None) => Some(Vec::new()),
+            (None, _) => None,
+        };
+        Ok(Done {
+            key,
+            revoked_now: revoked.is_some(),
+            endpoints,
+        })
+    }
+
+    /// Returns the endpoints that were added while the key lived. Disables them if that
+    /// was asked for.
+    async fn endpoints(
+        &self,
+        svix: &SvixClient,
+        svix_app_id: &str,
+        key: &ListedKey,
+    ) -> anyhow::Result<Vec<WebhookEndpoint>> {
+        let mut endpoints = svix.endpoints(svix_app_id).await?;
+        endpoints.retain(|endpoint| {
+            let after_the_end = key.revoked_at.is_some_and(|end| endpoint.created_at > end);
+            endpoint.created_at >= key.created_at && !after_the_end
+        });
+        if self.disable_endpoints {
+            for endpoint in endpoints.iter_mut().filter(|endpoint| !endpoint.disabled) {
+                svix.disable_endpoint(svix_app_id, &endpoint.id).await?;
+                endpoint.disabled = true;
+            }
+        }
+        Ok(endpoints)
+    }
+}
+
+fn print(done: &Done) {
+    let (prefix, account) = (&done.key.key_prefix, done.key.account_id.as_str());
+    let verb = if done.revoked_now {
+        "revoked"
+    } else {
+        "was already revoked:"
+    };
+    println!("{verb} {prefix} of account {account:?}");
+    for endpoint in done.endpoints.iter().flatten() {
+        let state = if endpoint.disabled {
+            "disabled"
+        } else {
+            "enabled"
+        };
+        let (id, url, created_at) = (&endpoint.id, &endpoint.url, endpoint.created_at);
+        println!("  endpoint {id}  {state}  {url:?}  added {created_at}");
+    }
+}

@@ -1,0 +1,71 @@
+//! The limits on what one caller may do, so that no one starves the others.
+//!
+//! They are counted in this process alone, without a network call, and in bounded
+//! memory: with several processes, a caller may do as much at each of them.
+
+mod failures;
+mod rate_limit;
+
+use std::time::Duration;
+
+use shared::config::LimitConfig;
+use shared::ids::{AccountId, KeyId};
+
+use crate::error::{ApiError, ErrorCode, messages};
+use crate::http::ClientAddress;
+use failures::Failures;
+use rate_limit::RateLimit;
+
+/// The limits of this process.
+pub struct Limits {
+    create: Option<RateLimit<AccountId>>,
+    portal: Option<RateLimit<KeyId>>,
+    failures: Option<Failures>,
+}
+
+impl Limits {
+    /// Creates the configured limits. Nothing is used up yet.
+    pub fn new(config: &LimitConfig) -> Self {
+        Self {
+            create: config.create.map(RateLimit::new),
+            portal: config.portal.map(RateLimit::new),
+            failures: config.failed_auth.map(Failures::new),
+        }
+    }
+
+    /// Counts a creation or a revocation by the account.
+    pub fn create(&self, account: &AccountId) -> Result<(), ApiError> {
+        refuse_if(self.create.as_ref().and_then(|limit| limit.count(account)))
+    }
+
+    /// Counts a portal link for the key.
+    pub fn portal(&self, key: KeyId) -> Result<(), ApiError> {
+        refuse_if(self.portal.as_ref().and_then(|limit| limit.count(&key)))
+    }
+
+    /// Fails while too many requests from this address had invalid credentials. No
+    /// credentials of such an address are looked up, so that guessing costs the
+    /// database nothing.
+    pub fn may_authenticate(&self, address: ClientAddress) -> Result<(), ApiError> {
+        let pause = self.failures.as_ref();
+        refuse_if(pause.and_then(|failures| failures.pause(address)))
+    }
+
+    /// Counts a request from this address with invalid credentials.
+    pub fn has_failed(&self, address: ClientAddress) {
+        if let Some(failures) = &self.failures {
+            failures.count(address);
+        }
+    }
+}
+
+/// Returns the 429, if there is a time to wait.
+fn refuse_if(wait: Option<Duration>) -> Result<(), ApiError> {
+    match wait {
+        None => Ok(()),
+        Some(wait) => {
+            let error = ApiError::new(ErrorCode::RateLimited, messages::RATE_LIMITED);
+            Err(error.retry_after(wait))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+-- The privileges of each part of the service, and no more. Run it in the service's
+-- database after each `api migrate`, as a superuser or as the owner of the tables:
+--
+--     psql "$DATABASE_URL" -f deploy/postgres/roles.sql
+--
+-- The four roles cannot log in. Give each part a user that is a member of one:
+--
+--     CREATE USER keys_api PASSWORD '…' IN ROLE partner_keys_api;
+--
+--   partner_keys_migrate   api migrate, and the operators' commands; it should own the tables
+--   partner_keys_login     your login, which writes and revokes sessions
+--   partner_keys_api       api
+--   partner_keys_worker    worker, worker status, worker retry
+--
+-- Nobody but the owner of the tables can change or delete an event. The worker can read
+-- no hash of a key, and no session.
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['partner_keys_migrate', 'partner_keys_login',
+                                'partner_keys_api', 'partner_keys_worker'] LOOP
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL; -- it is there already
+        END;
+    END LOOP;
+END
+$$;
+
+REVOKE ALL ON api_partners, api_key_events, sessions
+    FROM PUBLIC, partner_keys_login, partner_keys_api, partner_keys_worker;
+
+GRANT USAGE ON SCHEMA public
+    TO partner_keys_migrate, partner_keys_login, partner_keys_api, partner_keys_worker;
+GRANT CREATE ON SCHEMA public TO partner_keys_migrate;
+GRANT SELECT, INSERT, UPDATE, DELETE ON api_partners, sessions TO partner_keys_migrate;
+GRANT SELECT, INSERT, DELETE ON api_key_events TO partner_keys_migrate;
+
+-- A login inserts a session, and a logout sets revoked_at WHERE the hash is the token's.
+GRANT INSERT (token_hash, account_id, created_at, expires_at),
+      SELECT (token_hash, account_id, expires_at, revoked_at),
+      UPDATE (revoked_at)
+    ON sessions TO partner_keys_login;
+
+GRANT SELECT, INSERT, UPDATE ON api_partners TO partner_keys_api;
+GRANT SELECT (token_hash, account_id, expires_at, revoked_at) ON sessions TO partner_keys_api;
+-- The id alone is read, to see that the table is there.
+GRANT INSERT, SELECT (id) ON api_key_events TO partner_keys_api;
+
+GRANT SELECT (id, account_id, key_prefix, is_active, has_webhook, svix_app_id, created_at,
+              revoked_at, attempts, armed_at_attempt, next_attempt_at, leased_until, last_error,
+              failed_at),
+      UPDATE (has_webhook, svix_app_id, attempts, armed_at_attempt, next_attempt_at,
+              leased_until, last_error, failed_at)
+    ON api_partners TO partner_keys_worker;
+GRANT INSERT ON api_key_events TO partner_keys_worker;

@@ -1,0 +1,156 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::endpoint::BoxEndpoint;
+use poem::{Endpoint, EndpointExt, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use super::connections::Connections;
+
+/// The time that requests in flight have to finish once the server is told to
+/// stop. Only a portal request for which both Svix and the database need all of
+/// their time limits takes longer. Orchestrators kill the process after 10 s.
+const DRAIN: Duration = Duration::from_millis(8500);
+
+/// The time that the connections accepted last have to send their request before
+/// idle connections are closed.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
+
+/// The pause after the system refused to accept a connection, for instance because
+/// the process has no descriptors left. Without it, the loop would use a whole
+/// processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The time between two log lines about the same trouble.
+const LOG_PAUSE: Duration = Duration::from_mins(1);
+
+/// A listening socket. Connections wait until [`Bound::serve`] accepts them.
+pub struct Bound {
+    listener: TcpListener,
+    /// The address, with the port that the system chose if none was asked for.
+    pub address: SocketAddr,
+}
+
+/// Listens on the address.
+pub async fn bind(address: SocketAddr) -> io::Result<Bound> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    Ok(Bound { listener, address })
+}
+
+impl Bound {
+    /// Serves the endpoint until `shutdown`, on at most `max_connections` connections
+    /// at a time, then finishes the accepted requests. Returns when all connections
+    /// are closed, at most some nine seconds after `shutdown`.
+    pub async fn serve(
+        self,
+        endpoint: impl Endpoint + 'static,
+        max_connections: usize,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let server = Server {
+            endpoint: Arc::new(endpoint.map_to_response().boxed()),
+            address: self.address,
+            connections: Connections::new(max_connections),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        server.accept_until(&self.listener, &shutdown).await;
+        for (stream, client) in established(self.listener)? {
+            server.serve(stream, client).await;
+        }
+        sleep(LAST_REQUESTS).await;
+        server.drain().await;
+        Ok(())
+    }
+}
+
+/// Accepts the connections that the system has already established, and closes the
+/// socket: later connections are refused, so that their clients try another process.
+///
+/// Uses the socket without tokio, which might not have been notified of them yet.
+fn established(listener: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
+    let listener = listener.into_std()?;
+    let mut waiting = Vec::new();
+    while let Ok((stream, client)) = listener.accept() {
+        stream.set_nonblocking(true)?;
+        waiting.push((TcpStream::from_std(stream)?, client));
+    }
+    Ok(waiting)
+}
+
+struct Server {
+    endpoint: Arc<BoxEndpoint<'static, Response>>,
+    address: SocketAddr,
+    connections: Arc<Connections>,
+    /// Cancelled when idle connections must close.
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    async fn accept_until(&self, listener: &TcpListener, shutdown: &CancellationToken) {
+        let mut trouble = Trouble::default();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, client)) => tokio::select! {
+                    () = self.serve(stream, client) => {}
+                    () = shutdown.cancelled() => return,
+                },
+                // The client has gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    trouble.log(|| tracing::error!(%error, "connections cannot be accepted"));
+                    self.connections.evict_one();
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves the connection in the background, once there is room for it.
+    async fn serve(&self, stream: TcpStream, client: SocketAddr) {
+        let slot = self.connections.admit().await;
+        let connection = Connection {
+            stream,
+            client,
+            server: self.address,
+            endpoint: Arc::clone(&self.endpoint),
+        };
+        self.tasks
+            .spawn(connection.serve(slot, self.closing.clone()));
+    }
+
+    /// Closes idle connections, and gives the others the time to finish.
+    async fn drain(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        if timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            self.connections.abort();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+/// Logs a recurring trouble at most once in [`LOG_PAUSE`].
+#[derive(Default)]
+pub(super) struct Trouble(Option<Instant>);
+
+impl Trouble {
+    pub(super) fn log(&mut self, write: impl FnOnce()) {
+        if self.0.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
+            self.0 = Some(Instant::now());
+            write();
+        }
+    }
+}

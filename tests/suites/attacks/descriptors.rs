@@ -1,0 +1,94 @@
+//! Clients that take all connections, and a process that has no descriptors left.
+
+use std::process::Command as StdCommand;
+use std::time::Duration;
+
+use tests::process::binary;
+use tests::{Client, Deployment, Process, Role};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use super::{SOON, processor_time};
+
+/// Starts an api that may open this many descriptors.
+async fn api_with_descriptors(deployment: &Deployment, descriptors: usize) -> (Process, Client) {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {descriptors} && exec \"$0\"");
+    command.args(["-c", &script]).arg(binary("api")).env_clear();
+    command.env("LOG_FORMAT", "json");
+    command.envs(deployment.env_for(Role::Api));
+    let mut api = Process::spawn(deployment.dir(), "api", command);
+    let client = Client::new(&api.url().await).await;
+    (api, client)
+}
+
+/// Asks on a new connection.
+async fn answered(base: &str) -> Duration {
+    let started = Instant::now();
+    let http = reqwest::Client::builder().no_proxy().timeout(SOON);
+    let request = http.build().unwrap().get(format!("{base}/healthz"));
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    started.elapsed()
+}
+
+async fn p99(base: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        times.push(answered(base).await);
+    }
+    tests::load::percentile(times, 99)
+}
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_keep_nobody_out() {
+    const HELD: usize = 10_000;
+    let _alone = tests::heavy().await;
+    let deployment = Deployment::production(0).await;
+    let (api, client) = api_with_descriptors(&deployment, 1024).await;
+    let before = p99(client.base()).await;
+
+    let address = client.base().strip_prefix("http://").unwrap();
+    let mut held = Vec::with_capacity(HELD);
+    for _ in 0..HELD {
+        held.push(TcpStream::connect(address).await.unwrap());
+    }
+    let during = p99(client.base()).await;
+    println!("with {HELD} idle connections: p99 {during:?}; without: {before:?}");
+    let log = api.log();
+    assert!(!log.contains("connections cannot be accepted"), "{log}");
+    assert!(log.contains("as many connections are open as allowed"));
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_process_without_descriptors_waits_and_says_so_once() {
+    let _alone = tests::heavy().await;
+    let deployment = Deployment::production(0).await;
+    let (mut api, client) = api_with_descriptors(&deployment, 1024).await;
+    let id = api.id().unwrap().to_string();
+    let limit = |descriptors: usize| {
+        let mut prlimit = StdCommand::new("prlimit");
+        prlimit.args(["--pid", &id, &format!("--nofile={descriptors}:1024")]);
+        assert!(prlimit.status().unwrap().success());
+    };
+    limit(5); // fewer than are open
+    let address = client.base().strip_prefix("http://").unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        waiting.push(TcpStream::connect(address).await.unwrap());
+    }
+    api.logged("connections cannot be accepted").await;
+    let (used, started) = (processor_time(&api), Instant::now());
+    tokio::time::sleep(Duration::from_secs(3)).await; // over which the use is measured
+    let used = processor_time(&api) - used;
+    let took = started.elapsed();
+    println!("it used {used} hundredths of a second of a processor in {took:?}");
+    assert!(used < 90, "it spins: {used} hundredths of a second in 3 s");
+    limit(1024);
+    drop(waiting);
+    answered(client.base()).await;
+    let log = api.log();
+    let lines = log.matches("connections cannot be accepted").count();
+    assert_eq!(lines, 1, "one line a minute");
+}

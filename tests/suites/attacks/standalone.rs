@@ -1,0 +1,33 @@
+//! `standalone` on a machine with other users.
+
+use std::os::unix::fs::PermissionsExt;
+
+use tests::Deployment;
+
+#[tokio::test]
+async fn other_users_read_nothing_of_the_data() {
+    let deployment = Deployment::embedded(&[]).await;
+    let session = deployment.session().await;
+    assert_eq!(deployment.client.create(&session).await.status, 201);
+    let data = deployment.dir().join("data");
+    let mode = |path: &std::path::Path| {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        mode & 0o777
+    };
+    assert_eq!(mode(&data), 0o700);
+    let files = std::fs::read_dir(&data).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn the_documentation_page_can_be_left_out() {
+    let deployment = Deployment::embedded(&[("DOCS", "off".to_owned())]).await;
+    assert_eq!(deployment.probe("/docs").await.0, 404);
+    let with = Deployment::embedded(&[]).await;
+    let docs = reqwest::get(format!("{}/docs", with.client.base())).await;
+    assert_eq!(docs.unwrap().status(), 200);
+}

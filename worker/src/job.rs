@@ -1,0 +1,123 @@
+//! A job, from top to bottom: claims an attempt, makes it, and records the outcome in
+//! the row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shared::clock::Clock;
+use shared::queue::JobHandler;
+use shared::retry;
+use shared::store::{Claim, Job, Outcome, Store, Work};
+use shared::svix::{SvixClient, SvixConfig};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::{end_portal_sessions, provision_webhook};
+
+/// The time limit for one call to Svix.
+const SVIX_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The duration of a claim. It covers two calls to Svix (create, and get after a 409)
+/// and clocks that are up to 30 s apart, so that no worker takes a lease for expired
+/// while its owner may still be working.
+pub const LEASE: Duration = Duration::from_mins(1);
+
+/// The time for which a worker retries to write an outcome, once a second, while the
+/// database is unavailable. After that the lease runs out, and the next attempt finds
+/// the work already done.
+const FINISH_WITHIN: Duration = Duration::from_secs(15);
+
+/// Makes the attempts that jobs name.
+pub struct JobRunner {
+    store: Arc<dyn Store>,
+    svix: SvixClient,
+    clock: Clock,
+}
+
+#[async_trait]
+impl JobHandler for JobRunner {
+    /// Makes the attempt that the job names. Does nothing if another worker has
+    /// claimed it, or if the key was revoked meanwhile.
+    async fn handle(&self, job: Job) {
+        let span = tracing::info_span!("job", key_id = %job.key_id);
+        self.attempt(job).instrument(span).await;
+    }
+}
+
+impl JobRunner {
+    /// Creates a runner that takes the time from `clock`.
+    pub fn new(store: Arc<dyn Store>, svix: &SvixConfig, clock: Clock) -> Self {
+        let svix = SvixClient::new(svix, SVIX_TIMEOUT);
+        Self { store, svix, clock }
+    }
+
+    async fn attempt(&self, job: Job) {
+        let now = self.clock.now();
+        let claim = match self.store.claim(job, now, now + LEASE).await {
+            Ok(Some(claim)) => claim,
+            Ok(None) => {
+                // Done, not due yet, or claimed by another worker.
+                return tracing::debug!(attempt = job.attempt, "nothing to do");
+            }
+            Err(error) => {
+                return tracing::warn!(%error, "the claim failed; the sweep will send the job again");
+            }
+        };
+        let age_ms = u64::try_from(now.since(claim.created_at).as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(attempt = claim.attempt, age_ms, "claimed");
+
+        let made = match claim.work() {
+            Work::Provision => provision_webhook::run(&self.svix, &claim).await,
+            Work::EndPortalSessions { svix_app_id } => {
+                end_portal_sessions::run(&self.svix, &claim, svix_app_id).await
+            }
+        };
+        let outcome = made.unwrap_or_else(|error| {
+            error.alarm_if_misconfigured();
+            retry::outcome_of(&error, claim.tries, self.clock.now(), &mut rand::rng())
+        });
+        self.finish(&claim, &outcome).await;
+    }
+
+    /// Writes the outcome, and retries while the database is unavailable.
+    async fn finish(&self, claim: &Claim, outcome: &Outcome) {
+        let began = Instant::now();
+        while began.elapsed() < FINISH_WITHIN {
+            match self.store.finish(claim, outcome, self.clock.now()).await {
+                Ok(true) => return log_outcome(claim, outcome),
+                Ok(false) => {
+                    tracing::info!(
+                        attempt = claim.attempt,
+                        "the claim is no longer ours; nothing was written"
+                    );
+                    return;
+                }
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(attempt = claim.attempt, %error, "the outcome is not written yet; retrying");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => {
+                    tracing::error!(attempt = claim.attempt, %error, "the outcome could not be written");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn log_outcome(claim: &Claim, outcome: &Outcome) {
+    let attempt = claim.attempt;
+    match outcome {
+        Outcome::Provisioned { svix_app_id } => {
+            tracing::info!(attempt, svix_app_id, "provisioned");
+        }
+        Outcome::PortalSessionsEnded => tracing::info!(attempt, "the portal sessions have ended"),
+        Outcome::Retry { at, error } => {
+            tracing::warn!(attempt, %error, next_attempt_at = %at, "the attempt failed and will be retried");
+        }
+        Outcome::DeadLetter { error, .. } => {
+            tracing::error!(attempt, %error, "the attempt failed and is a dead letter now");
+        }
+    }
+}
