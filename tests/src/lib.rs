@@ -44,6 +44,8 @@ pub use relay::{Passing, Relay};
 pub use signing_key::SigningKey;
 pub use wait::eventually;
 
+use std::io::Write;
+
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Waits until no other heavy case runs. A case is heavy if it uses all processors for
@@ -51,6 +53,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub async fn heavy() -> SemaphorePermit<'static> {
     static HEAVY: Semaphore = Semaphore::const_new(1);
     HEAVY.acquire().await.unwrap()
+}
+
+/// Writes a measured figure to standard error, also if the test passes: the test harness
+/// keeps back only what the print macros write.
+pub fn report(figure: &str) {
+    let line = format!("measured: {figure}\n");
+    std::io::stderr().lock().write_all(line.as_bytes()).unwrap();
 }
 
 /// Creates a temporary directory, which is removed when the value is dropped.

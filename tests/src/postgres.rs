@@ -56,10 +56,15 @@ impl TestDatabase {
         }
     }
 
-    /// Creates a database and migrates it to the current schema. Each part of the service
-    /// has a user with no more than its privileges.
+    /// Creates a database with the current schema, and a user for each part of the service.
     pub async fn migrated() -> Self {
-        let mut database = Self::create().await;
+        Self::create().await.with_schema_and_users().await
+    }
+
+    /// Migrates the database to the current schema. Each part of the service has a user
+    /// with no more than its privileges.
+    pub async fn with_schema_and_users(self) -> Self {
+        let mut database = self;
         database.store().migrate().await.unwrap();
         let mut admin = PgConnection::connect(&database.url).await.unwrap();
         sqlx::raw_sql(ROLES).execute(&mut admin).await.unwrap();

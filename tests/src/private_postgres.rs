@@ -94,11 +94,7 @@ impl PrivatePostgres {
 
     /// Migrates the database `postgres` to the current schema and returns it.
     pub async fn migrated(&self) -> TestDatabase {
-        let database = TestDatabase::at(self.url());
-        shared::store::Store::migrate(&database.store())
-            .await
-            .unwrap();
-        database
+        TestDatabase::at(self.url()).with_schema_and_users().await
     }
 
     /// Returns the whole content of the database `postgres` as SQL.

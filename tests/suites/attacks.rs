@@ -1,6 +1,7 @@
 //! Attacks on the running service. docs/SECURITY.md lists what each of them did once,
 //! and which case shows that it does so no more.
 
+mod answers;
 mod browsers;
 mod descriptors;
 mod floods;

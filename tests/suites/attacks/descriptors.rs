@@ -54,7 +54,9 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
         held.push(TcpStream::connect(address).await.unwrap());
     }
     let during = p99(client.base()).await;
-    println!("with {HELD} idle connections: p99 {during:?}; without: {before:?}");
+    tests::report(&format!(
+        "with {HELD} idle connections: p99 {during:?}; without: {before:?}"
+    ));
     let log = api.log();
     assert!(!log.contains("connections cannot be accepted"), "{log}");
     assert!(log.contains("as many connections are open as allowed"));
@@ -83,7 +85,9 @@ async fn a_process_without_descriptors_waits_and_says_so_once() {
     tokio::time::sleep(Duration::from_secs(3)).await; // over which the use is measured
     let used = processor_time(&api) - used;
     let took = started.elapsed();
-    println!("it used {used} hundredths of a second of a processor in {took:?}");
+    tests::report(&format!(
+        "it used {used} hundredths of a second of a processor in {took:?}"
+    ));
     assert!(used < 90, "it spins: {used} hundredths of a second in 3 s");
     limit(1024);
     drop(waiting);

@@ -45,10 +45,10 @@ async fn every_half_request_is_closed(base: &str) {
     for connection in connections {
         closed(connection).await;
     }
-    println!(
+    tests::report(&format!(
         "the last half request was closed after {:?}",
         started.elapsed()
-    );
+    ));
 }
 
 #[tokio::test]
@@ -115,7 +115,9 @@ async fn clients_that_do_not_read_cost_little_memory_and_are_closed() {
     let answered = || async { deployment.server.log().matches("\"/docs\"").count() };
     eventually("all are answered", SOON, answered, |count| *count > CLIENTS).await;
     let grown = memory(&deployment.server).saturating_sub(before);
-    println!("{CLIENTS} clients that do not read took {grown} kB");
+    tests::report(&format!(
+        "{CLIENTS} clients that do not read took {grown} kB"
+    ));
     assert!(grown < 50 * 1024, "{grown} kB");
 
     let started = Instant::now();
@@ -125,7 +127,10 @@ async fn clients_that_do_not_read_cost_little_memory_and_are_closed() {
         *open < CLIENTS / 10
     })
     .await;
-    println!("they were closed after {:?} more", started.elapsed());
+    tests::report(&format!(
+        "they were closed after {:?} more",
+        started.elapsed()
+    ));
     for mut connection in connections {
         let mut read = Vec::new();
         let _ = connection.read_to_end(&mut read).await;
@@ -175,5 +180,5 @@ async fn half_requests_do_not_hold_a_process_that_is_told_to_stop() {
     let started = Instant::now();
     deployment.server.signal("TERM");
     assert_eq!(deployment.server.ended().await.code(), Some(0));
-    println!("the process ended after {:?}", started.elapsed());
+    tests::report(&format!("the process ended after {:?}", started.elapsed()));
 }

@@ -59,7 +59,7 @@ pub async fn an_unexpected_response_is_parsed_or_reported(name: &'static str) {
     assert_unexpected(&client.show(session).await);
     assert_unexpected(&client.create(session).await);
 
-    for status in [520, 502] {
+    for status in [507, 502] {
         relay.passes(Passing::Page(status));
         let results = [client.show(session).await, client.create(session).await];
         for result in results {
