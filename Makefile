@@ -35,9 +35,11 @@ audit: scripts/audit/.venv/.installed ## check the dependencies: licenses, sourc
 		echo "audit: advisories were not checked, because their database cannot be reached"; fi
 
 # A failure leaves the old file as it was.
-openapi: ## write openapi.yaml from the code
+openapi: ## write openapi.yaml and openapi-internal.yaml from the code
 	cargo run --quiet --locked --bin api -- openapi > openapi.yaml.new || { rm -f openapi.yaml.new; exit 1; }
 	@mv openapi.yaml.new openapi.yaml
+	cargo run --quiet --locked --bin api -- openapi --internal > openapi.yaml.new || { rm -f openapi.yaml.new; exit 1; }
+	@mv openapi.yaml.new openapi-internal.yaml
 
 release-document: ## keep openapi.yaml as the released document of its version, in docs/released
 	@scripts/release-document
@@ -54,7 +56,8 @@ build: tools
 
 $(PACKAGES): | tools
 tools:
-	@scripts/install-deps redis postgresql procps curl node npm chromium venv java java-annotations go go-validator
+	@scripts/install-deps redis postgresql procps curl node npm chromium venv java java-annotations go go-validator \
+	  nginx caddy haproxy
 
 # npm writes this file last.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc

@@ -8,11 +8,12 @@ use shared::config::HttpConfig;
 use shared::queue::{Nudge, Queue};
 use shared::store::Store;
 use shared::svix::SvixConfig;
-use tokio_util::task::TaskTracker;
 
 use crate::auth::Sessions;
+use crate::http::BodyRule;
 use crate::limits::Limits;
 use crate::portal::Portal;
+use crate::uses::Uses;
 use crate::{dashboard, health, http, openapi};
 
 /// Everything that an operation may use. Cheap to clone.
@@ -34,8 +35,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The HTTP settings.
     pub http: Arc<HttpConfig>,
-    /// Work that goes on after its response. It is awaited at shutdown.
-    pub background: TaskTracker,
+    /// The uses of keys that are not written yet.
+    pub uses: Arc<Uses>,
 }
 
 impl App {
@@ -49,6 +50,7 @@ impl App {
         http: HttpConfig,
     ) -> Self {
         Self {
+            uses: Arc::new(Uses::new(Arc::clone(&store))),
             store,
             queue,
             nudge,
@@ -57,7 +59,6 @@ impl App {
             clock: Clock::system(),
             sessions,
             http: Arc::new(http),
-            background: TaskTracker::new(),
         }
     }
 
@@ -78,6 +79,11 @@ impl App {
             .at("/readyz", get(health::ready))
             .nest("/", service.operations)
             .data(self);
-        http::wrap(routes, &service.document, trusted_proxies)
+        http::wrap(
+            routes,
+            &service.document,
+            trusted_proxies,
+            BodyRule::Discarded,
+        )
     }
 }

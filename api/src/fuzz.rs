@@ -6,7 +6,8 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::auth::fuzz::{bearer_token, cookie_value, parse_key_set, session_of_claims};
+use crate::auth::bearer_token;
+use crate::auth::fuzz::{cookie_value, parse_key_set, session_of_claims};
 use crate::csrf;
 use crate::http::fuzz::client_of;
 

@@ -13,12 +13,14 @@ pub mod error;
 mod fuzz;
 mod health;
 mod http;
+pub mod internal;
 mod limits;
 pub mod openapi;
 mod portal;
 pub mod routes;
 mod serve;
+mod uses;
 
 pub use app::App;
 pub use http::ClientAddress;
-pub use serve::{serve, serve_with};
+pub use serve::{BindError, Servers, serve};

@@ -4,15 +4,17 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use commands::{KeyCommand, PurgeArgs, ServeArgs, SessionCommand, StoreArgs};
-use shared::config::{CERTIFICATES_HELP, DATABASE_HELP, REDIS_HELP, SVIX_HELP, environment_help};
+use shared::config::{
+    CERTIFICATES_HELP, DATABASE_HELP, INTERNAL_HELP, REDIS_HELP, SVIX_HELP, environment_help,
+};
 use shared::runtime;
 
 /// Serves partner API keys over HTTP. Without a command, it starts to serve.
 #[derive(Debug, Parser)]
 #[command(name = "api", version = shared::VERSION, args_conflicts_with_subcommands = true)]
-#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP]))]
+#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -26,7 +28,7 @@ enum Command {
     #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Migrate(StoreArgs),
     /// Prints the OpenAPI document
-    Openapi,
+    Openapi(OpenapiArgs),
     /// Lists, shows and revokes keys, and shows what happened to them
     #[command(subcommand)]
     Key(KeyCommand),
@@ -38,6 +40,13 @@ enum Command {
     Purge(PurgeArgs),
 }
 
+#[derive(Debug, Args)]
+struct OpenapiArgs {
+    /// The document of the listener for the platform's other services
+    #[arg(long)]
+    internal: bool,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     runtime::init();
@@ -45,8 +54,13 @@ async fn main() -> ExitCode {
     let done = match &cli.command {
         None => commands::serve(&cli.serve).await.map(succeeded),
         Some(Command::Migrate(args)) => commands::migrate(args).await.map(succeeded),
-        Some(Command::Openapi) => {
-            print!("{}", api::openapi::committed());
+        Some(Command::Openapi(OpenapiArgs { internal })) => {
+            let document = if *internal {
+                api::openapi::committed_internal()
+            } else {
+                api::openapi::committed()
+            };
+            print!("{document}");
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Key(command)) => commands::key(command).await,

@@ -1,34 +1,95 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use poem::Route;
-use shared::server::Bound;
+use shared::config::InternalConfig;
+use shared::server::{self, Bound};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
+use crate::internal::{self, InternalTokens};
 
-/// The time that background work has to finish after the last request.
-const BACKGROUND: Duration = Duration::from_millis(500);
+/// The time that the last uses of keys have to be written after the last request.
+const LAST_USES: Duration = Duration::from_millis(500);
 
-/// Serves the app until `shutdown`, then finishes the accepted requests.
-pub async fn serve(bound: Bound, app: App, shutdown: CancellationToken) -> std::io::Result<()> {
-    serve_with(bound, app, |routes| routes, shutdown).await
+/// The listeners of an api.
+pub struct Servers {
+    /// The public listener.
+    pub public: Bound,
+    /// The listener for the platform's other services, with their tokens.
+    pub internal: Option<(Bound, InternalConfig)>,
 }
 
-/// Serves the app and the routes that `add` adds until `shutdown`, then finishes the
-/// accepted requests.
-pub async fn serve_with(
-    bound: Bound,
+/// A listener's address is in use, or not of this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}: cannot listen on {address}")]
+pub struct BindError {
+    variable: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+impl Servers {
+    /// Listens on all addresses. Connections wait until [`serve`] accepts them.
+    pub async fn bind(
+        public: SocketAddr,
+        internal: Option<InternalConfig>,
+    ) -> Result<Self, BindError> {
+        let bind = async |variable, address| {
+            let bound = server::bind(address).await;
+            bound.map_err(|source| BindError {
+                variable,
+                address,
+                source,
+            })
+        };
+        let public = bind("LISTEN_ADDR", public).await?;
+        let internal = match internal {
+            Some(config) => {
+                let bound = bind("INTERNAL_ADDR", config.listen).await?;
+                let address = bound.address;
+                tracing::info!(%address, "checking keys for other services");
+                Some((bound, config))
+            }
+            None => None,
+        };
+        Ok(Self { public, internal })
+    }
+}
+
+/// Serves the app, with the routes that `add` adds to the public listener, until
+/// `shutdown`, then finishes the accepted requests.
+pub async fn serve(
+    servers: Servers,
     app: App,
     add: impl FnOnce(Route) -> Route,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let background = app.background.clone();
     let max_connections = app.http.max_connections;
-    bound
-        .serve(app.endpoint(add), max_connections, shutdown)
-        .await?;
-    background.close();
-    let _ = timeout(BACKGROUND, background.wait()).await;
-    Ok(())
+    let served = CancellationToken::new();
+    let uses = app.uses.clone();
+    let writing = tokio::spawn({
+        let served = served.clone();
+        async move { uses.write_until(served).await }
+    });
+    let internal = async {
+        match servers.internal {
+            Some((bound, config)) => {
+                let tokens = InternalTokens(config.tokens.into());
+                let endpoint = internal::endpoint(app.clone(), tokens);
+                bound
+                    .serve(endpoint, max_connections, shutdown.clone())
+                    .await
+            }
+            None => Ok(()),
+        }
+    };
+    let public = servers
+        .public
+        .serve(app.clone().endpoint(add), max_connections, shutdown.clone());
+    let (public_done, internal_done) = tokio::join!(public, internal);
+    served.cancel();
+    let _ = timeout(LAST_USES, writing).await;
+    public_done.and(internal_done)
 }

@@ -1,5 +1,6 @@
 -- The privileges of each part of the service, and no more. Run it in the service's
--- database after each `api migrate`, as a superuser or as the owner of the tables:
+-- database after each `api migrate`: the first time as a superuser, later as a member of
+-- partner_keys_migrate or as a superuser:
 --
 --     psql "$DATABASE_URL" -f deploy/postgres/roles.sql
 --
@@ -7,13 +8,13 @@
 --
 --     CREATE USER keys_api PASSWORD '…' IN ROLE partner_keys_api;
 --
---   partner_keys_migrate   api migrate, and the operators' commands; it should own the tables
+--   partner_keys_migrate   api migrate, and the operators' commands; it owns the tables
 --   partner_keys_login     your login, which writes and revokes sessions
 --   partner_keys_api       api
 --   partner_keys_worker    worker, worker status, worker retry
 --
--- Nobody but the owner of the tables can change or delete an event. The worker can read
--- no hash of a key, and no session.
+-- Only partner_keys_migrate, as the owner of the tables, can change or delete an event. The
+-- worker can read no hash of a key, and no session.
 
 DO $$
 DECLARE
@@ -21,23 +22,26 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['partner_keys_migrate', 'partner_keys_login',
                                 'partner_keys_api', 'partner_keys_worker'] LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = name);
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', name);
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL; -- it is there already
+            NULL; -- it was created at the same time
         END;
     END LOOP;
 END
 $$;
 
+GRANT USAGE, CREATE ON SCHEMA public TO partner_keys_migrate;
+ALTER TABLE api_partners OWNER TO partner_keys_migrate;
+ALTER TABLE api_key_events OWNER TO partner_keys_migrate;
+ALTER TABLE sessions OWNER TO partner_keys_migrate;
+ALTER TABLE _sqlx_migrations OWNER TO partner_keys_migrate;
+
 REVOKE ALL ON api_partners, api_key_events, sessions
     FROM PUBLIC, partner_keys_login, partner_keys_api, partner_keys_worker;
 
-GRANT USAGE ON SCHEMA public
-    TO partner_keys_migrate, partner_keys_login, partner_keys_api, partner_keys_worker;
-GRANT CREATE ON SCHEMA public TO partner_keys_migrate;
-GRANT SELECT, INSERT, UPDATE, DELETE ON api_partners, sessions TO partner_keys_migrate;
-GRANT SELECT, INSERT, DELETE ON api_key_events TO partner_keys_migrate;
+GRANT USAGE ON SCHEMA public TO partner_keys_login, partner_keys_api, partner_keys_worker;
 
 -- A login inserts a session, and a logout sets revoked_at WHERE the hash is the token's.
 GRANT INSERT (token_hash, account_id, created_at, expires_at),

@@ -13,7 +13,12 @@ const FIRST_STEPS: &str = include_str!("../../docs/first-steps.txt");
 
 /// Prints the addresses of the service and the `curl` lines to standard output.
 /// Without a token the lines take it from the variable `TOKEN` of the shell.
-pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Option<&Simulator>) {
+pub fn print(
+    address: SocketAddr,
+    token: Option<&SessionToken>,
+    simulator: Option<&Simulator>,
+    has_docs: bool,
+) {
     let url = format!("http://{address}");
     // The demo sign-in works only on this machine, and browsers cannot open 0.0.0.0.
     let local = if address.ip().is_unspecified() {
@@ -43,6 +48,11 @@ pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Optio
             )
         },
     );
+    let docs = if has_docs {
+        format!("{url}/docs")
+    } else {
+        "off".to_owned()
+    };
     let first_steps = FIRST_STEPS
         .replace("{url}", &url)
         .replace("{token}", token.map_or("$TOKEN", SessionToken::expose));
@@ -51,7 +61,7 @@ pub fn print(address: SocketAddr, token: Option<&SessionToken>, simulator: Optio
 Partner API keys is running. {dashboard}
 
   URL            {url}
-  Documentation  {url}/docs
+  Documentation  {docs}
   Svix           {svix}
   Session token  {session}
 

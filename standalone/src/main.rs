@@ -4,34 +4,38 @@
 mod banner;
 mod demo;
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::App;
 use api::auth::Sessions;
+use api::{App, Servers};
 use clap::Parser;
 use shared::clock::Clock;
 use shared::config::{
-    CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, LogArgs, SVIX_HELP, SessionArgs,
-    SessionConfig, SvixArgs, WorkerArgs, check_certificates, environment_help,
+    CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, INTERNAL_HELP, InternalArgs,
+    InternalConfig, LogArgs, SVIX_HELP, SessionArgs, SessionConfig, SvixArgs, WorkerArgs,
+    check_certificates, environment_help,
 };
 use shared::queue::{MemoryQueue, nudge};
 use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
-use shared::{runtime, server, telemetry};
+use shared::{runtime, telemetry};
 use svix_simulator::{Options, Simulator};
 use worker::Worker;
+
+/// The beginnings of the names of our files in `DATA_DIR`.
+const OUR_FILES: [&str; 3] = ["partner-keys.db", "svix-simulator.json", "lock"];
 
 /// Runs partner API keys in one process, with nothing else to install or start.
 #[derive(Debug, Parser)]
 #[command(name = "standalone", version = shared::VERSION)]
-#[command(after_help = environment_help(&[SVIX_HELP, CERTIFICATES_HELP]))]
+#[command(after_help = environment_help(&[SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
 struct Cli {
     /// Directory of the database, created if it does not exist
     #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "data")]
@@ -42,6 +46,8 @@ struct Cli {
     demo: Option<String>,
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    internal: InternalArgs,
     #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
@@ -55,6 +61,7 @@ struct Cli {
 /// The settings of the process.
 struct Settings {
     http: HttpConfig,
+    internal: Option<InternalConfig>,
     sessions: SessionConfig,
     /// None: start the simulator.
     svix: Option<SvixConfig>,
@@ -69,6 +76,7 @@ impl Cli {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
         let http = self.http.check(&mut checker);
+        let internal = self.internal.check(&mut checker);
         let sessions = self.sessions.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
         let svix = self.svix.is_set().then(|| self.svix.check(&mut checker));
@@ -79,11 +87,16 @@ impl Cli {
                 "off" => Some(false),
                 _ => None,
             });
+        if let (Ok(SessionConfig::Jwt(_)), Some("on")) = (&sessions, self.demo.as_deref()) {
+            let expected = "off or no value, because the identity provider issues the sessions";
+            checker.setting("DEMO", Some("on"), expected).report();
+        }
         let certificates = check_certificates(&mut checker);
         checker.finish(|| {
             certificates?;
             Ok(Settings {
                 http: http?,
+                internal: internal?,
                 sessions: sessions?,
                 svix: svix.transpose()?,
                 demo: demo?,
@@ -142,12 +155,12 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         http.login_url
             .get_or_insert_with(|| demo::SIGN_IN.to_owned());
     }
-    let listen = http.listen;
+    let (listen, has_docs) = (http.listen, http.docs);
     let app = App::new(store, queue, nudge, &svix, sessions, http);
-    let bound = server::bind(listen).await;
-    let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
-    banner::print(bound.address, token.as_ref(), simulator.as_ref());
-    tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
+    let servers = Servers::bind(listen, settings.internal).await?;
+    let address = servers.public.address;
+    banner::print(address, token.as_ref(), simulator.as_ref(), has_docs);
+    tracing::info!(%address, "listening on http://{address}");
 
     // Whichever of the two ends first also ends the other.
     let serving = async {
@@ -158,7 +171,7 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
                 routes
             }
         };
-        let done = api::serve_with(bound, app, add_demo, shutdown.clone()).await;
+        let done = api::serve(servers, app, add_demo, shutdown.clone()).await;
         shutdown.cancel();
         done.context("the HTTP server failed")
     };
@@ -186,11 +199,24 @@ async fn open_store(data: &Path) -> anyhow::Result<(SqliteStore, File)> {
     Ok((store, lock))
 }
 
-/// Creates the directory, if it does not exist, for this user alone. SQLite gives its own
-/// files the permissions of the database, which is created inside.
+/// Creates the directory, if it does not exist, for this user alone, and takes our files
+/// in it from other users. SQLite gives its further files the permissions of the database.
 fn create_private_directory(data: &Path) -> std::io::Result<()> {
     let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(data)
+    builder.recursive(true).mode(0o700).create(data)?;
+    // An older version, or somebody else, may have created them.
+    if std::fs::metadata(data)?.permissions().mode() & 0o077 != 0 {
+        let data = data.display();
+        tracing::warn!(%data, "other users can enter DATA_DIR; chmod 700 shuts them out");
+    }
+    for file in std::fs::read_dir(data)? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if OUR_FILES.iter().any(|ours| name.starts_with(ours)) {
+            std::fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts the Svix simulator. Returns the settings that lead to it.

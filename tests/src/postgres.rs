@@ -11,8 +11,7 @@ const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 /// A part of the service, with a user of its own in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The commands of operators. It owns nothing here, as the suites migrate as the
-    /// superuser.
+    /// `api migrate` and the commands of operators.
     Migrate,
     /// The platform's login.
     Login,

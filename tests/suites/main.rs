@@ -16,6 +16,7 @@ mod embedded;
 mod endurance;
 mod faults;
 mod jwt_sessions;
+mod key_checks;
 mod lifecycle;
 mod openapi;
 mod queue;

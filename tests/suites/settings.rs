@@ -146,6 +146,7 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
             "a whole number of at least 1",
         ),
         ("DOCS", "no", "on or off"),
+        ("INTERNAL_ADDR", "8090", "an address and a port"),
         ("RATE_LIMIT_CREATE", "20", "a number from 1 to 1000000"),
         ("RATE_LIMIT_PORTAL", "0/s", "a number from 1 to 1000000"),
         (

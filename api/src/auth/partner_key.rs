@@ -1,14 +1,12 @@
 use poem::{Request, RequestBody};
-use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::key::PartnerKey;
 use shared::store::{Actor, Origin, StoredKey};
 
-use super::{bearer, caller};
+use super::{PARTNER_KEY_SCHEME, bearer_token, caller, register_partner_key};
 use crate::App;
 use crate::error::ApiError;
-
-const SCHEME: &str = "PartnerKey";
 
 /// A caller with an active partner key, sent as a Bearer token.
 ///
@@ -31,8 +29,7 @@ impl KeyHolder {
     }
 
     async fn find(app: &App, request: &Request) -> Result<StoredKey, ApiError> {
-        let token = bearer::token(request.headers());
-        let token = token.ok().flatten().ok_or_else(ApiError::no_partner_key)?;
+        let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
         let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
         let stored = app.store.key_by_hash(&key.hash()).await?;
         stored.ok_or_else(ApiError::no_partner_key)
@@ -45,23 +42,11 @@ impl<'a> ApiExtractor<'a> for KeyHolder {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        registry.create_security_scheme(
-            SCHEME,
-            MetaSecurityScheme {
-                ty: "http",
-                description: Some("A partner API key, `pk_live_…`, as a Bearer token."),
-                name: None,
-                key_in: None,
-                scheme: Some("bearer"),
-                bearer_format: Some("pk_live_ and 64 lowercase hex characters"),
-                flows: None,
-                openid_connect_url: None,
-            },
-        );
+        register_partner_key(registry);
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
+        vec![PARTNER_KEY_SCHEME]
     }
 
     async fn from_request(

@@ -6,7 +6,7 @@ use shared::ids::AccountId;
 use shared::session::SessionToken;
 use shared::store::{Actor, Origin};
 
-use super::{Session, bearer, caller};
+use super::{Session, bearer, caller, register_bearer};
 use crate::error::{ApiError, ErrorCode, messages};
 use crate::{App, csrf};
 
@@ -92,21 +92,9 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        registry.create_security_scheme(
-            BEARER_SCHEME,
-            MetaSecurityScheme {
-                ty: "http",
-                description: Some(
-                    "The session token as a Bearer token. If a cookie is sent too, it is ignored.",
-                ),
-                name: None,
-                key_in: None,
-                scheme: Some("bearer"),
-                bearer_format: None,
-                flows: None,
-                openid_connect_url: None,
-            },
-        );
+        let description =
+            "The session token as a Bearer token. If a cookie is sent too, it is ignored.";
+        register_bearer(registry, BEARER_SCHEME, description, None);
         registry.create_security_scheme(
             COOKIE_SCHEME,
             MetaSecurityScheme {

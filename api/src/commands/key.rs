@@ -161,7 +161,7 @@ async fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         keys.iter().for_each(print_key);
     }
     if keys.is_empty() {
-        eprintln!("api: no such key");
+        eprintln!("api: there is no such key");
         return Ok(NOTHING_FOUND.into());
     }
     Ok(ExitCode::SUCCESS)

@@ -98,7 +98,8 @@ pub async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
 
     let keys = all_keys(&store, &filter).await?;
     if keys.is_empty() {
-        eprintln!("api: no such key");
+        let which = if args.leaked { "" } else { "active " };
+        eprintln!("api: there is no such {which}key");
         return Ok(NOTHING_FOUND.into());
     }
     if args.which.created_before.is_some() && !args.yes {
@@ -202,6 +203,9 @@ fn print(done: &Done) {
         "was already revoked:"
     };
     println!("{verb} {prefix} of account {account:?}");
+    if done.endpoints.as_ref().is_some_and(Vec::is_empty) {
+        println!("  no endpoint was added while it lived");
+    }
     for endpoint in done.endpoints.iter().flatten() {
         let state = if endpoint.disabled {
             "disabled"

@@ -1,25 +1,27 @@
 use std::sync::Arc;
 
-use anyhow::Context;
-use api::App;
 use api::auth::Sessions;
+use api::{App, Servers};
 use clap::Args;
 use shared::clock::Clock;
 use shared::config::{
-    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig, LogArgs, RedisClient,
-    SessionArgs, SessionConfig, SvixArgs, check_certificates, check_redis,
+    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig, InternalArgs,
+    InternalConfig, LogArgs, RedisClient, SessionArgs, SessionConfig, SvixArgs, check_certificates,
+    check_redis,
 };
 use shared::queue::{RedisQueue, nudge};
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
-use shared::{runtime, server, telemetry};
+use shared::{runtime, telemetry};
 
 /// The flags of an api that serves.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    internal: InternalArgs,
     #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
@@ -33,6 +35,7 @@ pub struct ServeArgs {
 /// The settings of an api that serves.
 struct ServeSettings {
     http: HttpConfig,
+    internal: Option<InternalConfig>,
     sessions: SessionConfig,
     database: DatabaseConfig,
     redis: RedisClient,
@@ -48,12 +51,14 @@ impl ServeArgs {
         let redis = check_redis(&mut checker);
         let svix = self.svix.check(&mut checker);
         let http = self.http.check(&mut checker);
+        let internal = self.internal.check(&mut checker);
         let sessions = self.sessions.check(&mut checker);
         let certificates = check_certificates(&mut checker);
         checker.finish(|| {
             certificates?;
             Ok(ServeSettings {
                 http: http?,
+                internal: internal?,
                 sessions: sessions?,
                 database: database?,
                 redis: redis?,
@@ -79,10 +84,10 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let listen = settings.http.listen;
     let sessions = Sessions::new(&settings.sessions, clock)?;
     let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http);
-    let bound = server::bind(listen).await;
-    let bound = bound.with_context(|| format!("LISTEN_ADDR: cannot listen on {listen}"))?;
-    tracing::info!(address = %bound.address, "listening on http://{}", bound.address);
-    api::serve(bound, app, shutdown).await?;
+    let servers = Servers::bind(listen, settings.internal).await?;
+    let address = servers.public.address;
+    tracing::info!(%address, "listening on http://{address}");
+    api::serve(servers, app, |routes| routes, shutdown).await?;
     tracing::info!("stopped");
     Ok(())
 }

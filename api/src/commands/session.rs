@@ -77,6 +77,9 @@ pub struct ListArgs {
 pub struct RevokeArgs {
     #[command(flatten)]
     which: Which,
+    /// Revokes without a question
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
@@ -89,8 +92,8 @@ struct Which {
     /// The sessions of this account
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
-    /// All sessions: everybody has to sign in again
-    #[arg(long)]
+    /// All sessions: everybody has to sign in again. Needs --yes
+    #[arg(long, requires = "yes")]
     all: bool,
 }
 

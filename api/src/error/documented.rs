@@ -44,7 +44,7 @@ impl DocumentedError {
         "The database is unavailable, or the identity provider's keys have not been fetched yet.",
         messages::UNAVAILABLE,
     );
-    /// The 429 of all operations.
+    /// The 429 of the public operations.
     pub const RATE_LIMITED: Self = Self::new(
         ErrorCode::RateLimited,
         "The account, the key or the address has sent too many requests.",
@@ -52,8 +52,9 @@ impl DocumentedError {
     );
 }
 
-/// The errors that every operation may return.
-pub const COMMON_ERRORS: [DocumentedError; 4] = [
+/// The errors that every public operation may return, beside
+/// [`DocumentedError::RATE_LIMITED`].
+pub const COMMON_ERRORS: [DocumentedError; 3] = [
     DocumentedError::new(
         ErrorCode::BadRequest,
         "The request body is malformed or ended early. No body is needed.",
@@ -64,7 +65,6 @@ pub const COMMON_ERRORS: [DocumentedError; 4] = [
         "The request body is too large. No body is needed.",
         messages::LARGE_BODY,
     ),
-    DocumentedError::RATE_LIMITED,
     DocumentedError::new(
         ErrorCode::Internal,
         "The service failed unexpectedly.",

@@ -8,6 +8,8 @@ pub const NO_SESSION: &str = "Sign in first: this operation needs a valid sessio
 /// 401: the request has no active partner key.
 pub const NO_PARTNER_KEY: &str = "This operation needs an active partner API key, sent as \
                                   `Authorization: Bearer pk_live_…`.";
+/// 401: the caller of the internal listener is none of the platform's services.
+pub const NO_INTERNAL_TOKEN: &str = "This operation is for the platform's own services: send INTERNAL_TOKEN as `Authorization: Bearer`.";
 /// 403: another site sent the request with the session cookie.
 pub const CROSS_SITE: &str = "This request came from another site. Send it from the dashboard, or \
                               with the session token as `Authorization: Bearer`.";
@@ -19,6 +21,8 @@ pub const KEY_EXISTS: &str =
     "This account already has an active API key. Revoke it first to create a new one.";
 /// 413: the body is over the limit.
 pub const LARGE_BODY: &str = "The request body is larger than 16 KiB. No body is needed.";
+/// 413: the body is over the limit of an operation that reads it.
+pub const LARGE_KEPT_BODY: &str = "The request body is larger than 16 KiB.";
 /// 429: the client sends too many requests.
 pub const RATE_LIMITED: &str =
     "Too many requests. Please wait as long as the Retry-After header says.";

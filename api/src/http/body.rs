@@ -1,9 +1,10 @@
-//! Request bodies. No operation needs one, but clients may send one, an empty
-//! object for instance.
+//! Request bodies. None of the public operations needs one, but clients may send one, an
+//! empty object for instance.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use poem::error::{ReadBodyError, ResponseError};
 use poem::http::HeaderMap;
 use poem::http::header::{self, HeaderValue};
@@ -17,11 +18,19 @@ const MAX_BODY: usize = 16 * 1024;
 /// The time to wait for the body. Then the request goes on without it.
 const BODY_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The result of reading a body.
+/// What a listener does with bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyRule {
+    /// No operation needs a body, so it is read and discarded. If it is late, the request
+    /// goes on without it.
+    Discarded,
+    /// Operations read the body.
+    Kept,
+}
+
+/// The reason why a body was not read to its end.
 #[derive(Debug, PartialEq, Eq)]
-enum Body {
-    /// It was read to its end.
-    Read,
+enum Unread {
     /// It is larger than [`MAX_BODY`].
     TooLarge,
     /// It did not arrive completely within [`BODY_DEADLINE`].
@@ -30,39 +39,55 @@ enum Body {
     Broken,
 }
 
-/// Reads the body and discards it.
+/// Reads the body, so that it can be kept or discarded.
 ///
 /// The server closes a connection whose request body was not read to its end,
 /// and the client's next request on it would fail. If the body cannot be read to
 /// its end, the response therefore says `Connection: close`.
-pub async fn discard<E: Endpoint>(next: Arc<E>, mut request: Request) -> poem::Result<Response> {
-    let body = read(&mut request).await;
-    let mut response = match body {
-        Body::Read | Body::Late => next.get_response(request).await,
-        Body::TooLarge => {
-            ApiError::new(ErrorCode::PayloadTooLarge, messages::LARGE_BODY).as_response()
+pub async fn read<E: Endpoint>(
+    rule: BodyRule,
+    next: Arc<E>,
+    mut request: Request,
+) -> poem::Result<Response> {
+    let unread = match bytes(&mut request).await {
+        Ok(bytes) => {
+            if rule == BodyRule::Kept {
+                request.set_body(bytes);
+            }
+            return Ok(next.get_response(request).await);
+        }
+        Err(unread) => unread,
+    };
+    let mut response = match (unread, rule) {
+        (Unread::Late, BodyRule::Discarded) => next.get_response(request).await,
+        (Unread::TooLarge, rule) => {
+            let message = match rule {
+                BodyRule::Discarded => messages::LARGE_BODY,
+                BodyRule::Kept => messages::LARGE_KEPT_BODY,
+            };
+            ApiError::new(ErrorCode::PayloadTooLarge, message).as_response()
         }
         // The body was truncated, so do not run the operation.
-        Body::Broken => ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY).as_response(),
+        (Unread::Broken | Unread::Late, _) => {
+            ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY).as_response()
+        }
     };
-    if body != Body::Read {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
     Ok(response)
 }
 
-async fn read(request: &mut Request) -> Body {
+async fn bytes(request: &mut Request) -> Result<Bytes, Unread> {
     // A client that waits for `100 Continue` has not sent the body: refuse it now.
     if content_length(request.headers()) > MAX_BODY {
-        return Body::TooLarge;
+        return Err(Unread::TooLarge);
     }
     let reading = request.take_body().into_bytes_limit(MAX_BODY);
     match tokio::time::timeout(BODY_DEADLINE, reading).await {
-        Ok(Ok(_)) => Body::Read,
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => Body::TooLarge,
-        Ok(Err(_)) => Body::Broken,
-        Err(_elapsed) => Body::Late,
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(Unread::TooLarge),
+        Ok(Err(_)) => Err(Unread::Broken),
+        Err(_elapsed) => Err(Unread::Late),
     }
 }
 

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use allow::AllowedMethods;
+pub use body::BodyRule;
 pub use client_address::ClientAddress;
 pub use request_id::current as current_request_id;
 pub use static_text::static_text;
@@ -34,6 +35,7 @@ pub fn wrap<E: Endpoint + 'static>(
     routes: E,
     document: &Value,
     trusted_proxies: Arc<[IpNet]>,
+    bodies: BodyRule,
 ) -> impl Endpoint + use<E> + 'static {
     let allowed = Arc::new(AllowedMethods::from_document(document));
     routes
@@ -43,7 +45,7 @@ pub fn wrap<E: Endpoint + 'static>(
         .catch_all_error(error_response::from_error)
         .boxed() // a type of all layers would be too deep for the compiler
         // No operation runs for a request whose body was refused.
-        .around(body::discard)
+        .around(move |next, request| body::read(bodies, next, request))
         // The headers are for all of these responses.
         .around(move |next, request| allow::add_header(Arc::clone(&allowed), next, request))
         .with(SetHeader::new().overriding(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -82,7 +84,8 @@ mod tests {
     async fn a_panic_becomes_a_500_with_the_id_of_its_request() {
         const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
         let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
-        let endpoint = wrap(Route::new().at("/", panics), &json!({}), Arc::new([]));
+        let routes = Route::new().at("/", panics);
+        let endpoint = wrap(routes, &json!({}), Arc::new([]), BodyRule::Discarded);
         let request = Request::builder().header("x-request-id", ID).finish();
         let response = Box::pin(endpoint.get_response(request)).await;
 

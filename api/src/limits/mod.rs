@@ -33,9 +33,17 @@ impl Limits {
         }
     }
 
-    /// Counts a creation or a revocation by the account.
+    /// Counts a creation by the account.
     pub fn create(&self, account: &AccountId) -> Result<(), ApiError> {
         refuse_if(self.create.as_ref().and_then(|limit| limit.count(account)))
+    }
+
+    /// Counts a revocation by the account, which uses up creations. It is never refused:
+    /// whoever has lost a key must be able to revoke it at once.
+    pub fn has_revoked(&self, account: &AccountId) {
+        if let Some(limit) = &self.create {
+            limit.count(account);
+        }
     }
 
     /// Counts a portal link for the key.

@@ -10,7 +10,7 @@ use poem_openapi::types::{ToJSON, Type};
 use serde_json::Value;
 
 use crate::error::{ApiError, COMMON_ERRORS, DocumentedError, ErrorBody, ErrorCode, ErrorDetail};
-use crate::routes::ERRORS_BY_OPERATION;
+use crate::{internal, routes};
 
 /// Lets handlers return [`ApiError`]. Which errors an operation returns depends
 /// on the operation, so [`add_responses`] adds them and not this type.
@@ -60,11 +60,16 @@ pub fn add_examples(document: &mut Value) {
 
 /// Returns the errors that the operation may return.
 fn errors_of(operation_id: &str) -> Vec<&'static DocumentedError> {
-    let own = ERRORS_BY_OPERATION
-        .iter()
-        .find(|(id, _)| *id == operation_id);
-    let own = own.map_or(&[][..], |(_, errors)| errors);
-    own.iter().chain(&COMMON_ERRORS).collect()
+    let find = |table: &'static [(&str, &'static [DocumentedError])]| {
+        let own = table.iter().find(|(id, _)| *id == operation_id);
+        own.map(|(_, errors)| errors.iter())
+    };
+    if let Some(own) = find(&internal::ERRORS_BY_OPERATION) {
+        return own.chain(&internal::COMMON_ERRORS).collect();
+    }
+    let own = find(&routes::ERRORS_BY_OPERATION).unwrap_or_default();
+    let limited = std::iter::once(&DocumentedError::RATE_LIMITED);
+    own.chain(&COMMON_ERRORS).chain(limited).collect()
 }
 
 /// Returns an error's body as the service sends it.
@@ -123,7 +128,7 @@ mod tests {
         let mut ids: Vec<_> = operations
             .map(|operation| &operation["operationId"])
             .collect();
-        let mut expected = ERRORS_BY_OPERATION.map(|(id, _)| id);
+        let mut expected = routes::ERRORS_BY_OPERATION.map(|(id, _)| id);
         ids.sort_by_key(|id| id.as_str());
         expected.sort_unstable();
         assert_eq!(ids, expected);

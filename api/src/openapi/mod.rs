@@ -1,11 +1,11 @@
-//! The OpenAPI document. It is generated from the operations, served, and
-//! committed as `openapi.yaml`.
+//! The OpenAPI documents. They are generated from the operations, served, and committed
+//! as `openapi.yaml` and, for the internal listener, `openapi-internal.yaml`.
 
 use bytes::Bytes;
 use poem::http::header;
 use poem::middleware::SetHeader;
 use poem::{Endpoint, EndpointExt, IntoEndpoint};
-use poem_openapi::{ExtraHeader, LicenseObject, OpenApiService, ServerObject};
+use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject};
 use serde_json::Value;
 
 mod errors;
@@ -13,6 +13,8 @@ mod operations;
 mod tidy;
 
 use crate::http::static_text;
+use crate::internal::{ForwardAuth, Introspect};
+use crate::routes::{CreateKey, OpenPortal, RevokeKey, ShowKey};
 use operations::Operations;
 
 const TITLE: &str = "Partner API keys";
@@ -24,6 +26,15 @@ The dashboard creates, shows and revokes the key of the signed-in account. The p
 backend exchanges the key for a link to the Svix App Portal, where webhook endpoints are \
 managed. Every error has the same shape, `ErrorBody`. Its `request_id` is also in the \
 `X-Request-Id` header of every response.";
+
+const INTERNAL_TITLE: &str = "Partner API keys: key checks";
+
+const INTERNAL_DESCRIPTION: &str = "\
+For the platform's own services and proxies, at `INTERNAL_ADDR`: is a partner's key valid, and \
+whose is it?
+
+Every check looks the key up, so a revocation is immediate. Every error has the same shape, \
+`ErrorBody`.";
 
 /// The content security policy of `/docs`: the page loads nothing from other
 /// servers. Scalar, which the page contains, would otherwise fetch fonts, and can
@@ -42,10 +53,14 @@ pub struct Service<E> {
     docs: Bytes,
 }
 
-fn openapi_service() -> OpenApiService<Operations, ()> {
+fn openapi_service<A: OpenApi>(
+    operations: A,
+    title: &str,
+    description: &str,
+) -> OpenApiService<Operations<A>, ()> {
     let request_id = ExtraHeader::new("X-Request-Id");
-    OpenApiService::new(Operations, TITLE, env!("CARGO_PKG_VERSION"))
-        .description(DESCRIPTION)
+    OpenApiService::new(Operations(operations), title, env!("CARGO_PKG_VERSION"))
+        .description(description)
         .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url(concat!(
             "https://spdx.org/licenses/",
             env!("CARGO_PKG_LICENSE")
@@ -56,16 +71,35 @@ fn openapi_service() -> OpenApiService<Operations, ()> {
         )
 }
 
-/// Creates the operations and their document. The document names
+/// Creates the public operations and their document. The document names
 /// `session_cookie` as the session cookie.
 pub fn service(
     session_cookie: &str,
 ) -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
-    let service = openapi_service();
+    let operations = (CreateKey, ShowKey, RevokeKey, OpenPortal);
+    let service = openapi_service(operations, TITLE, DESCRIPTION);
+    described(service, |document| {
+        let cookie = &mut document["components"]["securitySchemes"]["SessionCookie"];
+        cookie["name"] = session_cookie.into();
+    })
+}
+
+/// Creates the operations of the internal listener and their document.
+pub fn internal_service() -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
+    let operations = (Introspect, ForwardAuth);
+    let service = openapi_service(operations, INTERNAL_TITLE, INTERNAL_DESCRIPTION);
+    described(service, |_document| {})
+}
+
+/// Returns the operations with their document, after `change`.
+fn described<A: OpenApi + 'static>(
+    service: OpenApiService<Operations<A>, ()>,
+    change: impl FnOnce(&mut Value),
+) -> Service<OpenApiService<Operations<A>, ()>> {
     let raw = service.spec();
     let mut document: Value = serde_json::from_str(&raw)
         .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
-    document["components"]["securitySchemes"]["SessionCookie"]["name"] = session_cookie.into();
+    change(&mut document);
     tidy::tidy(&mut document);
     errors::add_examples(&mut document);
     let json = pretty_json(&document);
@@ -91,9 +125,14 @@ fn docs_page(html: &str, raw: &str, json: &str) -> String {
         .replacen(r#"id="api-reference""#, without_fonts, 1)
 }
 
-/// Returns the document as it is committed: in YAML, with the default cookie name.
+/// Returns the public document as it is committed: in YAML, with the default cookie name.
 pub fn committed() -> String {
     yaml(&service("session").document)
+}
+
+/// Returns the document of the internal listener as it is committed.
+pub fn committed_internal() -> String {
+    yaml(&internal_service().document)
 }
 
 fn pretty_json(document: &Value) -> String {

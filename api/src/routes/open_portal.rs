@@ -13,9 +13,6 @@ use crate::auth::KeyHolder;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 use crate::portal::PortalError;
 
-/// The precision of `last_used_at`. It spares the database a write at each use.
-const LAST_USED_PRECISION: Duration = Duration::from_mins(1);
-
 /// The shortest `Retry-After`, used when an attempt is running or about to start.
 const MIN_RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -88,7 +85,7 @@ impl OpenPortal {
     async fn open(&self, caller: KeyHolder, Data(app): Data<&App>) -> Result<Opened, ApiError> {
         let KeyHolder { key, origin } = caller;
         app.limits.portal(key.id)?;
-        record_use(app, &key);
+        app.uses.record(&key, app.clock.now());
 
         let Some(svix_app_id) = key.svix_app_id.as_deref().filter(|_| key.has_webhook) else {
             return Err(not_set_up(app, &key));
@@ -113,22 +110,6 @@ impl OpenPortal {
 /// Returns the link in the clear. This is the only place where it leaves the process.
 fn expose(link: &PortalLink) -> String {
     link.expose().to_owned()
-}
-
-/// Records the time of use in the background, so that the client does not wait for it.
-fn record_use(app: &App, key: &StoredKey) {
-    let now = app.clock.now();
-    let is_recorded = key
-        .last_used_at
-        .is_some_and(|at| now.since(at) < LAST_USED_PRECISION);
-    if !is_recorded {
-        let (store, id) = (app.store.clone(), key.id);
-        app.background.spawn(async move {
-            if let Err(error) = store.touch_key(id, now).await {
-                tracing::warn!(key_id = %id, %error, "could not record the use of a key");
-            }
-        });
-    }
 }
 
 /// Records that the link is handed out. Fails if the key was revoked while Svix was

@@ -54,12 +54,12 @@ impl RevokeKey {
     )]
     async fn revoke(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Revoked, ApiError> {
         let SignedIn { account, origin } = caller;
-        app.limits.create(&account)?;
         let now = app.clock.now();
         if let Some(revoked) = app.store.revoke_key(&account, now, &origin).await? {
             let client = origin.client_address.as_deref();
             let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
             tracing::info!(%key_id, %prefix, client, "key revoked");
+            app.limits.has_revoked(&account);
             // The row is the job, as at a creation: the worker ends the portal sessions.
             if let Some(job) = revoked.job() {
                 app.nudge.send(job);

@@ -59,10 +59,11 @@ impl SvixArgs {
         })
     }
 
-    /// Returns whether any of the settings that lead to a server is set.
+    /// Returns whether any of the settings is set.
     pub fn is_set(&self) -> bool {
-        let has_server = self.svix_server_url.as_ref().is_some_and(|u| !u.is_empty());
-        has_server || is_set("SVIX_TOKEN")
+        let given = [&self.svix_server_url, &self.svix_uid_prefix];
+        let has_any = given.into_iter().flatten().any(|value| !value.is_empty());
+        has_any || is_set("SVIX_TOKEN")
     }
 }
 

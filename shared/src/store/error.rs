@@ -5,16 +5,16 @@
 pub enum StoreError {
     /// The database is down, unreachable, too slow or overloaded. A retry may help.
     #[error("the database is unavailable: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(sqlx::Error),
     /// The database did not answer in time. It may have done what was asked.
     #[error("the database did not answer within {:?}", super::DEADLINE)]
     TimedOut,
     /// Any other error: a defect, or a schema that is not ours.
     #[error("the database refused: {0}")]
-    Internal(#[source] sqlx::Error),
+    Internal(sqlx::Error),
     /// The schema could not be migrated.
     #[error("the migration failed: {0}")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    Migration(sqlx::migrate::MigrateError),
 }
 
 impl StoreError {

@@ -180,10 +180,8 @@ macro_rules! impl_store {
                     within_deadline(query.fetch_all(&self.pool)).await
                 }
 
-                async fn touch_key(&self, id: KeyId, now: Timestamp) -> Result<(), StoreError> {
-                    let statement = sqlx::query(sql::TOUCH_KEY).bind(id).bind(now);
-                    within_deadline(statement.execute(&self.pool)).await?;
-                    Ok(())
+                async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+                    within_deadline(self.write_uses(uses)).await
                 }
 
                 async fn due(&self, now: Timestamp, limit: i64) -> Result<Vec<Job>, StoreError> {

@@ -93,8 +93,9 @@ pub trait Store: Send + Sync + 'static {
         limit: i64,
     ) -> Result<Vec<KeyEvent>, StoreError>;
 
-    /// Records that the key was used.
-    async fn touch_key(&self, id: KeyId, now: Timestamp) -> Result<(), StoreError>;
+    /// Records the last uses of keys, sorted by id. A use that is earlier than the recorded
+    /// one changes nothing.
+    async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
     /// Returns jobs for the oldest `limit` rows whose next attempt is due, including
     /// rows whose lease has expired.

@@ -3,8 +3,14 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
+use time::OffsetDateTime;
+use uuid::Uuid;
+
 use super::impl_store::impl_store;
+use super::sql;
+use crate::clock::Timestamp;
 use crate::config::DatabaseConfig;
+use crate::ids::KeyId;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -39,6 +45,15 @@ impl PostgresStore {
             })
             .connect_lazy_with(config.options);
         Self { pool }
+    }
+
+    async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {
+        let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
+        let times = uses.iter().map(|(_, at)| at.to_offset_date_time());
+        let times: Vec<OffsetDateTime> = times.collect();
+        let touch = sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times);
+        touch.execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Migrates on a connection without the statement timeout, because a migration can

@@ -53,8 +53,21 @@ pub(super) const KEYS: &str = "
     ORDER BY id
     LIMIT $7";
 
+/// Records the last use of a key, in SQLite.
 pub(super) const TOUCH_KEY: &str = "
-    UPDATE api_partners SET last_used_at = $2 WHERE id = $1";
+    UPDATE api_partners SET last_used_at = $2
+    WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
+
+/// Records the last uses of many keys, in PostgreSQL. The rows are locked in the order of
+/// their ids, so that two processes cannot wait for each other.
+pub(super) const TOUCH_KEYS: &str = "
+    WITH locked AS (
+        SELECT id FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
+    UPDATE api_partners
+    SET last_used_at = used.at
+    FROM unnest($1, $2) AS used (id, at)
+    WHERE api_partners.id = used.id AND api_partners.id IN (SELECT id FROM locked)
+      AND (last_used_at IS NULL OR last_used_at < used.at)";
 
 pub(super) const DUE: &str = "
     SELECT id AS key_id, attempts AS attempt

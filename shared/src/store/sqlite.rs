@@ -6,8 +6,10 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::StoreError;
 use super::impl_store::impl_store;
+use super::{StoreError, sql};
+use crate::clock::Timestamp;
+use crate::ids::KeyId;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -32,6 +34,15 @@ impl SqliteStore {
             .connect_with(options)
             .await?;
         Ok(Self { pool })
+    }
+
+    async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        for (id, at) in uses {
+            let touch = sqlx::query(sql::TOUCH_KEY).bind(*id).bind(*at);
+            touch.execute(&mut *transaction).await?;
+        }
+        transaction.commit().await
     }
 
     /// Migrates in one transaction, which holds the write lock from its beginning,

@@ -191,7 +191,7 @@ async fn an_operator_lists_and_revokes_sessions_and_purges_what_is_over() {
     assert_eq!(deployment.client.show(&other).await.status, 200);
     let (code, _) = api(&deployment, &["session", "revoke", "--account", "jo"], "").await;
     assert_eq!(code, 3);
-    let (code, output) = api(&deployment, &["session", "revoke", "--all"], "").await;
+    let (code, output) = api(&deployment, &["session", "revoke", "--all", "--yes"], "").await;
     assert_eq!((code, &*output), (0, "1 revoked\n"));
     deployment
         .client

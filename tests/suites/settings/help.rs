@@ -58,19 +58,21 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--session-jwks-max-stale", "SESSION_JWKS_MAX_STALE"),
         ("--session-max-lifetime", "SESSION_MAX_LIFETIME"),
     ];
+    let internal = [("--internal-addr", "INTERNAL_ADDR")];
     let work = [("--worker-concurrency", "WORKER_CONCURRENCY")];
     let health = [("--health-addr", "HEALTH_ADDR")];
     let data = [("--data", "DATA_DIR"), ("--demo", "DEMO")];
     let log = [("--rust-log", "RUST_LOG"), ("--log-format", "LOG_FORMAT")];
     // Secrets, and what the TLS libraries read, have no flags.
     let all: &[_] = &["DATABASE_URL", "REDIS_URL", "SVIX_TOKEN", "SSL_CERT_FILE"];
+    let api: &[_] = &[all, &["INTERNAL_TOKEN"]].concat();
     let database: &[_] = &["DATABASE_URL"];
     let cases = [
         (
             "api",
             &[][..],
-            [&store[..], &svix, &http, &sessions, &log].concat(),
-            all,
+            [&store[..], &svix, &http, &internal, &sessions, &log].concat(),
+            api,
         ),
         ("api", &["migrate"], [&store[..], &log].concat(), database),
         (
@@ -95,8 +97,8 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "standalone",
             &[],
-            [&data[..], &http, &sessions, &svix, &work, &log].concat(),
-            &["SVIX_TOKEN", "SSL_CERT_FILE"],
+            [&data[..], &http, &internal, &sessions, &svix, &work, &log].concat(),
+            &["SVIX_TOKEN", "INTERNAL_TOKEN", "SSL_CERT_FILE"],
         ),
     ];
     for (name, command, settings, others) in cases {

@@ -248,14 +248,14 @@ async fn one_of_50_concurrent_revocations_revokes_the_key(
 async fn touching_writes_only_the_time_of_use(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let (key, other) = (db.mint("acct", at(0)).await, db.mint("other", at(0)).await);
-    db.store.touch_key(key.id, at(7)).await.unwrap();
+    db.store.touch_keys(&[(key.id, at(7))]).await.unwrap();
     let touched = Row {
         last_used_at: Some(at(7)),
         ..minted(&key)
     };
     assert_eq!(db.rows().await, [touched, minted(&other)]);
     let unknown = KeyId::generate(at(8));
-    db.store.touch_key(unknown, at(8)).await.unwrap();
+    db.store.touch_keys(&[(unknown, at(8))]).await.unwrap();
     assert_eq!(db.rows().await.len(), 2);
 }
 
@@ -268,7 +268,7 @@ async fn times_are_read_as_they_were_written(#[values(Postgres, Sqlite)] databas
     for (i, micros) in instants.into_iter().enumerate() {
         let instant = Timestamp::from_micros(micros);
         let key = db.mint(&format!("acct-{i}"), instant).await;
-        db.store.touch_key(key.id, instant).await.unwrap();
+        db.store.touch_keys(&[(key.id, instant)]).await.unwrap();
         let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
         assert_eq!(read.created_at, instant);
         assert_eq!(read.last_used_at, Some(instant));

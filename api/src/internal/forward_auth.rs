@@ -1,0 +1,175 @@
+use std::fmt::Write;
+
+use poem::endpoint::make;
+use poem::http::{HeaderName, HeaderValue};
+use poem::{Endpoint, Request, RequestBody, Response};
+use poem_openapi::registry::Registry;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
+use shared::ids::AccountId;
+use shared::store::StoredKey;
+
+use super::introspect::{Tag, find};
+use crate::App;
+use crate::auth::{PARTNER_KEY_SCHEME, bearer_token, register_partner_key};
+use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
+
+/// The path that proxies ask. Some append the path of the client's request.
+pub(super) const PATH: &str = "/internal/v1/forward-auth";
+pub(super) const ANY_PATH: &str = "/internal/v1/forward-auth/*any";
+
+const ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
+const KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
+const KEY_PREFIX: HeaderName = HeaderName::from_static("x-key-prefix");
+
+/// The operation `GET /internal/v1/forward-auth`, for the document.
+pub struct ForwardAuth;
+
+/// The active key in a request.
+struct KeyInRequest(StoredKey);
+
+impl<'a> ApiExtractor<'a> for KeyInRequest {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_partner_key(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![PARTNER_KEY_SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        Ok(Self(check(request).await?))
+    }
+}
+
+#[derive(ApiResponse)]
+enum Allowed {
+    /// The key is active. The proxy must copy all three headers to the request that it
+    /// passes on, and thereby replace what the client has sent under these names.
+    #[oai(status = 200)]
+    Key(
+        /// The account that the key belongs to. Bytes other than printable ASCII, and `%`,
+        /// are percent-encoded.
+        #[oai(header = "X-Account-Id")]
+        String,
+        /// The id of the key.
+        #[oai(header = "X-Key-Id")]
+        String,
+        /// The first 24 characters of the key.
+        #[oai(header = "X-Key-Prefix")]
+        String,
+    ),
+}
+
+/// The errors of this operation.
+pub const ERRORS: &[DocumentedError] = &[
+    DocumentedError::new(
+        ErrorCode::Unauthorized,
+        "There is no active partner API key in the request.",
+        messages::NO_PARTNER_KEY,
+    ),
+    DocumentedError::new(
+        ErrorCode::Unavailable,
+        "The database is unavailable.",
+        messages::UNAVAILABLE,
+    ),
+];
+
+#[OpenApi]
+impl ForwardAuth {
+    /// Check the key of a request, for a proxy
+    ///
+    /// The proxy passes the client's `Authorization` on. Any method is accepted, and any
+    /// path below this one; the body is not read.
+    #[oai(
+        path = "/internal/v1/forward-auth",
+        method = "get",
+        operation_id = "forwardAuth",
+        tag = "Tag::KeyChecks"
+    )]
+    #[expect(
+        clippy::unused_async,
+        reason = "poem-openapi takes only async operations"
+    )]
+    async fn check(&self, key: KeyInRequest) -> Result<Allowed, ApiError> {
+        let KeyInRequest(key) = key;
+        Ok(Allowed::Key(
+            header_text(&key.account_id),
+            key.id.to_string(),
+            key.key_prefix.to_string(),
+        ))
+    }
+}
+
+/// Returns the endpoint for any method. It answers exactly 200 with all three headers, or
+/// an error: some proxies let any 2xx pass, and one copies a header from the client's
+/// request if the answer lacks it.
+pub(super) fn endpoint() -> impl Endpoint + 'static {
+    make(|request: Request| async move {
+        let key = check(&request).await?;
+        Ok::<_, poem::Error>(allowed(&key))
+    })
+}
+
+async fn check(request: &Request) -> Result<StoredKey, ApiError> {
+    let app = request.data::<App>().ok_or_else(ApiError::internal)?;
+    let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
+    let key = find(app, token).await?;
+    key.ok_or_else(ApiError::no_partner_key)
+}
+
+fn allowed(key: &StoredKey) -> Response {
+    let headers = [
+        (ACCOUNT_ID, header_text(&key.account_id)),
+        (KEY_ID, key.id.to_string()),
+        (KEY_PREFIX, key.key_prefix.to_string()),
+    ];
+    let mut response = Response::default();
+    for (name, text) in headers {
+        let value = HeaderValue::try_from(text)
+            .unwrap_or_else(|error| unreachable!("the text is printable ASCII: {error}"));
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// Returns an account id as a header can carry it: bytes other than printable ASCII, and
+/// `%`, are percent-encoded. Different ids stay different.
+fn header_text(account: &AccountId) -> String {
+    let mut text = String::new();
+    for byte in account.as_str().bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_account_id_becomes_a_header_and_no_two_become_the_same() {
+        for (account, header) in [
+            ("auth0|6123", "auth0|6123"),
+            ("jo@example.org", "jo@example.org"),
+            ("a b", "a%20b"),
+            ("a%20b", "a%2520b"),
+            ("é", "%C3%A9"),
+            ("a\r\nx-key-id: 7", "a%0D%0Ax-key-id:%207"),
+        ] {
+            assert_eq!(header_text(&AccountId::parse(account).unwrap()), header);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use futures_util::future::try_join_all;
+use poem::web::Data;
+use poem_openapi::payload::{Form, Json};
+use poem_openapi::types::Example;
+use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+use serde::Deserialize;
+use shared::key::PartnerKey;
+use shared::store::{StoreError, StoredKey};
+
+use super::InternalCaller;
+use crate::App;
+use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
+
+/// The number of lookups that one request makes at the same time.
+const LOOKUPS: usize = 16;
+
+/// The groups of operations in the document.
+#[derive(Tags)]
+pub(super) enum Tag {
+    /// Asking whether a key is valid.
+    #[oai(rename = "Key checks")]
+    KeyChecks,
+}
+
+/// The operations `POST /internal/v1/keys/introspect` and `…/introspect-many`.
+pub struct Introspect;
+
+/// What is asked about one key, RFC 7662.
+#[derive(Object, Deserialize)]
+struct IntrospectionForm {
+    /// The key to look up.
+    token: String,
+    /// A hint about the kind of token. It is ignored.
+    token_type_hint: Option<String>,
+}
+
+/// What is asked about several keys.
+#[derive(Object)]
+struct ManyKeys {
+    /// The keys to look up.
+    #[oai(validator(min_items = 1, max_items = 100))]
+    tokens: Vec<String>,
+}
+
+/// What is known about a key, RFC 7662. If it is not active, there is only `active`.
+#[derive(Object)]
+#[oai(example)]
+struct Introspection {
+    /// True if the key may be used now. False for a key that is unknown or revoked, and for
+    /// what is no key.
+    active: bool,
+    /// The account that the key belongs to.
+    #[oai(skip_serializing_if_is_none)]
+    sub: Option<String>,
+    /// The same as `sub`: each account is a client of its own.
+    #[oai(skip_serializing_if_is_none)]
+    client_id: Option<String>,
+    /// The id of the key.
+    #[oai(skip_serializing_if_is_none)]
+    jti: Option<String>,
+    /// The time at which the key was created, in seconds since 1970.
+    #[oai(skip_serializing_if_is_none)]
+    iat: Option<i64>,
+    /// Always `Bearer`.
+    #[oai(skip_serializing_if_is_none)]
+    token_type: Option<String>,
+    /// The first 24 characters of the key.
+    #[oai(skip_serializing_if_is_none)]
+    prefix: Option<String>,
+}
+
+/// What is known about several keys.
+#[derive(Object)]
+struct Introspections {
+    /// One entry for each key, in the order in which they were asked for.
+    keys: Vec<Introspection>,
+}
+
+impl Introspection {
+    fn of(key: Option<StoredKey>) -> Self {
+        let Some(key) = key else {
+            return Self {
+                active: false,
+                sub: None,
+                client_id: None,
+                jti: None,
+                iat: None,
+                token_type: None,
+                prefix: None,
+            };
+        };
+        let account = key.account_id.to_string();
+        Self {
+            active: true,
+            sub: Some(account.clone()),
+            client_id: Some(account),
+            jti: Some(key.id.to_string()),
+            iat: Some(key.created_at.as_micros().div_euclid(1_000_000)),
+            token_type: Some("Bearer".to_owned()),
+            prefix: Some(key.key_prefix.to_string()),
+        }
+    }
+}
+
+impl Example for Introspection {
+    fn example() -> Self {
+        Self {
+            active: true,
+            sub: Some("auth0|6123".to_owned()),
+            client_id: Some("auth0|6123".to_owned()),
+            jti: Some("01a2057d-6cfd-7146-871e-0b787339b628".to_owned()),
+            iat: Some(1_798_797_600),
+            token_type: Some("Bearer".to_owned()),
+            prefix: Some("pk_live_0123456789abcdef".to_owned()),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum Introspected {
+    /// What is known about the key.
+    #[oai(status = 200)]
+    Key(Json<Introspection>),
+}
+
+#[derive(ApiResponse)]
+enum ManyIntrospected {
+    /// What is known about the keys.
+    #[oai(status = 200)]
+    Keys(Json<Introspections>),
+}
+
+/// The errors of these operations.
+pub const ERRORS: &[DocumentedError] = &[
+    DocumentedError::new(
+        ErrorCode::Unauthorized,
+        "The caller is none of the platform's services.",
+        messages::NO_INTERNAL_TOKEN,
+    ),
+    DocumentedError::new(
+        ErrorCode::Unavailable,
+        "The database is unavailable.",
+        messages::UNAVAILABLE,
+    ),
+];
+
+#[OpenApi]
+impl Introspect {
+    /// Check a partner's key
+    ///
+    /// Token introspection, RFC 7662. A 401 is about the caller, never about the key.
+    #[oai(
+        path = "/internal/v1/keys/introspect",
+        method = "post",
+        operation_id = "introspectPartnerApiKey",
+        tag = "Tag::KeyChecks"
+    )]
+    async fn one(
+        &self,
+        _caller: InternalCaller,
+        Data(app): Data<&App>,
+        Form(form): Form<IntrospectionForm>,
+    ) -> Result<Introspected, ApiError> {
+        let key = find(app, &form.token).await?;
+        Ok(Introspected::Key(Json(Introspection::of(key))))
+    }
+
+    /// Check many keys
+    ///
+    /// The same for up to 100 keys at once.
+    #[oai(
+        path = "/internal/v1/keys/introspect-many",
+        method = "post",
+        operation_id = "introspectPartnerApiKeys",
+        tag = "Tag::KeyChecks"
+    )]
+    async fn many(
+        &self,
+        _caller: InternalCaller,
+        Data(app): Data<&App>,
+        Json(many): Json<ManyKeys>,
+    ) -> Result<ManyIntrospected, ApiError> {
+        let mut keys = Vec::with_capacity(many.tokens.len());
+        for tokens in many.tokens.chunks(LOOKUPS) {
+            let mut lookups = Vec::with_capacity(tokens.len());
+            for token in tokens {
+                lookups.push(find(app, token));
+            }
+            let found = try_join_all(lookups).await?;
+            keys.extend(found.into_iter().map(Introspection::of));
+        }
+        Ok(ManyIntrospected::Keys(Json(Introspections { keys })))
+    }
+}
+
+/// Looks up an active key, and records its use. What is no key costs no query.
+pub(super) async fn find(app: &App, token: &str) -> Result<Option<StoredKey>, StoreError> {
+    let Ok(key) = PartnerKey::parse(token) else {
+        return Ok(None);
+    };
+    let stored = app.store.key_by_hash(&key.hash()).await?;
+    if let Some(stored) = &stored {
+        app.uses.record(stored, app.clock.now());
+    }
+    Ok(stored)
+}

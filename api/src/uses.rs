@@ -1,0 +1,83 @@
+//! The times at which keys were last used. Checks only leave a mark in memory, and one
+//! statement every few seconds writes all marks, so no check waits for a write. A crash
+//! loses the marks of a few seconds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shared::clock::Timestamp;
+use shared::ids::KeyId;
+use shared::store::{Store, StoredKey};
+use tokio_util::sync::CancellationToken;
+
+/// The precision of `last_used_at`. It spares the database a write at each use.
+const PRECISION: Duration = Duration::from_mins(1);
+
+/// The time between two writes.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The number of marks that are kept at most, should the database be down for long. Then
+/// further uses are not recorded.
+const MAX_MARKS: usize = 100_000;
+
+/// The uses that are not written yet.
+pub struct Uses {
+    store: Arc<dyn Store>,
+    marks: Mutex<HashMap<KeyId, Timestamp>>,
+}
+
+impl Uses {
+    /// Creates an empty record. Nothing is written until [`Uses::write_until`] runs.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            marks: Mutex::default(),
+        }
+    }
+
+    /// Records that the key is used now, unless that is known to the minute.
+    pub fn record(&self, key: &StoredKey, now: Timestamp) {
+        let is_known = key.last_used_at.is_some_and(|at| now.since(at) < PRECISION);
+        let mut marks = self.marks();
+        if !is_known && (marks.len() < MAX_MARKS || marks.contains_key(&key.id)) {
+            let mark = marks.entry(key.id).or_insert(now);
+            *mark = now.max(*mark);
+        }
+    }
+
+    /// Writes the marks every few seconds until `shutdown`, and a last time then.
+    pub async fn write_until(&self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = shutdown.cancelled() => {}
+            }
+            self.write().await;
+        }
+    }
+
+    /// Writes all marks. If that fails, they are kept for the next time.
+    async fn write(&self) {
+        let marks = std::mem::take(&mut *self.marks());
+        if marks.is_empty() {
+            return;
+        }
+        let mut uses: Vec<(KeyId, Timestamp)> = marks.into_iter().collect();
+        uses.sort_unstable(); // so that two processes lock the rows in the same order
+        if let Err(error) = self.store.touch_keys(&uses).await {
+            let count = uses.len();
+            tracing::warn!(%error, count, "the uses of keys are not written yet");
+            let mut marks = self.marks();
+            for (id, at) in uses {
+                let mark = marks.entry(id).or_insert(at);
+                *mark = at.max(*mark);
+            }
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, HashMap<KeyId, Timestamp>> {
+        // Each mark is complete in itself, so a panic leaves them consistent.
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
