@@ -107,7 +107,7 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
         ("RUST_LOG", "a=b=c", "a tracing filter"),
         ("LOG_FORMAT", "xml", "human or json"),
     ];
-    let store = [("DATABASE_MAX_CONNECTIONS", "0", "a whole number from 1 to")];
+    let store = [("DATABASE_MAX_CONNECTIONS", "4", "a whole number from 5 to")];
     let svix = [
         ("SVIX_SERVER_URL", "http://svix.example", "an https:// URL"),
         ("SVIX_SERVER_URL", "svix.example", "an https:// URL"),

@@ -23,6 +23,9 @@ pub const KEY_EXISTS: &str =
 pub const LARGE_BODY: &str = "The request body is larger than 16 KiB. No body is needed.";
 /// 413: the body is over the limit of an operation that reads it.
 pub const LARGE_KEPT_BODY: &str = "The request body is larger than 16 KiB.";
+/// 415: the content type is not the operation's. The framework's own message.
+pub const UNSUPPORTED: &str =
+    "the `Content-Type` requested by the client is not supported: text/plain";
 /// 429: the client sends too many requests.
 pub const RATE_LIMITED: &str =
     "Too many requests. Please wait as long as the Retry-After header says.";

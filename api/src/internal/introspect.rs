@@ -138,6 +138,11 @@ pub const ERRORS: &[DocumentedError] = &[
         messages::NO_INTERNAL_TOKEN,
     ),
     DocumentedError::new(
+        ErrorCode::UnsupportedMediaType,
+        "The content type is not the one of this operation.",
+        messages::UNSUPPORTED,
+    ),
+    DocumentedError::new(
         ErrorCode::Unavailable,
         "The database is unavailable.",
         messages::UNAVAILABLE,

@@ -44,10 +44,10 @@ impl DatabaseArgs {
             .setting(
                 "DATABASE_MAX_CONNECTIONS",
                 self.database_max_connections.as_deref(),
-                "a whole number from 1 to 1000",
+                "a whole number from 5 to 1000",
             )
             .or_default(20, |text| {
-                text.parse().ok().filter(|n| (1..=1000).contains(n))
+                text.parse().ok().filter(|n| (5..=1000).contains(n))
             });
         Ok(DatabaseConfig {
             options: options?,

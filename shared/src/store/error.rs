@@ -1,20 +1,22 @@
+use std::sync::Arc;
+
 /// The reason why the database did not do what it was asked.
 ///
 /// The text is for logs. Clients learn only whether a retry may help.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database is down, unreachable, too slow or overloaded. A retry may help.
     #[error("the database is unavailable: {0}")]
-    Unavailable(sqlx::Error),
+    Unavailable(Arc<sqlx::Error>),
     /// The database did not answer in time. It may have done what was asked.
     #[error("the database did not answer within {:?}", super::DEADLINE)]
     TimedOut,
     /// Any other error: a defect, or a schema that is not ours.
     #[error("the database refused: {0}")]
-    Internal(sqlx::Error),
+    Internal(Arc<sqlx::Error>),
     /// The schema could not be migrated.
     #[error("the migration failed: {0}")]
-    Migration(sqlx::migrate::MigrateError),
+    Migration(Arc<sqlx::migrate::MigrateError>),
 }
 
 impl StoreError {
@@ -27,16 +29,16 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if is_transient(&error) {
-            Self::Unavailable(error)
+            Self::Unavailable(Arc::new(error))
         } else {
-            Self::Internal(error)
+            Self::Internal(Arc::new(error))
         }
     }
 }
 
 impl From<sqlx::migrate::MigrateError> for StoreError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
-        Self::Migration(error)
+        Self::Migration(Arc::new(error))
     }
 }
 

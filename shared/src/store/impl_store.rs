@@ -108,16 +108,14 @@ macro_rules! impl_store {
                     &self,
                     account: &AccountId,
                 ) -> Result<Option<StoredKey>, StoreError> {
-                    let query = sqlx::query_as(sql::ACTIVE_KEY).bind(account.as_str());
-                    within_deadline(query.fetch_optional(&self.pool)).await
+                    self.find_active_key(account).await
                 }
 
                 async fn key_by_hash(
                     &self,
                     hash: &SecretHash,
                 ) -> Result<Option<StoredKey>, StoreError> {
-                    let query = sqlx::query_as(sql::KEY_BY_HASH).bind(hash.as_bytes());
-                    within_deadline(query.fetch_optional(&self.pool)).await
+                    self.find_key_by_hash(hash).await
                 }
 
                 async fn revoke_key(
@@ -310,10 +308,7 @@ macro_rules! impl_store {
                     token: &SecretHash,
                     now: Timestamp,
                 ) -> Result<Option<AccountId>, StoreError> {
-                    let query = sqlx::query_scalar(sql::SESSION_ACCOUNT)
-                        .bind(token.as_bytes())
-                        .bind(now);
-                    within_deadline(query.fetch_optional(&self.pool)).await
+                    self.find_session_account(token, now).await
                 }
 
                 async fn sessions(

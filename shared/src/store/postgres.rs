@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -6,11 +7,14 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::coalesce::Coalescer;
 use super::impl_store::impl_store;
-use super::sql;
+use super::lookups::{ActiveKeys, KeptConnection, KeysByHash, SessionAccounts};
+use super::{StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::config::DatabaseConfig;
-use crate::ids::KeyId;
+use crate::ids::{AccountId, KeyId};
+use crate::secret_hash::SecretHash;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -19,14 +23,27 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The store of production, in PostgreSQL.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    session_accounts: Coalescer<SessionAccounts>,
+    active_keys: Coalescer<ActiveKeys>,
+    keys_by_hash: Coalescer<KeysByHash>,
+}
+
+/// Shows nothing of the connection, whose settings have a password.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresStore(…)")
+    }
 }
 
 impl PostgresStore {
     /// Prepares a pool. Connections are opened when they are first needed, so that a
     /// process can start, and report that it is not ready, while the database is down.
+    ///
+    /// Three of them are kept by the tasks that look up sessions and keys. Call it within a
+    /// runtime, on which these tasks run.
     #[must_use]
     pub fn new(config: DatabaseConfig) -> Self {
         let pool = PgPoolOptions::new()
@@ -44,7 +61,29 @@ impl PostgresStore {
                 })
             })
             .connect_lazy_with(config.options);
-        Self { pool }
+        let kept = || KeptConnection::new(pool.clone());
+        Self {
+            session_accounts: Coalescer::start(SessionAccounts(kept())),
+            active_keys: Coalescer::start(ActiveKeys(kept())),
+            keys_by_hash: Coalescer::start(KeysByHash(kept())),
+            pool,
+        }
+    }
+
+    async fn find_session_account(
+        &self,
+        token: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<AccountId>, StoreError> {
+        self.session_accounts.ask((*token, now)).await
+    }
+
+    async fn find_active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError> {
+        self.active_keys.ask(account.clone()).await
+    }
+
+    async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
+        self.keys_by_hash.ask(*hash).await
     }
 
     async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {

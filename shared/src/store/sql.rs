@@ -10,6 +10,27 @@ pub(super) const INSERT_KEY: &str = "
     VALUES ($1, $2, $3, $4, $5, $5)
     ON CONFLICT (account_id) WHERE is_active DO NOTHING";
 
+/// [`ACTIVE_KEY`] for many accounts, in PostgreSQL.
+pub(super) const ACTIVE_KEYS: &str = "
+    SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
+           attempts, next_attempt_at, leased_until, failed_at
+    FROM api_partners
+    WHERE account_id = ANY($1) AND is_active";
+
+/// [`KEY_BY_HASH`] for many hashes, in PostgreSQL.
+pub(super) const KEYS_BY_HASH: &str = "
+    SELECT key_hash, id, account_id, key_prefix, has_webhook, svix_app_id, created_at,
+           last_used_at, attempts, next_attempt_at, leased_until, failed_at
+    FROM api_partners
+    WHERE key_hash = ANY($1) AND is_active";
+
+/// [`SESSION_ACCOUNT`] for many tokens, in PostgreSQL. Each caller compares the end with
+/// its own time.
+pub(super) const SESSION_ACCOUNTS: &str = "
+    SELECT token_hash, account_id, expires_at
+    FROM sessions
+    WHERE token_hash = ANY($1) AND revoked_at IS NULL";
+
 pub(super) const ACTIVE_KEY: &str = "
     SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
            attempts, next_attempt_at, leased_until, failed_at

@@ -6,10 +6,11 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::impl_store::impl_store;
-use super::{StoreError, sql};
+use super::impl_store::{impl_store, within_deadline};
+use super::{StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
-use crate::ids::KeyId;
+use crate::ids::{AccountId, KeyId};
+use crate::secret_hash::SecretHash;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -34,6 +35,25 @@ impl SqliteStore {
             .connect_with(options)
             .await?;
         Ok(Self { pool })
+    }
+
+    async fn find_session_account(
+        &self,
+        token: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let query = sqlx::query_scalar(sql::SESSION_ACCOUNT).bind(token.as_bytes());
+        within_deadline(query.bind(now).fetch_optional(&self.pool)).await
+    }
+
+    async fn find_active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError> {
+        let query = sqlx::query_as(sql::ACTIVE_KEY).bind(account.as_str());
+        within_deadline(query.fetch_optional(&self.pool)).await
+    }
+
+    async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
+        let query = sqlx::query_as(sql::KEY_BY_HASH).bind(hash.as_bytes());
+        within_deadline(query.fetch_optional(&self.pool)).await
     }
 
     async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {

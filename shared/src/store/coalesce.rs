@@ -1,0 +1,224 @@
+//! Request coalescing: one statement for all that is asked at the same time.
+//!
+//! A task takes whatever has arrived, runs one statement for all of it, and hands out the
+//! results. While it is busy, the next batch gathers. A lone request waits for nobody,
+//! and nothing is cached: a statement starts only after the requests in it have arrived.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{DEADLINE, StoreError};
+
+/// The number of requests in one batch.
+const MAX_BATCH: usize = 256;
+
+/// The number of requests that wait for the next batch. More have to wait for room.
+const MAX_WAITING: usize = 4 * MAX_BATCH;
+
+/// The work of a batch.
+#[async_trait]
+pub trait Batch: Send + Sync + 'static {
+    /// What is asked.
+    type Question: Clone + Send + Sync + 'static;
+    /// What is answered.
+    type Answer: Send + 'static;
+
+    /// Answers all questions, in their order.
+    async fn run(&self, questions: &[Self::Question]) -> Result<Vec<Self::Answer>, StoreError>;
+}
+
+type Asked<B> = (
+    <B as Batch>::Question,
+    oneshot::Sender<Result<<B as Batch>::Answer, StoreError>>,
+);
+
+/// Collects requests into batches. Its task ends when it is dropped.
+pub struct Coalescer<B: Batch> {
+    asked: mpsc::Sender<Asked<B>>,
+}
+
+impl<B: Batch> Clone for Coalescer<B> {
+    fn clone(&self) -> Self {
+        Self {
+            asked: self.asked.clone(),
+        }
+    }
+}
+
+impl<B: Batch> Coalescer<B> {
+    /// Starts the task that runs the batches.
+    pub fn start(batch: B) -> Self {
+        let (asked, questions) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(answer_all(Arc::new(batch), questions));
+        Self { asked }
+    }
+
+    /// Returns the answer to a question. Fails with [`StoreError::TimedOut`] if it does
+    /// not come in time.
+    pub async fn ask(&self, question: B::Question) -> Result<B::Answer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let answered = async {
+            // The task ends only by a panic, which is a defect and was logged.
+            self.asked.send((question, reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(DEADLINE, answered).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) | Err(_) => Err(StoreError::TimedOut),
+        }
+    }
+}
+
+async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>) {
+    let mut taken = Vec::with_capacity(MAX_BATCH);
+    while asked.recv_many(&mut taken, MAX_BATCH).await > 0 {
+        // Those who have given up need no answer.
+        taken.retain(|(_, reply)| !reply.is_closed());
+        let (questions, replies): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
+        if questions.is_empty() {
+            continue;
+        }
+        match batch.run(&questions).await {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    let _ = reply.send(Ok(answer));
+                }
+            }
+            // One question may be at fault, so that each is asked alone.
+            Err(error) if !error.is_transient() && questions.len() > 1 => {
+                for (question, reply) in questions.into_iter().zip(replies) {
+                    let alone = batch.run(std::slice::from_ref(&question)).await;
+                    let answer = alone.map(|answers| answers.into_iter().next());
+                    if let Some(answer) = answer.transpose() {
+                        let _ = reply.send(answer);
+                    }
+                }
+            }
+            Err(error) => {
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// Doubles numbers, one batch for each permit. Refuses batches with a 13, and fails
+    /// while there is a 7.
+    #[derive(Clone)]
+    struct Doubler {
+        permits: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<usize>>>,
+    }
+
+    #[async_trait]
+    impl Batch for Doubler {
+        type Question = u32;
+        type Answer = u32;
+
+        async fn run(&self, questions: &[u32]) -> Result<Vec<u32>, StoreError> {
+            self.permits.acquire().await.unwrap().forget();
+            self.batches.lock().unwrap().push(questions.len());
+            if questions.contains(&13) {
+                return Err(sqlx::Error::RowNotFound.into());
+            }
+            if questions.contains(&7) {
+                return Err(sqlx::Error::PoolTimedOut.into());
+            }
+            Ok(questions.iter().map(|n| n * 2).collect())
+        }
+    }
+
+    fn doubler(permits: usize) -> (Doubler, Coalescer<Doubler>) {
+        let doubler = Doubler {
+            permits: Arc::new(Semaphore::new(permits)),
+            batches: Arc::default(),
+        };
+        (doubler.clone(), Coalescer::start(doubler))
+    }
+
+    /// Asks all at once, while the first batch waits for its permit.
+    async fn ask_all(
+        doubler: &Doubler,
+        coalescer: &Coalescer<Doubler>,
+        questions: impl IntoIterator<Item = u32>,
+    ) -> Vec<(u32, Result<u32, StoreError>)> {
+        let mut asked = JoinSet::new();
+        for question in questions {
+            let coalescer = coalescer.clone();
+            asked.spawn(async move { (question, coalescer.ask(question).await) });
+        }
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // paused time: all have asked
+        doubler.permits.add_permits(1000);
+        let mut answers = asked.join_all().await;
+        answers.sort_by_key(|(question, _)| *question);
+        answers
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_arrive_while_a_batch_runs_are_the_next_one() {
+        let (doubler, coalescer) = doubler(0);
+        let answers = ask_all(&doubler, &coalescer, 100..400).await;
+        for (question, answer) in answers {
+            assert_eq!(answer.unwrap(), 2 * question);
+        }
+        let batches = doubler.batches.lock().unwrap().clone();
+        assert_eq!(batches.iter().sum::<usize>(), 300);
+        assert!(batches.len() <= 4, "{batches:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_request_waits_for_nobody() {
+        let (doubler, coalescer) = doubler(1);
+        let started = tokio::time::Instant::now();
+        assert_eq!(coalescer.ask(4).await.unwrap(), 8);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert_eq!(*doubler.batches.lock().unwrap(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_callers_fault_is_no_others() {
+        let (doubler, coalescer) = doubler(0);
+        for (question, answer) in ask_all(&doubler, &coalescer, 10..20).await {
+            assert_eq!(answer.is_ok(), question != 13, "{question}: {answer:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_told_to_all_of_its_batch_at_once() {
+        let (doubler, coalescer) = doubler(1);
+        assert!(coalescer.ask(7).await.unwrap_err().is_transient());
+        doubler.permits.add_permits(1);
+        assert_eq!(
+            coalescer.ask(8).await.unwrap(),
+            16,
+            "the next batch is another"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_the_deadline() {
+        let (doubler, coalescer) = doubler(0);
+        let started = tokio::time::Instant::now();
+        let answer = coalescer.ask(1).await;
+        assert!(matches!(answer, Err(StoreError::TimedOut)), "{answer:?}");
+        assert_eq!(started.elapsed(), DEADLINE);
+        // Nobody wants that answer any more, and the next is not delayed by it.
+        doubler.permits.add_permits(2);
+        assert_eq!(coalescer.ask(2).await.unwrap(), 4);
+    }
+}
