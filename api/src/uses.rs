@@ -57,21 +57,29 @@ impl Uses {
         }
     }
 
-    /// Writes all marks. If that fails, they are kept for the next time.
+    /// Returns the time of the key's last use, also if it is not written yet.
+    pub fn last_use(&self, key: &StoredKey) -> Option<Timestamp> {
+        let mark = self.marks().get(&key.id).copied();
+        mark.max(key.last_used_at)
+    }
+
+    /// Writes all marks. Each stays until it is written, so a failure loses none.
     async fn write(&self) {
-        let marks = std::mem::take(&mut *self.marks());
-        if marks.is_empty() {
+        let mut uses: Vec<(KeyId, Timestamp)> =
+            self.marks().iter().map(|(id, at)| (*id, *at)).collect();
+        if uses.is_empty() {
             return;
         }
-        let mut uses: Vec<(KeyId, Timestamp)> = marks.into_iter().collect();
         uses.sort_unstable(); // so that two processes lock the rows in the same order
         if let Err(error) = self.store.touch_keys(&uses).await {
             let count = uses.len();
             tracing::warn!(%error, count, "the uses of keys are not written yet");
-            let mut marks = self.marks();
-            for (id, at) in uses {
-                let mark = marks.entry(id).or_insert(at);
-                *mark = at.max(*mark);
+            return;
+        }
+        let mut marks = self.marks();
+        for (id, at) in uses {
+            if marks.get(&id) == Some(&at) {
+                marks.remove(&id);
             }
         }
     }

@@ -50,6 +50,7 @@ fn settings(provider: &IdentityProvider) -> Vec<(&'static str, String)> {
         ("SESSION_JWKS_URL", provider.url()),
         ("SESSION_ISSUER", ISSUER.into()),
         ("SESSION_AUDIENCE", AUDIENCE.into()),
+        ("DEMO", "off".into()),
     ]
 }
 

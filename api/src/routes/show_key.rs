@@ -152,7 +152,10 @@ impl ShowKey {
     )]
     async fn show(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Shown, ApiError> {
         let key = match app.store.active_key(&caller.account).await? {
-            Some(key) => PartnerApiKey::Active(key.into()),
+            Some(mut key) => {
+                key.last_used_at = app.uses.last_use(&key);
+                PartnerApiKey::Active(key.into())
+            }
             None => PartnerApiKey::None(NoKey { has_key: ConstBool }),
         };
         Ok(Shown::Key(Json(key)))
