@@ -1,5 +1,5 @@
 //! The layers around all routes. This module has the rules for every request; those of
-//! one operation are is in its file of [`crate::routes`].
+//! one operation are in its file of [`crate::routes`].
 
 mod access_log;
 mod allow;

@@ -47,7 +47,34 @@ macro_rules! impl_store {
                 };
             }
 
+            type Statement<'q> =
+                sqlx::query::Query<'q, $database, <$database as sqlx::Database>::Arguments>;
+
             impl $store {
+                /// Runs a statement that changes one row at most and, if it changes one,
+                /// records the event in the same transaction. Returns whether it did.
+                async fn execute_and_record(
+                    &self,
+                    statement: Statement<'_>,
+                    id: KeyId,
+                    now: Timestamp,
+                    kind: EventKind,
+                    origin: &Origin,
+                ) -> Result<bool, StoreError> {
+                    within_deadline(async {
+                        let mut transaction = self.pool.begin().await?;
+                        let done = statement.execute(&mut *transaction).await?;
+                        if done.rows_affected() == 0 {
+                            return Ok(false);
+                        }
+                        let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
+                        event.execute(&mut *transaction).await?;
+                        transaction.commit().await?;
+                        Ok(true)
+                    })
+                    .await
+                }
+
                 /// Runs a statement that revokes a key, and records it.
                 async fn revoke(
                     &self,
@@ -83,25 +110,7 @@ macro_rules! impl_store {
                     key: &NewKey,
                     origin: &Origin,
                 ) -> Result<bool, StoreError> {
-                    let insert = sqlx::query(sql::INSERT_KEY)
-                        .bind(key.id)
-                        .bind(key.account_id.as_str())
-                        .bind(key.key_hash.as_bytes())
-                        .bind(key.key_prefix.as_str())
-                        .bind(key.created_at);
-                    let (kind, now) = (EventKind::Created, key.created_at);
-                    within_deadline(async {
-                        let mut transaction = self.pool.begin().await?;
-                        let done = insert.execute(&mut *transaction).await?;
-                        if done.rows_affected() == 0 {
-                            return Ok(false);
-                        }
-                        let event = event!(sql::INSERT_EVENT, key.id, now, kind, origin);
-                        event.execute(&mut *transaction).await?;
-                        transaction.commit().await?;
-                        Ok(true)
-                    })
-                    .await
+                    self.create_key(key, origin).await
                 }
 
                 async fn active_key(
@@ -238,18 +247,8 @@ macro_rules! impl_store {
                             return Ok(done.rows_affected() == 1);
                         }
                     };
-                    within_deadline(async {
-                        let mut transaction = self.pool.begin().await?;
-                        let done = statement.execute(&mut *transaction).await?;
-                        if done.rows_affected() == 0 {
-                            return Ok(false);
-                        }
-                        let event = event!(sql::INSERT_EVENT, claim.key_id, now, kind, worker);
-                        event.execute(&mut *transaction).await?;
-                        transaction.commit().await?;
-                        Ok(true)
-                    })
-                    .await
+                    self.execute_and_record(statement, claim.key_id, now, kind, &worker)
+                        .await
                 }
 
                 async fn reprovision(

@@ -6,6 +6,7 @@
 //! [`Clock`](crate::clock::Clock).
 
 mod coalesce;
+mod creations;
 mod error;
 mod events;
 mod impl_store;

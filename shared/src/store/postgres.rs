@@ -8,9 +8,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::coalesce::Coalescer;
+use super::creations::Creations;
 use super::impl_store::impl_store;
 use super::lookups::{ActiveKeys, KeptConnection, KeysByHash, SessionAccounts};
-use super::{StoreError, StoredKey, sql};
+use super::{NewKey, Origin, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::config::DatabaseConfig;
 use crate::ids::{AccountId, KeyId};
@@ -26,6 +27,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
+    creations: Coalescer<Creations>,
     session_accounts: Coalescer<SessionAccounts>,
     active_keys: Coalescer<ActiveKeys>,
     keys_by_hash: Coalescer<KeysByHash>,
@@ -63,11 +65,16 @@ impl PostgresStore {
             .connect_lazy_with(config.options);
         let kept = || KeptConnection::new(pool.clone());
         Self {
+            creations: Coalescer::start(Creations(pool.clone())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
             active_keys: Coalescer::start(ActiveKeys(kept())),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
             pool,
         }
+    }
+
+    async fn create_key(&self, key: &NewKey, origin: &Origin) -> Result<bool, StoreError> {
+        self.creations.ask((key.clone(), origin.clone())).await
     }
 
     async fn find_session_account(

@@ -3,7 +3,7 @@
 //! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
 //! `RETURNING`, partial indexes), and each can be pasted into psql.
 
-/// Creates a key. `ON CONFLICT` names the index that allows one active key for each
+/// Creates a key, in SQLite. `ON CONFLICT` names the index that allows one active key for each
 /// account; a violation of any other constraint stays an error.
 pub(super) const INSERT_KEY: &str = "
     INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
@@ -30,6 +30,30 @@ pub(super) const SESSION_ACCOUNTS: &str = "
     SELECT token_hash, account_id, expires_at
     FROM sessions
     WHERE token_hash = ANY($1) AND revoked_at IS NULL";
+
+/// [`INSERT_KEY`] for many accounts with the events, in PostgreSQL. Returns the ids of the
+/// keys that were created. The rows are in the order of their accounts, so that two
+/// processes cannot wait for each other.
+pub(super) const INSERT_KEYS: &str = "
+    WITH asked AS (
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            AS asked (id, account_id, key_hash, key_prefix, created_at, actor, reason, session_id,
+                      client_address, user_agent, request_id)),
+    created AS (
+        INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
+        SELECT id, account_id, key_hash, key_prefix, created_at, created_at
+        FROM asked
+        ORDER BY account_id
+        ON CONFLICT (account_id) WHERE is_active DO NOTHING
+        RETURNING id),
+    recorded AS (
+        INSERT INTO api_key_events (at, kind, key_id, account_id, key_prefix, actor, reason,
+                                    session_id, client_address, user_agent, request_id)
+        SELECT created_at, 'created', id, account_id, key_prefix, actor, reason, session_id,
+               client_address, user_agent, request_id
+        FROM asked
+        WHERE id IN (SELECT id FROM created))
+    SELECT id FROM created";
 
 pub(super) const ACTIVE_KEY: &str = "
     SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,

@@ -7,7 +7,7 @@ use sqlx::sqlite::{
 };
 
 use super::impl_store::{impl_store, within_deadline};
-use super::{StoreError, StoredKey, sql};
+use super::{EventKind, NewKey, Origin, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
 use crate::secret_hash::SecretHash;
@@ -35,6 +35,18 @@ impl SqliteStore {
             .connect_with(options)
             .await?;
         Ok(Self { pool })
+    }
+
+    async fn create_key(&self, key: &NewKey, origin: &Origin) -> Result<bool, StoreError> {
+        let insert = sqlx::query(sql::INSERT_KEY)
+            .bind(key.id)
+            .bind(key.account_id.as_str())
+            .bind(key.key_hash.as_bytes())
+            .bind(key.key_prefix.as_str())
+            .bind(key.created_at);
+        let (kind, now) = (EventKind::Created, key.created_at);
+        self.execute_and_record(insert, key.id, now, kind, origin)
+            .await
     }
 
     async fn find_session_account(
