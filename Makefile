@@ -1,7 +1,7 @@
 # The commands for daily work; `make` alone lists them. ARGS are passed on:
 #     make run ARGS="--help"   make test ARGS="--test suites -- lifecycle::"   make stack ARGS="-c worker=3"
 
-.PHONY: help run test fuzz clients stack lint audit openapi release-document needed build tools
+.PHONY: help run test fuzz bench clients stack lint audit openapi release-document needed build tools
 MAKEFLAGS += --jobs=4 # downloads and generators run while cargo compiles
 
 help: ## list these targets
@@ -15,6 +15,12 @@ test: needed ## run all tests, with a private PostgreSQL and Redis, and in Chrom
 
 fuzz: ## try random inputs for whatever reads a client's input, for a minute; ARGS=SECONDS
 	@scripts/fuzz $(ARGS)
+
+BENCH_TARGET := $(or $(CARGO_TARGET_DIR),target)/release
+bench: ## measure the api beside PostgreSQL itself, and write docs/BENCHMARKS.md; ARGS=quick
+	@scripts/install-deps redis postgresql wrk
+	cargo build --release --locked --bin api
+	@scripts/bench $(BENCH_TARGET) $(ARGS)
 
 clients: needed ## generate clients in five languages, and test them and the document
 	@scripts/test --test suites -- clients:: document:: released::

@@ -39,12 +39,13 @@ class Interrupted(Exception):
         self.number = number
 
 
-def run_guarded(work):
+def run_guarded(work, on_disk=False):
     """Runs `work(directory)` in a child process, the guard, and exits with the status it returns.
 
     At the end the guard stops every process that `work` started and removes the temporary directory.
     It also does so when this process is killed: then the pipe between the two closes. The guard is in
-    a session of its own, so a signal to this process group does not end it.
+    a session of its own, so a signal to this process group does not end it. The directory is in memory if
+    there is room, unless it must be `on_disk`.
     """
     pipe, keep_open = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -62,7 +63,7 @@ def run_guarded(work):
     os.setsid()
     if sys.platform == "linux":  # processes that lose their parent become children of the guard
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # 36 is PR_SET_CHILD_SUBREAPER
-    directory = Path(tempfile.mkdtemp(prefix="partner-keys-", dir=_fastest_place()))
+    directory = Path(tempfile.mkdtemp(prefix="partner-keys-", dir=None if on_disk else _fastest_place()))
     directory.chmod(0o711)  # the user `postgres` must be able to enter it
     status = 1
     try:
@@ -141,11 +142,12 @@ def _descendants():
     return found - {os.getpid(), ps.pid}
 
 
-def start_postgres(directory):
-    """Starts PostgreSQL and returns the URL of its superuser."""
+def start_postgres(directory, durable=False):
+    """Starts PostgreSQL, with its own durability or a faster one, and returns the URL of its superuser."""
     port = free_port()
     # Torn pages, which full_page_writes is for, need a crash, and nothing kills this server.
-    settings = ["max_connections=1000", "full_page_writes=off"]
+    faster = ["max_connections=1000", "full_page_writes=off"]
+    settings = ["fsync=on"] if durable else faster
     _start("postgres", directory, [SCRIPTS / "postgres", ".", str(port), *settings])
     return f"postgres://postgres@127.0.0.1:{port}/postgres"
 

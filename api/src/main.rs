@@ -9,7 +9,7 @@ use commands::{KeyCommand, PurgeArgs, ServeArgs, SessionCommand, StoreArgs};
 use shared::config::{
     CERTIFICATES_HELP, DATABASE_HELP, INTERNAL_HELP, REDIS_HELP, SVIX_HELP, environment_help,
 };
-use shared::runtime;
+use shared::{runtime, telemetry};
 
 /// Serves partner API keys over HTTP. Without a command, it starts to serve.
 #[derive(Debug, Parser)]
@@ -67,6 +67,7 @@ async fn main() -> ExitCode {
         Some(Command::Session(command)) => commands::session(command).await,
         Some(Command::Purge(args)) => commands::purge(args).await,
     };
+    telemetry::flush();
     match done {
         Ok(code) => code,
         Err(error) => {

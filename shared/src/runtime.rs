@@ -4,6 +4,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry;
+
 /// Prepares the process: selects one TLS provider for all connections, disables core
 /// dumps, which would contain secrets, and allows itself as many descriptors as it may.
 pub fn init() {
@@ -62,6 +64,7 @@ pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
         shutdown.cancel();
         next_signal(&mut terminate, &mut interrupt).await;
         tracing::warn!("a second signal ended the process at once");
+        telemetry::flush();
         std::process::exit(1);
     });
     Ok(token)

@@ -1,11 +1,18 @@
 //! Logs, written by `tracing` to standard error. Standard output is for the results
 //! of commands.
 
+use std::io::BufWriter;
+use std::sync::{Mutex, PoisonError};
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// The size of the buffer for lines, in bytes: some two hundred lines.
+const BUFFER: usize = 64 * 1024;
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +42,35 @@ fn libraries_capped() -> Targets {
         .with_targets(ours.map(|name| (name, LevelFilter::TRACE)))
 }
 
-/// Starts the log. Panics are logged too.
+/// The thread that writes the lines of a process which serves or works.
+static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+
+/// Starts the log of a command. Each line is written at once, so that it stands before
+/// what the command says afterwards.
 pub fn init(config: LogConfig) {
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    start(config, std::io::stderr);
+}
+
+/// Starts the log of a process that serves or works. A thread writes the lines, as many at
+/// a time as there are, so that no request waits for it. Call [`flush`] at the end.
+pub fn init_buffered(config: LogConfig) {
+    let (lines, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .finish(BufWriter::with_capacity(BUFFER, std::io::stderr()));
+    *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+    start(config, lines);
+}
+
+/// Writes all lines that were logged. Nothing can be logged afterwards.
+pub fn flush() {
+    drop(WRITER.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+fn start<W>(config: LogConfig, writer: W)
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
     let lines = match config.format {
         LogFormat::Human => {
             let has_colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -54,5 +87,9 @@ pub fn init(config: LogConfig) {
 
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(panic = %panic, "the process panicked; this is a defect");
+        // Only this thread's panic ends the process.
+        if std::thread::current().name() == Some("main") {
+            flush();
+        }
     }));
 }

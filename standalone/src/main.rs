@@ -111,7 +111,9 @@ impl Cli {
 async fn main() -> ExitCode {
     runtime::init();
     runtime::keep_files_private();
-    match run(&Cli::parse()).await {
+    let done = run(&Cli::parse()).await;
+    telemetry::flush();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("standalone: {error:#}");
@@ -122,7 +124,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> anyhow::Result<()> {
     let settings = cli.settings()?;
-    telemetry::init(settings.log);
+    telemetry::init_buffered(settings.log);
     let shutdown = runtime::shutdown_on_signal()?;
 
     let (store, _lock) = open_store(&cli.data).await?;

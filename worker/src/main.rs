@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use commands::{RetryArgs, StatusArgs, WorkArgs};
 use shared::config::{CERTIFICATES_HELP, DATABASE_HELP, REDIS_HELP, SVIX_HELP, environment_help};
-use shared::runtime;
+use shared::{runtime, telemetry};
 
 /// Sets up webhooks, and ends portal sessions, in the background. Without a command, it starts to work.
 #[derive(Debug, Parser)]
@@ -39,6 +39,7 @@ async fn main() -> ExitCode {
         Some(Command::Status(args)) => commands::status(args).await,
         Some(Command::Retry(args)) => commands::retry(args).await,
     };
+    telemetry::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -72,7 +72,7 @@ impl ServeArgs {
 /// Serves until a signal tells the process to stop.
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    telemetry::init(settings.log);
+    telemetry::init_buffered(settings.log);
     let shutdown = runtime::shutdown_on_signal()?;
 
     let clock = Clock::system();

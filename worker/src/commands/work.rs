@@ -67,7 +67,7 @@ impl WorkArgs {
 /// Works until a signal tells the process to stop.
 pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    telemetry::init(settings.log);
+    telemetry::init_buffered(settings.log);
     let shutdown = runtime::shutdown_on_signal()?;
 
     let clock = Clock::system();
