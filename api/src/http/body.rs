@@ -24,8 +24,12 @@ pub enum BodyRule {
     /// No operation needs a body, so it is read and discarded. If it is late, the request
     /// goes on without it.
     Discarded,
-    /// Operations read the body.
-    Kept,
+    /// Operations read the body, except those below this path, which ignore it: proxies
+    /// ask there about requests whose bodies they keep back.
+    Kept {
+        /// The path.
+        ignored_below: &'static str,
+    },
 }
 
 /// The reason why a body was not read to its end.
@@ -49,9 +53,16 @@ pub async fn read<E: Endpoint>(
     next: Arc<E>,
     mut request: Request,
 ) -> poem::Result<Response> {
+    let keeps = match rule {
+        BodyRule::Discarded => false,
+        BodyRule::Kept { ignored_below } if request.uri().path().starts_with(ignored_below) => {
+            return Ok(next.get_response(request).await);
+        }
+        BodyRule::Kept { .. } => true,
+    };
     let unread = match bytes(&mut request).await {
         Ok(bytes) => {
-            if rule == BodyRule::Kept {
+            if keeps {
                 request.set_body(bytes);
             }
             return Ok(next.get_response(request).await);
@@ -63,7 +74,7 @@ pub async fn read<E: Endpoint>(
         (Unread::TooLarge, rule) => {
             let message = match rule {
                 BodyRule::Discarded => messages::LARGE_BODY,
-                BodyRule::Kept => messages::LARGE_KEPT_BODY,
+                BodyRule::Kept { .. } => messages::LARGE_KEPT_BODY,
             };
             ApiError::new(ErrorCode::PayloadTooLarge, message).as_response()
         }

@@ -59,5 +59,8 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint + 'static {
         .nest("/", service.operations)
         .data(tokens)
         .data(app);
-    http::wrap(routes, &service.document, Arc::new([]), BodyRule::Kept)
+    let bodies = BodyRule::Kept {
+        ignored_below: forward_auth::PATH,
+    };
+    http::wrap(routes, &service.document, Arc::new([]), bodies)
 }

@@ -1,7 +1,9 @@
 //! Answers of whoever speaks in Svix's name.
 
-use shared::svix::{SvixClient, SvixConfig, SvixFailure};
 use std::time::Duration;
+
+use shared::svix::{SvixClient, SvixConfig, SvixFailure};
+use tests::{Deployment, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -54,4 +56,23 @@ async fn a_portal_link_that_browsers_must_not_follow_is_not_handed_out() {
             }
         }
     }
+}
+
+/// Two deployments in one environment of Svix shared the applications of their accounts.
+#[tokio::test]
+async fn deployments_with_different_prefixes_share_no_application() {
+    let deployment = Deployment::planned(Plan {
+        env: vec![("SVIX_UID_PREFIX", "staging-".to_owned())],
+        workers: 1,
+        ..Plan::default()
+    })
+    .await;
+    let session = deployment.session_of("jo").await;
+    let key = deployment.client.create(&session).await.text("api_key");
+    deployment.provisioned(&session, super::SOON).await;
+    let account = shared::ids::AccountId::parse("jo").unwrap();
+    let uid = shared::svix::application_uid("staging-", &account);
+    assert!(uid.starts_with("staging-account-"), "{uid}");
+    assert_eq!(deployment.svix.applications()[0].uid, Some(uid));
+    assert_eq!(deployment.client.portal(&key).await.status, 200);
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Client as Http, Method};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use tests::process::free_port;
@@ -50,6 +52,23 @@ async fn any_method_and_path_is_answered_with_the_identity_of_the_key() {
         .authorized(Method::GET, PATH, format!("Bearer {key}").as_bytes())
         .await;
     again.is_error(401, "unauthorized");
+}
+
+/// The proxy keeps the client's body back, and some pass its length on.
+#[tokio::test]
+async fn the_body_of_a_request_is_not_waited_for() {
+    let (deployment, internal) = deployment().await;
+    let (_, key) = key(&deployment, "jo").await;
+    let address = internal.base().strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "PUT {PATH}/upload HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+         content-length: 1000000\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    connection.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 #[tokio::test]
