@@ -20,6 +20,7 @@ let shownKey = null; // what the API last said of it
 let changes = 0; // counts changes of the key: an answer from before the latest change is outdated
 let noticedError = null; // the kind of the last refresh's error, if the notice shows that error
 let callsAllowedAt = 0; // the API has asked for a pause until then
+let pauseIsLimit = false; // because of too many requests, which holds up no revocation
 
 const poll = new Poll(refresh);
 poll.now();
@@ -100,16 +101,19 @@ function showError(error, dialog) {
     return byId("key-title").focus();
   }
   const until = error.retryAfter ? Date.now() + error.retryAfter * 1000 : null;
-  if (error.status === 429 || error.status === 503) callsAllowedAt = until ?? 0;
+  if (error.status === 429 || error.status === 503) {
+    callsAllowedAt = until ?? 0;
+    pauseIsLimit = error.status === 429;
+  }
   const wait = until ? ` Try again in ${duration(until - Date.now())}.` : "";
   if (dialog?.open) showMessage(dialog, explain(error) + wait);
   else showNotice(explain(error), { until });
 }
 
 /** Returns whether the API may be called, and says so if it may not. */
-function mayCall(dialog) {
+function mayCall(dialog, isRevocation = false) {
   const left = callsAllowedAt - Date.now();
-  if (left <= 0) return true;
+  if (left <= 0 || (isRevocation && pauseIsLimit)) return true;
   const text = `The service is busy. Try again in ${duration(left)}.`;
   if (dialog) showMessage(dialog, text);
   else announce(text);
@@ -161,7 +165,7 @@ on("revoke", "click", async () => {
 });
 on("revoke-now", "click", () => {
   const dialog = byId("revoke-dialog");
-  if (mayCall(dialog)) whileBusy(byId("revoke-now"), () => revoke(dialog));
+  if (mayCall(dialog, true)) whileBusy(byId("revoke-now"), () => revoke(dialog));
 });
 async function revoke(dialog) {
   const closed = closeSignal(dialog);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { button, generate, notice, opensPortal, save, state } from "../steps.mjs";
+import { button, generate, notice, opensPortal, revoke, save, state } from "../steps.mjs";
 
 const API = "**/api/v1/partners/**";
 
@@ -51,8 +51,17 @@ export default async function (browser) {
   await browser.faults([]);
   await opensPortal(page, () => button(page, "Open webhook portal").click());
 
+  // A limit on portal links holds up no revocation: the key may have been stolen.
+  await page.route(API, answers(429, "rate_limited", 60));
+  await button(page, "Open webhook portal").click();
+  await notice(page, /Too many requests/);
+  await page.unroute(API);
+  await revoke(page);
+
   // In a dialog, the dialog shows the same message.
   await page.reload();
+  await generate(page);
+  await save(page);
   await page.route(API, answers(503, "unavailable", 5));
   await button(page, "Revoke").click();
   await button(page, "Revoke key").click();
