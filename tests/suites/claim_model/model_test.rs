@@ -98,6 +98,15 @@ impl<'a> ModelTest<'a> {
                 }
                 None
             }
+            Step::Plant { account } => {
+                let account = account_id(*account);
+                let mut rows = self.rows.iter().rev();
+                let newest = rows.find(|row| row.account_id == account);
+                if let Some(planted) = newest.map(|row| job(row.id, row.attempts)) {
+                    self.claim(planted).await?;
+                }
+                None
+            }
             Step::Succeed { claim } => self.finish(*claim, None).await?,
             Step::Retry { claim, delay } => {
                 let at = self.now + Duration::from_secs(*delay);

@@ -15,6 +15,9 @@ pub enum Step {
     Duplicate { job: u8 },
     /// A worker takes a job.
     Claim { job: u8 },
+    /// Somebody plants the job of the next attempt for the account's newest key, due or
+    /// not, and a worker takes it at once.
+    Plant { account: u8 },
     /// A worker writes a success. It may be late, or the second completion of its claim.
     Succeed { claim: u8 },
     /// A worker writes a failure that will be retried.
@@ -42,19 +45,20 @@ pub enum Step {
 /// Returns a strategy that generates any step.
 pub fn any() -> impl Strategy<Value = Step> {
     use Step::{
-        Claim, Crash, Create, DeadLetter, Duplicate, LoseRedis, Nudge, PassTime, Reprovision,
-        Retry, RetryDeadLetters, RetryOne, RetryWaiting, Revoke, Succeed, Sweep,
+        Claim, Crash, Create, DeadLetter, Duplicate, LoseRedis, Nudge, PassTime, Plant,
+        Reprovision, Retry, RetryDeadLetters, RetryOne, RetryWaiting, Revoke, Succeed, Sweep,
     };
     let account = || 0..3_u8;
     let which = || 0..4_u8;
     let nudged = proptest::bool::weighted(0.7);
     prop_oneof![
         8 => (account(), nudged).prop_map(|(account, nudged)| Create { account, nudged }),
-        3 => account().prop_map(|account| Revoke { account }),
+        5 => account().prop_map(|account| Revoke { account }),
         2 => account().prop_map(|account| Nudge { account }),
         4 => which().prop_map(|job| Duplicate { job }),
         16 => which().prop_map(|job| Claim { job }),
-        5 => which().prop_map(|claim| Succeed { claim }),
+        6 => account().prop_map(|account| Plant { account }),
+        8 => which().prop_map(|claim| Succeed { claim }),
         6 => (which(), 0..=3600_u64).prop_map(|(claim, delay)| Retry { claim, delay }),
         3 => which().prop_map(|claim| DeadLetter { claim }),
         3 => which().prop_map(|claim| Crash { claim }),
