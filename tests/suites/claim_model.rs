@@ -22,7 +22,7 @@ use model_test::{Events, ModelTest};
 use promises::EVENTS;
 
 /// The number of random sequences for each store.
-const CASES: u32 = 256;
+const CASES: u32 = 384;
 /// The greatest number of steps in a sequence.
 const MAX_STEPS: usize = 60;
 

@@ -108,6 +108,10 @@ impl<'a> ModelTest<'a> {
                 None
             }
             Step::Succeed { claim } => self.finish(*claim, None).await?,
+            Step::SucceedLate => match self.overtaken_claim() {
+                Some(i) => self.finish_claim(i, None).await?,
+                None => None,
+            },
             Step::Retry { claim, delay } => {
                 let at = self.now + Duration::from_secs(*delay);
                 let error = "HTTP 500".to_owned();
@@ -216,9 +220,13 @@ impl<'a> ModelTest<'a> {
     /// Completes a claim with an outcome, or with the success of its work. Returns the
     /// claim if the outcome was written.
     async fn finish(&mut self, which: u8, outcome: Option<Outcome>) -> Checked<Option<Claim>> {
-        let Some(i) = self.uncrashed_claim(which) else {
-            return Ok(None);
-        };
+        match self.uncrashed_claim(which) {
+            Some(i) => self.finish_claim(i, outcome).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn finish_claim(&mut self, i: usize, outcome: Option<Outcome>) -> Checked<Option<Claim>> {
         let claim = self.claims[i].claim.clone();
         let outcome = outcome.unwrap_or_else(|| self.success(&claim));
         let written = self
@@ -277,6 +285,18 @@ impl<'a> ModelTest<'a> {
         let alive = (0..self.claims.len()).filter(|i| !self.claims[*i].crashed);
         let alive: Vec<usize> = alive.collect();
         newest(alive.len(), which).map(|i| alive[i])
+    }
+
+    /// Chooses a claim that is not completed, of a worker that has not crashed, while there
+    /// is a newer claim of the same row.
+    fn overtaken_claim(&self) -> Option<usize> {
+        let is_overtaken = |i: &usize| {
+            let won = &self.claims[*i];
+            let newer = &self.claims[i + 1..];
+            let same_row = |other: &WonClaim| other.claim.key_id == won.claim.key_id;
+            !won.finished && !won.crashed && newer.iter().any(same_row)
+        };
+        (0..self.claims.len()).find(is_overtaken)
     }
 
     /// Returns the success of the claim's work, with an application id that is new for

@@ -20,6 +20,8 @@ pub enum Step {
     Plant { account: u8 },
     /// A worker writes a success. It may be late, or the second completion of its claim.
     Succeed { claim: u8 },
+    /// A worker whose claim was overtaken by a newer one writes a success.
+    SucceedLate,
     /// A worker writes a failure that will be retried.
     Retry { claim: u8, delay: u64 },
     /// A worker writes a permanent failure.
@@ -46,7 +48,8 @@ pub enum Step {
 pub fn any() -> impl Strategy<Value = Step> {
     use Step::{
         Claim, Crash, Create, DeadLetter, Duplicate, LoseRedis, Nudge, PassTime, Plant,
-        Reprovision, Retry, RetryDeadLetters, RetryOne, RetryWaiting, Revoke, Succeed, Sweep,
+        Reprovision, Retry, RetryDeadLetters, RetryOne, RetryWaiting, Revoke, Succeed, SucceedLate,
+        Sweep,
     };
     let account = || 0..3_u8;
     let which = || 0..4_u8;
@@ -59,6 +62,7 @@ pub fn any() -> impl Strategy<Value = Step> {
         16 => which().prop_map(|job| Claim { job }),
         6 => account().prop_map(|account| Plant { account }),
         8 => which().prop_map(|claim| Succeed { claim }),
+        6 => Just(SucceedLate),
         6 => (which(), 0..=3600_u64).prop_map(|(claim, delay)| Retry { claim, delay }),
         3 => which().prop_map(|claim| DeadLetter { claim }),
         3 => which().prop_map(|claim| Crash { claim }),
