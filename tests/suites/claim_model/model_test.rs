@@ -99,19 +99,11 @@ impl<'a> ModelTest<'a> {
                 None
             }
             Step::Plant { account } => {
-                let account = account_id(*account);
-                let mut rows = self.rows.iter().rev();
-                let newest = rows.find(|row| row.account_id == account);
-                if let Some(planted) = newest.map(|row| job(row.id, row.attempts)) {
-                    self.claim(planted).await?;
-                }
+                self.plant(&account_id(*account)).await?;
                 None
             }
             Step::Succeed { claim } => self.finish(*claim, None).await?,
-            Step::SucceedLate => match self.overtaken_claim() {
-                Some(i) => self.finish_claim(i, None).await?,
-                None => None,
-            },
+            Step::SucceedLate => self.succeed_late().await?,
             Step::Retry { claim, delay } => {
                 let at = self.now + Duration::from_secs(*delay);
                 let error = "HTTP 500".to_owned();
@@ -285,6 +277,24 @@ impl<'a> ModelTest<'a> {
         let alive = (0..self.claims.len()).filter(|i| !self.claims[*i].crashed);
         let alive: Vec<usize> = alive.collect();
         newest(alive.len(), which).map(|i| alive[i])
+    }
+
+    /// Claims the next attempt for the account's newest key, whether it is due or not.
+    async fn plant(&mut self, account: &AccountId) -> Checked {
+        let mut rows = self.rows.iter().rev();
+        let newest = rows.find(|row| row.account_id == *account);
+        if let Some(planted) = newest.map(|row| job(row.id, row.attempts)) {
+            self.claim(planted).await?;
+        }
+        Ok(())
+    }
+
+    /// Completes a claim that was overtaken, if there is one.
+    async fn succeed_late(&mut self) -> Checked<Option<Claim>> {
+        match self.overtaken_claim() {
+            Some(i) => self.finish_claim(i, None).await,
+            None => Ok(None),
+        }
     }
 
     /// Chooses a claim that is not completed, of a worker that has not crashed, while there
