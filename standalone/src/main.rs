@@ -80,13 +80,7 @@ impl Cli {
         let sessions = self.sessions.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
         let svix = self.svix.is_set().then(|| self.svix.check(&mut checker));
-        let demo = checker
-            .setting("DEMO", self.demo.as_deref(), "on or off")
-            .or_default(!self.svix.is_set(), |text| match text {
-                "on" => Some(true),
-                "off" => Some(false),
-                _ => None,
-            });
+        let demo = checker.switch("DEMO", self.demo.as_deref(), !self.svix.is_set());
         if let (Ok(SessionConfig::Jwt(_)), Some("on")) = (&sessions, self.demo.as_deref()) {
             let expected = "off or no value, because the identity provider issues the sessions";
             checker.setting("DEMO", Some("on"), expected).report();

@@ -1,5 +1,5 @@
-//! What all authentication has in common: the caller's address, which is limited, and
-//! the origin, which is recorded.
+//! The parts that all kinds of authentication share: the caller's address, by which
+//! callers are limited, and the origin, which the audit trail records.
 
 use poem::Request;
 use poem::http::header;

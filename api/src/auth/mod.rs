@@ -50,7 +50,7 @@ pub fn register_bearer(
     registry.create_security_scheme(name, scheme);
 }
 
-/// What `crate::fuzz` tries, of the private parts of this module.
+/// Exposes private functions of this module to `crate::fuzz`.
 #[cfg(test)]
 pub(crate) mod fuzz {
     pub use super::jwt::fuzz::{parse_key_set, session_of_claims};

@@ -8,8 +8,6 @@ use clap::Args;
 use serde::Serialize;
 use shared::clock::Timestamp;
 use shared::config::{Checker, SvixArgs, check_certificates};
-use shared::ids::AccountId;
-use shared::key::KeyPrefix;
 use shared::runtime;
 use shared::store::{Actor, KeyFilter, ListedKey, Origin, PostgresStore, Store};
 use shared::svix::{SvixClient, WebhookEndpoint};
@@ -25,7 +23,10 @@ const SVIX_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct RevokeArgs {
     #[command(flatten)]
-    which: Which,
+    which: OneKey,
+    /// All keys that are older, for instance 2026-11-22T09:30:00Z
+    #[arg(long, value_name = "TIME", group = "OneKey")]
+    created_before: Option<Timestamp>,
     /// Reason, for the audit trail
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
@@ -48,24 +49,7 @@ pub struct RevokeArgs {
     store: StoreArgs,
 }
 
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// The key of this account
-    #[arg(long, value_name = "ID")]
-    account: Option<AccountId>,
-    /// The key with these first 24 characters
-    #[arg(long, value_name = "PREFIX")]
-    prefix: Option<KeyPrefix>,
-    /// The key that is read from standard input
-    #[arg(long)]
-    key_stdin: bool,
-    /// All keys that are older, for instance 2026-11-22T09:30:00Z
-    #[arg(long, value_name = "TIME")]
-    created_before: Option<Timestamp>,
-}
-
-/// What was done to one key.
+/// The result for one key, as printed.
 #[derive(Debug, Serialize)]
 struct Done {
     #[serde(flatten)]
@@ -102,7 +86,7 @@ pub async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
         eprintln!("api: there is no such {which}key");
         return Ok(NOTHING_FOUND.into());
     }
-    if args.which.created_before.is_some() && !args.yes {
+    if args.created_before.is_some() && !args.yes {
         let count = keys.len();
         bail!("{count} keys would be revoked; to revoke them, repeat the command with --yes");
     }
@@ -130,15 +114,10 @@ pub async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
 
 impl RevokeArgs {
     fn filter(&self) -> anyhow::Result<KeyFilter> {
-        let one = OneKey {
-            account: self.which.account.clone(),
-            prefix: self.which.prefix.clone(),
-            key_stdin: self.which.key_stdin,
-        };
         Ok(KeyFilter {
-            created_before: self.which.created_before,
+            created_before: self.created_before,
             with_revoked: self.leaked,
-            ..one.filter()?
+            ..self.which.filter()?
         })
     }
 

@@ -18,7 +18,7 @@ const MAX_BODY: usize = 16 * 1024;
 /// The time to wait for the body. Then the request goes on without it.
 const BODY_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a listener does with bodies.
+/// The way in which a listener treats request bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyRule {
     /// No operation needs a body, so it is read and discarded. If it is late, the request

@@ -59,7 +59,7 @@ pub fn wrap<E: Endpoint + 'static>(
         .around(request_id::assign)
 }
 
-/// What `crate::fuzz` tries, of the private parts of this module.
+/// Exposes private functions of this module to `crate::fuzz`.
 #[cfg(test)]
 pub(crate) mod fuzz {
     use std::net::IpAddr;

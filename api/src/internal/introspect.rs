@@ -25,7 +25,7 @@ pub(super) enum Tag {
 /// The operations `POST /internal/v1/keys/introspect` and `…/introspect-many`.
 pub struct Introspect;
 
-/// What is asked about one key, RFC 7662.
+/// A question about one key, as in RFC 7662.
 #[derive(Object, Deserialize)]
 struct IntrospectionForm {
     /// The key to look up.
@@ -34,7 +34,7 @@ struct IntrospectionForm {
     token_type_hint: Option<String>,
 }
 
-/// What is asked about several keys.
+/// A question about several keys.
 #[derive(Object)]
 struct ManyKeys {
     /// The keys to look up.
@@ -42,7 +42,8 @@ struct ManyKeys {
     tokens: Vec<String>,
 }
 
-/// What is known about a key, RFC 7662. If it is not active, there is only `active`.
+/// The answer about a key, as in RFC 7662. If the key is not active, `active` is the only
+/// member.
 #[derive(Object)]
 #[oai(example)]
 struct Introspection {
@@ -69,7 +70,7 @@ struct Introspection {
     prefix: Option<String>,
 }
 
-/// What is known about several keys.
+/// The answer about several keys.
 #[derive(Object)]
 struct Introspections {
     /// One entry for each key, in the order in which they were asked for.
@@ -118,14 +119,14 @@ impl Example for Introspection {
 
 #[derive(ApiResponse)]
 enum Introspected {
-    /// What is known about the key.
+    /// The answer about the key.
     #[oai(status = 200)]
     Key(Json<Introspection>),
 }
 
 #[derive(ApiResponse)]
 enum ManyIntrospected {
-    /// What is known about the keys.
+    /// The answers about the keys.
     #[oai(status = 200)]
     Keys(Json<Introspections>),
 }
@@ -198,7 +199,7 @@ impl Introspect {
     }
 }
 
-/// Looks up an active key, and records its use. What is no key costs no query.
+/// Looks up an active key, and records its use. A malformed key costs no query.
 pub(super) async fn find(app: &App, token: &str) -> Result<Option<StoredKey>, StoreError> {
     let Ok(key) = PartnerKey::parse(token) else {
         return Ok(None);

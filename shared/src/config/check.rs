@@ -69,6 +69,21 @@ impl Checker {
         self.setting(variable, given, expected).hidden()
     }
 
+    /// Checks a setting that is `on` or `off`.
+    pub fn switch(
+        &mut self,
+        variable: &'static str,
+        given: Option<&str>,
+        default: bool,
+    ) -> Result<bool, Invalid> {
+        let setting = self.setting(variable, given, "on or off");
+        setting.or_default(default, |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })
+    }
+
     /// Builds the settings from the results of their checks. Returns every problem
     /// if there was one.
     pub fn finish<T>(self, build: impl FnOnce() -> Result<T, Invalid>) -> Result<T, ConfigError> {

@@ -136,13 +136,7 @@ impl HttpArgs {
             .or_default(available.min(MAX_CONNECTIONS), |text| {
                 text.parse().ok().filter(|n| (1..=available).contains(n))
             });
-        let docs = checker
-            .setting("DOCS", self.docs.as_deref(), "on or off")
-            .or_default(true, |text| match text {
-                "on" => Some(true),
-                "off" => Some(false),
-                _ => None,
-            });
+        let docs = checker.switch("DOCS", self.docs.as_deref(), true);
         let limits = self.limits.check(checker);
         Ok(HttpConfig {
             listen: listen_address(address?, port?),

@@ -6,3 +6,9 @@ mod prefix;
 
 pub use partner_key::{InvalidPartnerKey, PartnerKey};
 pub use prefix::{InvalidKeyPrefix, KeyPrefix};
+
+/// Returns whether the text consists of the characters `0` to `9` and `a` to `f` alone.
+fn is_lowercase_hex(text: &str) -> bool {
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    text.bytes().all(is_digit)
+}

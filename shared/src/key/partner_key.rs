@@ -2,7 +2,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::KeyPrefix;
+use super::{KeyPrefix, is_lowercase_hex};
 use crate::random_secret::{self, RANDOM_BYTES};
 use crate::secret_hash::SecretHash;
 
@@ -35,8 +35,7 @@ impl PartnerKey {
     /// Parses a key that a client sent. Spaces or capital letters make it invalid.
     pub fn parse(text: &str) -> Result<Self, InvalidPartnerKey> {
         let secret = text.strip_prefix(Self::PREFIX).ok_or(InvalidPartnerKey)?;
-        let is_lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() == Self::LENGTH && secret.bytes().all(is_lowercase_hex) {
+        if text.len() == Self::LENGTH && is_lowercase_hex(secret) {
             Ok(Self(SecretString::from(text)))
         } else {
             Err(InvalidPartnerKey)

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::PartnerKey;
+use super::{PartnerKey, is_lowercase_hex};
 
 /// The first 24 characters of a key: `pk_live_` and 16 hex characters.
 ///
@@ -39,11 +39,10 @@ impl FromStr for KeyPrefix {
     type Err = InvalidKeyPrefix;
 
     fn from_str(text: &str) -> Result<Self, InvalidKeyPrefix> {
-        let is_lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         let hex = text
             .strip_prefix(PartnerKey::PREFIX)
             .ok_or(InvalidKeyPrefix)?;
-        let is_valid = text.len() == Self::LENGTH && hex.bytes().all(is_lowercase_hex);
+        let is_valid = text.len() == Self::LENGTH && is_lowercase_hex(hex);
         is_valid
             .then(|| Self(text.to_owned()))
             .ok_or(InvalidKeyPrefix)

@@ -159,7 +159,7 @@ fn verify_signature(
     Some(decoded.claims)
 }
 
-/// What `crate::fuzz` tries, of the private parts of this module.
+/// Exposes private functions of this module to `crate::fuzz`.
 #[cfg(test)]
 pub(crate) mod fuzz {
     use serde_json::{Value, json};
