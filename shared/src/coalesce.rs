@@ -5,18 +5,20 @@
 //! and nothing is cached: a statement starts only after the requests in it have arrived.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-
-use super::{DEADLINE, StoreError};
 
 /// The number of requests in one batch.
 const MAX_BATCH: usize = 256;
 
 /// The number of requests that wait for the next batch. More have to wait for room.
 const MAX_WAITING: usize = 4 * MAX_BATCH;
+
+/// The time for which a caller waits for its answer. It is that of a statement.
+const DEADLINE: Duration = crate::store::DEADLINE;
 
 /// The work of a batch.
 #[async_trait]
@@ -25,14 +27,25 @@ pub trait Batch: Send + Sync + 'static {
     type Question: Clone + Send + Sync + 'static;
     /// What is answered.
     type Answer: Send + 'static;
+    /// The reason why there is no answer.
+    type Error: BatchError;
 
     /// Answers all questions, in their order.
-    async fn run(&self, questions: &[Self::Question]) -> Result<Vec<Self::Answer>, StoreError>;
+    async fn run(&self, questions: &[Self::Question]) -> Result<Vec<Self::Answer>, Self::Error>;
+}
+
+/// The error of a batch, which all who are in the batch get.
+pub trait BatchError: Clone + Send + 'static {
+    /// Returns the error of a caller who has waited too long.
+    fn timed_out() -> Self;
+
+    /// Returns whether one of the questions may have caused it. Then each is asked alone.
+    fn may_be_a_questions_fault(&self) -> bool;
 }
 
 type Asked<B> = (
     <B as Batch>::Question,
-    oneshot::Sender<Result<<B as Batch>::Answer, StoreError>>,
+    oneshot::Sender<Result<<B as Batch>::Answer, <B as Batch>::Error>>,
 );
 
 /// Collects requests into batches. Its task ends when it is dropped.
@@ -56,9 +69,9 @@ impl<B: Batch> Coalescer<B> {
         Self { asked }
     }
 
-    /// Returns the answer to a question. Fails with [`StoreError::TimedOut`] if it does
+    /// Returns the answer to a question. Fails with [`BatchError::timed_out`] if it does
     /// not come in time.
-    pub async fn ask(&self, question: B::Question) -> Result<B::Answer, StoreError> {
+    pub async fn ask(&self, question: B::Question) -> Result<B::Answer, B::Error> {
         let (reply, answer) = oneshot::channel();
         let answered = async {
             // The task ends only by a panic, which is a defect and was logged.
@@ -67,7 +80,7 @@ impl<B: Batch> Coalescer<B> {
         };
         match timeout(DEADLINE, answered).await {
             Ok(Some(answer)) => answer,
-            Ok(None) | Err(_) => Err(StoreError::TimedOut),
+            Ok(None) | Err(_) => Err(BatchError::timed_out()),
         }
     }
 }
@@ -88,7 +101,7 @@ async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>
                 }
             }
             // One question may be at fault, so that each is asked alone.
-            Err(error) if !error.is_transient() && questions.len() > 1 => {
+            Err(error) if error.may_be_a_questions_fault() && questions.len() > 1 => {
                 for (question, reply) in questions.into_iter().zip(replies) {
                     let alone = batch.run(std::slice::from_ref(&question)).await;
                     let answer = alone.map(|answers| answers.into_iter().next());
@@ -109,12 +122,12 @@ async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use tokio::sync::Semaphore;
     use tokio::task::JoinSet;
 
     use super::*;
+    use crate::store::StoreError;
 
     /// Doubles numbers, one batch for each permit. Refuses batches with a 13, and fails
     /// while there is a 7.
@@ -128,6 +141,7 @@ mod tests {
     impl Batch for Doubler {
         type Question = u32;
         type Answer = u32;
+        type Error = StoreError;
 
         async fn run(&self, questions: &[u32]) -> Result<Vec<u32>, StoreError> {
             self.permits.acquire().await.unwrap().forget();

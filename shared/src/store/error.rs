@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use crate::coalesce::BatchError;
+
 /// The reason why the database did not do what it was asked.
 ///
 /// The text is for logs. Clients learn only whether a retry may help.
@@ -23,6 +25,17 @@ impl StoreError {
     /// Returns whether a retry may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut)
+    }
+}
+
+impl BatchError for StoreError {
+    fn timed_out() -> Self {
+        Self::TimedOut
+    }
+
+    /// An outage is no question's fault.
+    fn may_be_a_questions_fault(&self) -> bool {
+        !self.is_transient()
     }
 }
 

@@ -13,6 +13,22 @@ pub(super) async fn within_deadline<T>(
     }
 }
 
+/// Returns the statement that records an event.
+macro_rules! event {
+    ($statement:expr, $id:expr, $now:expr, $kind:expr, $origin:expr) => {
+        sqlx::query($statement)
+            .bind($id)
+            .bind($now)
+            .bind($kind.as_str())
+            .bind($origin.actor.as_str())
+            .bind(&$origin.reason)
+            .bind(&$origin.session_id)
+            .bind(&$origin.client_address)
+            .bind(&$origin.user_agent)
+            .bind($origin.request_id)
+    };
+}
+
 /// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a method
 /// `run_migrations`. A macro names the sqlx types of each database, which no generic
 /// bound can do legibly.
@@ -24,57 +40,14 @@ macro_rules! impl_store {
             use $crate::clock::Timestamp;
             use $crate::ids::{AccountId, KeyId};
             use $crate::secret_hash::SecretHash;
-            use $crate::store::impl_store::within_deadline;
+            use $crate::store::impl_store::{event, within_deadline};
             use $crate::store::{
-                Actor, Backlog, Claim, DeadLetter, EventKind, Job, KeyEvent, KeyFilter, ListedKey,
+                Backlog, Claim, DeadLetter, EventKind, Job, KeyEvent, KeyFilter, ListedKey,
                 ListedSession, NewKey, Origin, Outcome, Rearm, Revoked, Store, StoreError,
                 StoredKey, sql,
             };
 
-            /// Returns the statement that records an event.
-            macro_rules! event {
-                ($statement:expr, $id:expr, $now:expr, $kind:expr, $origin:expr) => {
-                    sqlx::query($statement)
-                        .bind($id)
-                        .bind($now)
-                        .bind($kind.as_str())
-                        .bind($origin.actor.as_str())
-                        .bind(&$origin.reason)
-                        .bind(&$origin.session_id)
-                        .bind(&$origin.client_address)
-                        .bind(&$origin.user_agent)
-                        .bind($origin.request_id)
-                };
-            }
-
-            type Statement<'q> =
-                sqlx::query::Query<'q, $database, <$database as sqlx::Database>::Arguments>;
-
             impl $store {
-                /// Runs a statement that changes one row at most and, if it changes one,
-                /// records the event in the same transaction. Returns whether it did.
-                async fn execute_and_record(
-                    &self,
-                    statement: Statement<'_>,
-                    id: KeyId,
-                    now: Timestamp,
-                    kind: EventKind,
-                    origin: &Origin,
-                ) -> Result<bool, StoreError> {
-                    within_deadline(async {
-                        let mut transaction = self.pool.begin().await?;
-                        let done = statement.execute(&mut *transaction).await?;
-                        if done.rows_affected() == 0 {
-                            return Ok(false);
-                        }
-                        let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
-                        event.execute(&mut *transaction).await?;
-                        transaction.commit().await?;
-                        Ok(true)
-                    })
-                    .await
-                }
-
                 /// Runs a statement that revokes a key, and records it.
                 async fn revoke(
                     &self,
@@ -202,12 +175,7 @@ macro_rules! impl_store {
                     now: Timestamp,
                     lease_end: Timestamp,
                 ) -> Result<Option<Claim>, StoreError> {
-                    let query = sqlx::query_as(sql::CLAIM)
-                        .bind(job.key_id)
-                        .bind(job.attempt)
-                        .bind(now)
-                        .bind(lease_end);
-                    within_deadline(query.fetch_optional(&self.pool)).await
+                    self.claim_job(job, now, lease_end).await
                 }
 
                 async fn finish(
@@ -216,39 +184,7 @@ macro_rules! impl_store {
                     outcome: &Outcome,
                     now: Timestamp,
                 ) -> Result<bool, StoreError> {
-                    let statement = match outcome {
-                        Outcome::Provisioned { .. } => sqlx::query(sql::FINISH_PROVISIONED),
-                        Outcome::PortalSessionsEnded => {
-                            sqlx::query(sql::FINISH_PORTAL_SESSIONS_ENDED)
-                        }
-                        Outcome::Retry { .. } => sqlx::query(sql::FINISH_RETRY),
-                        Outcome::DeadLetter { .. } => sqlx::query(sql::FINISH_DEAD_LETTER),
-                    }
-                    .bind(claim.key_id)
-                    .bind(claim.attempt);
-                    let statement = match outcome {
-                        Outcome::Provisioned { svix_app_id } => statement.bind(svix_app_id),
-                        Outcome::PortalSessionsEnded => statement,
-                        Outcome::Retry { at, error } | Outcome::DeadLetter { at, error } => {
-                            statement.bind(*at).bind(error)
-                        }
-                    };
-                    let mut worker = Origin::of(Actor::Worker);
-                    let kind = match outcome {
-                        Outcome::Provisioned { .. } => EventKind::Provisioned,
-                        Outcome::PortalSessionsEnded => EventKind::PortalSessionsEnded,
-                        Outcome::DeadLetter { error, .. } => {
-                            worker.reason = Some(error.clone());
-                            EventKind::GivenUp
-                        }
-                        // The next attempt is no news of the key.
-                        Outcome::Retry { .. } => {
-                            let done = within_deadline(statement.execute(&self.pool)).await?;
-                            return Ok(done.rows_affected() == 1);
-                        }
-                    };
-                    self.execute_and_record(statement, claim.key_id, now, kind, &worker)
-                        .await
+                    self.finish_claim(claim, outcome, now).await
                 }
 
                 async fn reprovision(
@@ -387,4 +323,4 @@ macro_rules! impl_store {
     };
 }
 
-pub(super) use impl_store;
+pub(super) use {event, impl_store};

@@ -5,12 +5,9 @@
 //! that both behave the same. Callers pass in all times, which they take from their
 //! [`Clock`](crate::clock::Clock).
 
-mod coalesce;
-mod creations;
 mod error;
 mod events;
 mod impl_store;
-mod lookups;
 mod postgres;
 mod records;
 mod sql;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::EventKind;
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
 use crate::key::KeyPrefix;
@@ -196,6 +197,14 @@ pub enum Work<'a> {
 }
 
 impl Claim {
+    /// Returns the job that this is the claim of.
+    pub fn job(&self) -> Job {
+        Job {
+            key_id: self.key_id,
+            attempt: self.attempt - 1,
+        }
+    }
+
     /// Returns what the attempt has to do.
     pub fn work(&self) -> Work<'_> {
         match (&self.svix_app_id, self.revoked_at) {
@@ -229,6 +238,51 @@ pub enum Outcome {
         /// The reason, for operators. It contains no secret.
         error: String,
     },
+}
+
+impl Outcome {
+    /// Returns the name of the outcome, as the statements know it.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            outcome => outcome.event().map_or("", EventKind::as_str),
+        }
+    }
+
+    /// Returns the event that the audit trail gets. That another attempt follows is
+    /// none.
+    pub(super) fn event(&self) -> Option<EventKind> {
+        match self {
+            Self::Provisioned { .. } => Some(EventKind::Provisioned),
+            Self::PortalSessionsEnded => Some(EventKind::PortalSessionsEnded),
+            Self::DeadLetter { .. } => Some(EventKind::GivenUp),
+            Self::Retry { .. } => None,
+        }
+    }
+
+    /// Returns the id of the application that exists now.
+    pub(super) fn svix_app_id(&self) -> Option<&str> {
+        match self {
+            Self::Provisioned { svix_app_id } => Some(svix_app_id),
+            _ => None,
+        }
+    }
+
+    /// Returns the time of the next attempt, or of the last failure.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Retry { at, .. } | Self::DeadLetter { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Returns the reason of a failure.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Retry { error, .. } | Self::DeadLetter { error, .. } => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// The work that an operator makes due again.

@@ -133,28 +133,68 @@ pub(super) const CLAIM: &str = "
     RETURNING id AS key_id, account_id, attempts AS attempt,
               attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
 
-/// Completes an attempt. As in the other completions, the condition is the fence: the
-/// attempt is the newest, and it is not completed yet.
-pub(super) const FINISH_PROVISIONED: &str = "
+/// [`CLAIM`] for many jobs, in PostgreSQL. The rows are locked in the order of their ids, so
+/// that two processes cannot wait for each other.
+pub(super) const CLAIM_MANY: &str = "
+    WITH asked AS (
+        SELECT * FROM unnest($1, $2, $3, $4) AS asked (id, attempt, now, lease_end)),
+    locked AS (
+        SELECT id FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
     UPDATE api_partners
-    SET has_webhook = TRUE, svix_app_id = $3, next_attempt_at = NULL, leased_until = NULL,
-        last_error = NULL
-    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL AND is_active";
+    SET attempts = attempts + 1, next_attempt_at = lease_end, leased_until = lease_end
+    FROM asked
+    WHERE api_partners.id = asked.id AND api_partners.id IN (SELECT id FROM locked)
+      AND attempts = asked.attempt
+      AND (next_attempt_at <= now OR (next_attempt_at IS NOT NULL AND attempts = armed_at_attempt))
+    RETURNING api_partners.id AS key_id, account_id, attempts AS attempt,
+              attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
 
-pub(super) const FINISH_PORTAL_SESSIONS_ENDED: &str = "
+/// Completes an attempt, in SQLite. `$3` is the outcome, `$5` the time of the next attempt
+/// or of the failure. The condition is the fence: the attempt is the newest, it is not
+/// completed yet, and the key still has the work that was done.
+pub(super) const FINISH: &str = "
     UPDATE api_partners
-    SET next_attempt_at = NULL, leased_until = NULL, last_error = NULL
-    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL AND NOT is_active";
+    SET has_webhook = has_webhook OR $3 = 'provisioned',
+        svix_app_id = COALESCE($4, svix_app_id),
+        next_attempt_at = CASE WHEN $3 = 'retry' THEN $5 END,
+        failed_at = CASE WHEN $3 = 'given_up' THEN $5 END,
+        leased_until = NULL,
+        last_error = $6
+    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL
+      AND CASE $3 WHEN 'provisioned' THEN is_active
+                  WHEN 'portal_sessions_ended' THEN NOT is_active
+                  ELSE TRUE END";
 
-pub(super) const FINISH_RETRY: &str = "
-    UPDATE api_partners
-    SET next_attempt_at = $3, leased_until = NULL, last_error = $4
-    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL";
-
-pub(super) const FINISH_DEAD_LETTER: &str = "
-    UPDATE api_partners
-    SET failed_at = $3, next_attempt_at = NULL, leased_until = NULL, last_error = $4
-    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL";
+/// [`FINISH`] for many attempts with their events, in PostgreSQL. Returns the attempts whose
+/// outcome was written. The rows are locked in the order of their ids, so that two processes
+/// cannot wait for each other.
+pub(super) const FINISH_MANY: &str = "
+    WITH asked AS (
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
+            AS asked (id, attempt, outcome, app_id, at, error, now)),
+    locked AS (
+        SELECT id FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE),
+    finished AS (
+        UPDATE api_partners
+        SET has_webhook = has_webhook OR outcome = 'provisioned',
+            svix_app_id = COALESCE(app_id, svix_app_id),
+            next_attempt_at = CASE WHEN outcome = 'retry' THEN at END,
+            failed_at = CASE WHEN outcome = 'given_up' THEN at END,
+            leased_until = NULL,
+            last_error = error
+        FROM asked
+        WHERE api_partners.id = asked.id AND api_partners.id IN (SELECT id FROM locked)
+          AND attempts = asked.attempt AND leased_until IS NOT NULL
+          AND CASE outcome WHEN 'provisioned' THEN is_active
+                           WHEN 'portal_sessions_ended' THEN NOT is_active
+                           ELSE TRUE END
+        RETURNING now, outcome, api_partners.id, account_id, key_prefix, error, attempts),
+    recorded AS (
+        INSERT INTO api_key_events (at, kind, key_id, account_id, key_prefix, actor, reason)
+        SELECT now, outcome, id, account_id, key_prefix, $8, error
+        FROM finished
+        WHERE outcome <> 'retry')
+    SELECT id, attempts FROM finished";
 
 /// Provisions a key again. As in the other statements that re-arm a row, `attempts`
 /// stays as it is: it is the fencing token and never decreases.

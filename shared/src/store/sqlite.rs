@@ -1,13 +1,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::Sqlite;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::query::Query;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
-use super::impl_store::{impl_store, within_deadline};
-use super::{EventKind, NewKey, Origin, StoreError, StoredKey, sql};
+use super::impl_store::{event, impl_store, within_deadline};
+use super::{Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
 use crate::secret_hash::SecretHash;
@@ -68,6 +71,45 @@ impl SqliteStore {
         within_deadline(query.fetch_optional(&self.pool)).await
     }
 
+    async fn claim_job(
+        &self,
+        job: Job,
+        now: Timestamp,
+        lease_end: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        let query = sqlx::query_as(sql::CLAIM)
+            .bind(job.key_id)
+            .bind(job.attempt)
+            .bind(now)
+            .bind(lease_end);
+        within_deadline(query.fetch_optional(&self.pool)).await
+    }
+
+    async fn finish_claim(
+        &self,
+        claim: &Claim,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let finish = sqlx::query(sql::FINISH)
+            .bind(claim.key_id)
+            .bind(claim.attempt)
+            .bind(outcome.as_str())
+            .bind(outcome.svix_app_id())
+            .bind(outcome.at())
+            .bind(outcome.error());
+        let Some(kind) = outcome.event() else {
+            let done = within_deadline(finish.execute(&self.pool)).await?;
+            return Ok(done.rows_affected() == 1);
+        };
+        let worker = Origin {
+            reason: outcome.error().map(str::to_owned),
+            ..Origin::of(Actor::Worker)
+        };
+        self.execute_and_record(finish, claim.key_id, now, kind, &worker)
+            .await
+    }
+
     async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         for (id, at) in uses {
@@ -75,6 +117,30 @@ impl SqliteStore {
             touch.execute(&mut *transaction).await?;
         }
         transaction.commit().await
+    }
+
+    /// Runs a statement that changes one row at most and, if it changes one, records the
+    /// event in the same transaction. Returns whether it did.
+    async fn execute_and_record(
+        &self,
+        statement: Query<'_, Sqlite, SqliteArguments>,
+        id: KeyId,
+        now: Timestamp,
+        kind: EventKind,
+        origin: &Origin,
+    ) -> Result<bool, StoreError> {
+        within_deadline(async {
+            let mut transaction = self.pool.begin().await?;
+            let done = statement.execute(&mut *transaction).await?;
+            if done.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
+            event.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     /// Migrates in one transaction, which holds the write lock from its beginning,

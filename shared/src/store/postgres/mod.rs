@@ -1,18 +1,29 @@
+//! The store of production.
+//!
+//! What every request and every job needs goes through a [`Coalescer`]: one statement for
+//! all that is asked at the same time, on a connection of its own. Everything else uses
+//! the pool.
+
+mod attempts;
+mod creations;
+mod kept_connection;
+mod lookups;
+
 use std::fmt;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
-use time::OffsetDateTime;
-use uuid::Uuid;
-
-use super::coalesce::Coalescer;
-use super::creations::Creations;
+use self::attempts::{ClaimRequest, Claims, Completion, Completions};
+use self::creations::Creations;
+use self::kept_connection::{FRESH, KeptConnection};
+use self::lookups::{ActiveKeys, KeysByHash, SessionAccounts};
 use super::impl_store::impl_store;
-use super::lookups::{ActiveKeys, KeptConnection, KeysByHash, SessionAccounts};
-use super::{NewKey, Origin, StoreError, StoredKey, sql};
+use super::{Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
+use crate::coalesce::Coalescer;
 use crate::config::DatabaseConfig;
 use crate::ids::{AccountId, KeyId};
 use crate::secret_hash::SecretHash;
@@ -31,6 +42,8 @@ pub struct PostgresStore {
     session_accounts: Coalescer<SessionAccounts>,
     active_keys: Coalescer<ActiveKeys>,
     keys_by_hash: Coalescer<KeysByHash>,
+    claims: Coalescer<Claims>,
+    completions: Coalescer<Completions>,
 }
 
 /// Shows nothing of the connection, whose settings have a password.
@@ -44,13 +57,21 @@ impl PostgresStore {
     /// Prepares a pool. Connections are opened when they are first needed, so that a
     /// process can start, and report that it is not ready, while the database is down.
     ///
-    /// Three of them are kept by the tasks that look up sessions and keys. Call it within a
-    /// runtime, on which these tasks run.
+    /// Each task that runs batches keeps one of them, from its first batch on: four tasks
+    /// in an api, two in a worker. Call it within a runtime, on which these tasks run.
     #[must_use]
     pub fn new(config: DatabaseConfig) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // Only a connection that has been idle can be broken unnoticed.
+            .test_before_acquire(false)
+            .before_acquire(|connection, metadata| {
+                Box::pin(async move {
+                    let fresh = metadata.idle_for < FRESH;
+                    Ok(fresh || connection.ping().await.is_ok())
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // The server ends a statement that we no longer wait for. This
@@ -65,10 +86,12 @@ impl PostgresStore {
             .connect_lazy_with(config.options);
         let kept = || KeptConnection::new(pool.clone());
         Self {
-            creations: Coalescer::start(Creations(pool.clone())),
+            creations: Coalescer::start(Creations(kept())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
             active_keys: Coalescer::start(ActiveKeys(kept())),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
+            claims: Coalescer::start(Claims(kept())),
+            completions: Coalescer::start(Completions(kept())),
             pool,
         }
     }
@@ -93,11 +116,39 @@ impl PostgresStore {
         self.keys_by_hash.ask(*hash).await
     }
 
+    async fn claim_job(
+        &self,
+        job: Job,
+        now: Timestamp,
+        lease_end: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        let request = ClaimRequest {
+            job,
+            now,
+            lease_end,
+        };
+        self.claims.ask(request).await
+    }
+
+    async fn finish_claim(
+        &self,
+        claim: &Claim,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let completion = Completion {
+            key_id: claim.key_id,
+            attempt: claim.attempt,
+            outcome: outcome.clone(),
+            now,
+        };
+        self.completions.ask(completion).await
+    }
+
     async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {
-        let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
-        let times = uses.iter().map(|(_, at)| at.to_offset_date_time());
-        let times: Vec<OffsetDateTime> = times.collect();
-        let touch = sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times);
+        let touch = sqlx::query(sql::TOUCH_KEYS)
+            .bind(column(uses, |(id, _)| *id))
+            .bind(column(uses, |(_, at)| *at));
         touch.execute(&self.pool).await?;
         Ok(())
     }
@@ -112,6 +163,11 @@ impl PostgresStore {
             .connect_lazy_with((*options).clone());
         MIGRATOR.run(&pool).await
     }
+}
+
+/// Returns one value of each row: a parameter of a statement that takes many rows.
+fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
 }
 
 impl_store!(PostgresStore, sqlx::Postgres);

@@ -1,0 +1,88 @@
+//! Claims and completions of attempts, many in one statement.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+
+use super::column;
+use super::kept_connection::KeptConnection;
+use crate::clock::Timestamp;
+use crate::coalesce::Batch;
+use crate::ids::KeyId;
+use crate::store::impl_store::within_deadline;
+use crate::store::{Actor, Claim, Job, Outcome, StoreError, sql};
+
+/// A claim that is asked for.
+#[derive(Clone)]
+pub(super) struct ClaimRequest {
+    pub(super) job: Job,
+    pub(super) now: Timestamp,
+    pub(super) lease_end: Timestamp,
+}
+
+/// Claims attempts. Of two copies of a job in one batch, the first gets the claim.
+pub(super) struct Claims(pub(super) KeptConnection);
+
+#[async_trait]
+impl Batch for Claims {
+    type Question = ClaimRequest;
+    type Answer = Option<Claim>;
+    type Error = StoreError;
+
+    async fn run(&self, asked: &[ClaimRequest]) -> Result<Vec<Option<Claim>>, StoreError> {
+        let claim = sqlx::query_as(sql::CLAIM_MANY)
+            .bind(column(asked, |asked| asked.job.key_id))
+            .bind(column(asked, |asked| asked.job.attempt))
+            .bind(column(asked, |asked| asked.now))
+            .bind(column(asked, |asked| asked.lease_end));
+        let mut connection = self.0.lend().await?;
+        let claims: Vec<Claim> = within_deadline(claim.fetch_all(&mut *connection)).await?;
+        connection.give_back();
+        let claims = claims.into_iter().map(|claim| (claim.job(), claim));
+        let mut claims: HashMap<Job, Claim> = claims.collect();
+        Ok(column(asked, |asked| asked.job)
+            .into_iter()
+            .map(|job| claims.remove(&job))
+            .collect())
+    }
+}
+
+/// The outcome of an attempt, to be written.
+#[derive(Clone)]
+pub(super) struct Completion {
+    pub(super) key_id: KeyId,
+    pub(super) attempt: i32,
+    pub(super) outcome: Outcome,
+    pub(super) now: Timestamp,
+}
+
+/// Writes outcomes, with their entries in the audit trail. The answer is false if the
+/// attempt is not the newest any more.
+pub(super) struct Completions(pub(super) KeptConnection);
+
+#[async_trait]
+impl Batch for Completions {
+    type Question = Completion;
+    type Answer = bool;
+    type Error = StoreError;
+
+    async fn run(&self, asked: &[Completion]) -> Result<Vec<bool>, StoreError> {
+        let finish = sqlx::query_as(sql::FINISH_MANY)
+            .bind(column(asked, |asked| asked.key_id))
+            .bind(column(asked, |asked| asked.attempt))
+            .bind(column(asked, |asked| asked.outcome.as_str()))
+            .bind(column(asked, |asked| asked.outcome.svix_app_id()))
+            .bind(column(asked, |asked| asked.outcome.at()))
+            .bind(column(asked, |asked| asked.outcome.error()))
+            .bind(column(asked, |asked| asked.now))
+            .bind(Actor::Worker.as_str());
+        let mut connection = self.0.lend().await?;
+        let finished: Vec<(KeyId, i32)> =
+            within_deadline(finish.fetch_all(&mut *connection)).await?;
+        connection.give_back();
+        let finished: HashSet<(KeyId, i32)> = finished.into_iter().collect();
+        Ok(column(asked, |asked| {
+            finished.contains(&(asked.key_id, asked.attempt))
+        }))
+    }
+}
