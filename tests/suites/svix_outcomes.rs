@@ -74,7 +74,7 @@ impl ProvisionerTest {
 
     /// Makes the attempt that is due, if there is one. Returns the row.
     async fn attempt(&self) -> StoredKey {
-        for job in self.store.due(self.clock.now(), 10).await.unwrap() {
+        for job in self.store.due(self.clock.now(), 0, 10).await.unwrap() {
             self.provisioner.handle(job).await;
         }
         self.row().await
@@ -337,7 +337,7 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     assert_eq!(again, None);
     assert!(
         test.store
-            .due(test.clock.now(), 10)
+            .due(test.clock.now(), 0, 10)
             .await
             .unwrap()
             .is_empty()

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use shared::clock::Clock;
+use shared::clock::{Clock, Timestamp};
 use shared::queue::{DEPTH_LIMIT, Queue, QueueError};
-use shared::store::{Store, StoreError};
+use shared::store::{Job, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::liveness::Pulse;
 
-/// The time between two sweeps of a worker. It is jittered, so that the workers do
-/// not all sweep at the same moment.
+/// The time between two sweeps of all workers together. That of each is jittered, so that
+/// they do not all sweep at the same moment.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The time to the next sweep after one that sent many jobs.
+/// The same, after a sweep that sent many jobs.
 const BUSY_INTERVAL: Duration = Duration::from_millis(100);
-/// The depth at which the queue is filled up again. A higher one would cost more:
-/// each sweep reads the oldest due rows, also those that are already in the queue.
+/// The depth at which the queue is filled up again. A higher one would cost more: a sweep
+/// also reads rows that are already in the queue.
 const LOW_WATER: usize = DEPTH_LIMIT / 2;
 
 /// The reason why a sweep was not completed.
@@ -69,6 +69,7 @@ impl Sweep {
                     INTERVAL
                 }
             };
+            let interval = self.queue.share_of(interval);
             let pause = interval.mul_f64(rand::rng().random_range(0.75..1.25));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -84,8 +85,24 @@ impl Sweep {
         if depth > LOW_WATER {
             return Ok(0);
         }
-        let room = i64::try_from(DEPTH_LIMIT - depth).unwrap_or(0);
-        let due = self.store.due(self.clock.now(), room).await?;
+        let (now, room) = (self.clock.now(), DEPTH_LIMIT - depth);
+        // The oldest rows are probably in the queue already. How many nobody knows, and no
+        // row may be skipped forever.
+        let skip = rand::rng().random_range(0..=depth);
+        let mut due = self.due(now, skip, room).await?;
+        if due.len() < room {
+            let mut skipped = self.due(now, 0, skip.min(room - due.len())).await?;
+            skipped.append(&mut due);
+            due = skipped;
+        }
         Ok(self.queue.push(&due).await?)
+    }
+
+    async fn due(&self, now: Timestamp, skip: usize, limit: usize) -> Result<Vec<Job>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let [skip, limit] = [skip, limit].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        self.store.due(now, skip, limit).await
     }
 }

@@ -9,6 +9,8 @@ pub mod memory;
 mod nudge;
 pub mod redis;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use consumer::{Consumer, JobHandler, LoopError};
@@ -24,7 +26,7 @@ pub const DEPTH_LIMIT: usize = 1000;
 
 /// The reason why the queue did not do what it was asked. Never fatal, because
 /// the sweep repeats it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
     /// The queue is down, slow or refuses the request.
     #[error("the queue is unavailable: {0}")]
@@ -50,6 +52,12 @@ pub trait Queue: Send + Sync + 'static {
     /// them again. A queue that keeps no record of its workers does nothing.
     async fn retire(&self, _worker: &str) -> Result<(), QueueError> {
         Ok(())
+    }
+
+    /// Returns the period of this worker if all workers on the queue together do something
+    /// once in the period `of_all`. Each call of [`Queue::maintain`] counts the workers.
+    fn share_of(&self, of_all: Duration) -> Duration {
+        of_all
     }
 
     /// Removes what crashed workers and foreign programs left in the queue. Each

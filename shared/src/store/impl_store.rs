@@ -164,8 +164,13 @@ macro_rules! impl_store {
                     within_deadline(self.write_uses(uses)).await
                 }
 
-                async fn due(&self, now: Timestamp, limit: i64) -> Result<Vec<Job>, StoreError> {
-                    let query = sqlx::query_as(sql::DUE).bind(now).bind(limit);
+                async fn due(
+                    &self,
+                    now: Timestamp,
+                    skip: i64,
+                    limit: i64,
+                ) -> Result<Vec<Job>, StoreError> {
+                    let query = sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
                     within_deadline(query.fetch_all(&self.pool)).await
                 }
 

@@ -97,9 +97,9 @@ pub trait Store: Send + Sync + 'static {
     /// one changes nothing.
     async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
-    /// Returns jobs for the oldest `limit` rows whose next attempt is due, including
-    /// rows whose lease has expired.
-    async fn due(&self, now: Timestamp, limit: i64) -> Result<Vec<Job>, StoreError>;
+    /// Returns jobs for the rows whose next attempt is due, including rows whose lease has
+    /// expired: at most `limit`, the oldest first, after the oldest `skip`.
+    async fn due(&self, now: Timestamp, skip: i64, limit: i64) -> Result<Vec<Job>, StoreError>;
 
     /// Claims the attempt that a job names, until `lease_end`. Of any number of copies
     /// of a job only one gets the claim. Returns `None` if there is nothing to do, or not

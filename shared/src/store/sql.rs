@@ -119,7 +119,7 @@ pub(super) const DUE: &str = "
     FROM api_partners
     WHERE next_attempt_at <= $1
     ORDER BY next_attempt_at
-    LIMIT $2";
+    LIMIT $2 OFFSET $3";
 
 /// Claims an attempt. `next_attempt_at` is null wherever there is nothing to do. An
 /// attempt that is not due is not claimed, so that a job which comes too early skips no

@@ -162,7 +162,7 @@ impl<'a> ModelTest<'a> {
 
     /// Returns the jobs that the store lists as due, and checks them against the model.
     pub async fn due(&self) -> Checked<Vec<Job>> {
-        let due = self.db.store.due(self.now, ALL).await.unwrap();
+        let due = self.db.store.due(self.now, 0, ALL).await.unwrap();
         let found: HashSet<Job> = due.iter().copied().collect();
         let expected: HashSet<Job> = self.model.due(self.now).into_iter().collect();
         prop_assert_eq!(found, expected);

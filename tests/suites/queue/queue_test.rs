@@ -71,7 +71,7 @@ impl QueueTest {
     pub async fn due_rows(&self, count: usize) -> Vec<Job> {
         insert_due_rows(self.db.postgres(), count).await;
         let all = i64::try_from(count).unwrap();
-        self.db.store.due(self.clock.now(), all).await.unwrap()
+        self.db.store.due(self.clock.now(), 0, all).await.unwrap()
     }
 
     /// Sends jobs to the queue, and checks that it accepts all of them.

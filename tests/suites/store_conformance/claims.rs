@@ -64,10 +64,11 @@ async fn due_rows_are_listed_oldest_first_within_the_limit(
     }
     jobs.sort_by_key(|(seconds, _)| *seconds);
     let jobs: Vec<Job> = jobs.into_iter().map(|(_, job)| job).collect();
-    assert_eq!(db.store.due(at(100), 10).await.unwrap(), jobs);
-    assert_eq!(db.store.due(at(100), 2).await.unwrap(), jobs[..2]);
-    assert_eq!(db.store.due(at(30), 10).await.unwrap(), jobs[..3]);
-    assert_eq!(db.store.due(at(100), 0).await.unwrap(), []);
+    assert_eq!(db.store.due(at(100), 0, 10).await.unwrap(), jobs);
+    assert_eq!(db.store.due(at(100), 0, 2).await.unwrap(), jobs[..2]);
+    assert_eq!(db.store.due(at(100), 1, 2).await.unwrap(), jobs[1..3]);
+    assert_eq!(db.store.due(at(30), 0, 10).await.unwrap(), jobs[..3]);
+    assert_eq!(db.store.due(at(100), 0, 0).await.unwrap(), []);
 }
 
 #[rstest]
@@ -78,8 +79,8 @@ async fn a_row_is_due_from_the_microsecond_of_its_next_attempt(
     let db = &StoreUnderTest::migrated(database).await;
     let key = create_with_outcome(db, "acct", &retry(at(90))).await;
     let before = at(90) - Duration::from_micros(1);
-    assert_eq!(db.store.due(before, 10).await.unwrap(), []);
-    assert_eq!(db.store.due(at(90), 10).await.unwrap(), [job(key.id, 1)]);
+    assert_eq!(db.store.due(before, 0, 10).await.unwrap(), []);
+    assert_eq!(db.store.due(at(90), 0, 10).await.unwrap(), [job(key.id, 1)]);
 }
 
 #[rstest]
@@ -91,8 +92,8 @@ async fn a_leased_row_is_not_due_until_the_lease_expires(
     let key = db.mint("acct", at(0)).await;
     claim(db, job(key.id, 0), at(60)).await;
     let before = at(60) - Duration::from_micros(1);
-    assert_eq!(db.store.due(before, 10).await.unwrap(), []);
-    assert_eq!(db.store.due(at(60), 10).await.unwrap(), [job(key.id, 1)]);
+    assert_eq!(db.store.due(before, 0, 10).await.unwrap(), []);
+    assert_eq!(db.store.due(at(60), 0, 10).await.unwrap(), [job(key.id, 1)]);
 }
 
 #[rstest]
@@ -259,7 +260,7 @@ async fn each_claim_after_an_expired_lease_counts_an_attempt(
         let lease_end = at(60 * (1 + u64::try_from(attempt).unwrap()));
         let claim = claim(db, job(key.id, attempt), lease_end).await;
         assert_eq!((claim.attempt, claim.tries), (attempt + 1, attempt + 1));
-        let due = db.store.due(lease_end, 10).await.unwrap();
+        let due = db.store.due(lease_end, 0, 10).await.unwrap();
         assert_eq!(due, [job(key.id, attempt + 1)]);
     }
 }

@@ -17,7 +17,7 @@ async fn a_new_key_is_stored_and_due_immediately(#[values(Postgres, Sqlite)] dat
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     assert_eq!(db.rows().await, [minted(&key)]);
-    assert_eq!(db.store.due(at(0), 10).await.unwrap(), [job(key.id, 0)]);
+    assert_eq!(db.store.due(at(0), 0, 10).await.unwrap(), [job(key.id, 0)]);
 }
 
 #[rstest]
@@ -165,7 +165,7 @@ async fn revoking_keeps_the_row_and_removes_its_work(
         ..minted(&key)
     };
     assert_eq!(db.rows().await, [revoked, minted(&other)]);
-    let due = db.store.due(at(1000), 10).await.unwrap();
+    let due = db.store.due(at(1000), 0, 10).await.unwrap();
     assert_eq!(due, [job(other.id, 0)]);
 }
 
@@ -208,7 +208,7 @@ async fn revoking_a_provisioned_key_makes_work_of_its_portal_sessions(
         .await
         .unwrap();
     assert_eq!(revoked.unwrap().job(), Some(job(key.id, 1)));
-    assert_eq!(db.store.due(at(1), 10).await.unwrap(), [job(key.id, 1)]);
+    assert_eq!(db.store.due(at(1), 0, 10).await.unwrap(), [job(key.id, 1)]);
     let row = db.row(key.id).await;
     assert!(row.has_webhook && !row.is_active, "{row:?}");
 

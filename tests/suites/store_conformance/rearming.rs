@@ -72,7 +72,7 @@ async fn check_rearmed(db: &StoreUnderTest, key: &NewKey, sent: Job, attempts: i
         ..minted(key)
     };
     assert_eq!(row, armed);
-    assert_eq!(db.store.due(at(100), 10).await.unwrap(), [sent]);
+    assert_eq!(db.store.due(at(100), 0, 10).await.unwrap(), [sent]);
     let claim = claim(db, sent, at(160)).await;
     assert_eq!((claim.attempt, claim.tries), (attempts + 1, 1));
     assert!(

@@ -1,21 +1,18 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use apalis::prelude::{EventListenerExt, TaskId, WorkerBuilder, WorkerBuilderExt, WorkerContext};
 use apalis_core::backend::ext::BackendExt;
 use apalis_core::worker::event::Event;
 
 use super::RedisQueue;
-use super::tick::Tick;
+use super::wake::{Wake, WakeStrategy};
 use crate::queue::Consumer;
 use crate::queue::consumer::RunningLoop;
 use crate::store::Job;
 
-/// The time after which an idle worker looks for jobs again.
-const TICK: Duration = Duration::from_millis(20);
-
-/// Starts apalis's worker loop on the queue. Any error of Redis ends the loop.
-pub(super) fn start(queue: RedisQueue, consumer: Consumer) -> RunningLoop {
+/// Starts apalis's worker loop on the queue, which looks for jobs when `wake` calls. Any
+/// error of Redis ends the loop.
+pub(super) fn start(queue: RedisQueue, consumer: Consumer, wake: Arc<Wake>) -> RunningLoop {
     let Consumer {
         name,
         concurrency,
@@ -26,9 +23,10 @@ pub(super) fn start(queue: RedisQueue, consumer: Consumer) -> RunningLoop {
     } = consumer;
     let context = WorkerContext::new(&name);
     let name: Arc<str> = name.into();
+    let strategy = WakeStrategy::new(wake, queue.fleet.clone());
 
     let worker = WorkerBuilder::new(&context)
-        .backend(queue.storage().poll_with_strategy(Tick::every(TICK)))
+        .backend(queue.storage().poll_with_strategy(strategy))
         .concurrency(concurrency)
         .on_event(move |_, event| {
             if matches!(event, Event::HeartBeat) {

@@ -6,7 +6,7 @@
 //!
 //! | what happens without a guard | guard |
 //! |---|---|
-//! | 1. an idle worker stops fetching | [`Tick`](tick::Tick); pushed jobs also go to the active list at once ([`scripts::PROMOTE`]), so clocks do not matter |
+//! | 1. an idle worker stops fetching | [`WakeStrategy`](wake::WakeStrategy); pushed jobs also go to the active list at once ([`scripts::PROMOTE`]), so clocks do not matter |
 //! | 2. some 8,000 due jobs block the queue forever | [`DEPTH_LIMIT`], and [`RedisQueue::shed`] if another program fills the queue |
 //! | 3. any Redis error ends the worker forever | the worker restarts the loop, with backoff |
 //! | 4. a restart under the same name is refused | each start has a new name, and the old one is [retired](Queue::retire) |
@@ -15,10 +15,13 @@
 //! | 7. finished jobs stay forever | results are not kept, and each job is [settled](RedisQueue::settle) |
 
 mod consume;
+mod fleet;
 mod link;
 mod scripts;
-mod tick;
+mod settlements;
+mod wake;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use apalis_core::backend::TaskSink;
@@ -30,13 +33,22 @@ use futures_util::stream;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, Script};
 
+use self::fleet::Fleet;
 use self::link::Link;
+use self::settlements::{Settlement, Settlements};
+use self::wake::Wake;
 use super::{Consumer, DEPTH_LIMIT, LoopError, Queue, QueueError};
 use crate::clock::{Clock, Timestamp};
+use crate::coalesce::Coalescer;
 use crate::store::Job;
 
 /// The queue's name. All its keys in Redis begin with it.
 const NAME: &str = "partner-keys:provision";
+/// The channel on which pushed jobs wake the workers.
+const WAKE: &str = "partner-keys:provision:wake";
+/// The number of jobs that a worker fetches together. What it has fetched, no other worker
+/// can begin.
+const BATCH: usize = 16;
 /// The number of jobs that are pushed together. The depth is read before each push,
 /// so each of several pushers that read it at the same moment exceeds the limit by
 /// at most this many.
@@ -76,27 +88,39 @@ pub struct LiveWorker {
 #[derive(Clone)]
 pub struct RedisQueue {
     link: Link,
+    client: redis::Client,
     config: Config,
     clock: Clock,
+    settlements: Coalescer<Settlements>,
+    fleet: Fleet,
 }
 
 impl RedisQueue {
     /// Prepares a connection. It is opened when it is first needed, and opened again
-    /// whenever it is lost.
+    /// whenever it is lost. Call it within a runtime, on which the task runs that settles
+    /// jobs.
     pub fn new(client: redis::Client, clock: Clock) -> Result<Self, QueueError> {
+        let link = Link::new(client.clone())?;
+        let config = Config::default()
+            .queue(NAME)
+            .batch_size(BATCH)
+            .heartbeat_interval(HEARTBEAT)
+            // `maintain` retires dead workers. apalis's own rescue keeps keys
+            // forever and unpacks without bound, so it must never run.
+            .missed_heartbeats(20_000)
+            .lock_tasks(false)
+            .persist_results(false)
+            .emit_events(false);
         Ok(Self {
-            link: Link::new(client)?,
-            config: Config::default()
-                .queue(NAME)
-                .batch_size(16)
-                .heartbeat_interval(HEARTBEAT)
-                // `maintain` retires dead workers. apalis's own rescue keeps keys
-                // forever and unpacks without bound, so it must never run.
-                .missed_heartbeats(20_000)
-                .lock_tasks(false)
-                .persist_results(false)
-                .emit_events(false),
+            settlements: Coalescer::start(Settlements {
+                link: link.clone(),
+                data_hash: config.job_data_hash(),
+            }),
+            link,
+            client,
+            config,
             clock,
+            fleet: Fleet::default(),
         })
     }
 
@@ -108,24 +132,23 @@ impl RedisQueue {
     /// Removes every trace of a job that a worker took. If Redis has lost the job
     /// meanwhile, it does nothing: what is there belongs to a newer copy of the job.
     pub async fn settle(&self, worker: &str, task_id: &str) -> Result<(), QueueError> {
-        let script = Script::new(scripts::SETTLE);
-        let mut settle = script.key(self.inflight_set(worker));
-        settle
-            .key(self.config.job_data_hash())
-            .key(format!("{}:{task_id}", self.config.job_meta_hash()))
-            .arg(task_id);
-        let settle = async |mut redis| settle.invoke_async(&mut redis).await;
-        Ok(self.link.with(settle).await?)
+        let job = Settlement {
+            inflight_set: self.inflight_set(worker),
+            metadata: format!("{}:{task_id}", self.config.job_meta_hash()),
+            task_id: task_id.to_owned(),
+        };
+        self.settlements.ask(job).await
     }
 
     /// Retires the workers that have sent no heartbeat for 90 s, for instance because
     /// they were killed, and those whose heartbeat no clock of ours can have sent. Returns
-    /// how many there were.
+    /// how many there were. The others share the periodic work.
     pub async fn retire_dead(&self) -> Result<usize, QueueError> {
         let now = self.clock.now();
         let possible = now - DEAD_AFTER..=now + DEAD_AFTER;
-        let mut dead = self.workers().await?;
-        dead.retain(|worker| !possible.contains(&worker.last_heartbeat));
+        let (live, dead): (Vec<_>, Vec<_>) = (self.workers().await?.into_iter())
+            .partition(|worker| possible.contains(&worker.last_heartbeat));
+        self.fleet.set(live.len());
         for worker in &dead {
             self.retire(&worker.name).await?;
         }
@@ -253,7 +276,7 @@ impl RedisQueue {
 
             let script = Script::new(scripts::PROMOTE);
             let mut promote = script.key(self.config.scheduled_jobs_set());
-            promote.key(self.config.active_jobs_list());
+            promote.key(self.config.active_jobs_list()).arg(WAKE);
             let promote = async |mut redis| promote.invoke_async::<usize>(&mut redis).await;
             self.link.with(promote).await?;
         }
@@ -289,8 +312,12 @@ impl Queue for RedisQueue {
 
     async fn consume(&self, consumer: Consumer) -> Result<(), LoopError> {
         let shutdown = consumer.shutdown.clone();
-        let running = consume::start(self.clone(), consumer);
-        running.until(shutdown).await.map_err(LoopError::Died)
+        let wake = Arc::new(Wake::default());
+        let running = consume::start(self.clone(), consumer, Arc::clone(&wake));
+        tokio::select! {
+            ended = running.until(shutdown) => ended.map_err(LoopError::Died),
+            () = wake.listen(&self.client, WAKE) => unreachable!("it listens forever"),
+        }
     }
 
     async fn retire(&self, worker: &str) -> Result<(), QueueError> {
@@ -304,6 +331,10 @@ impl Queue for RedisQueue {
             .arg(worker);
         let retire = async |mut redis| retire.invoke_async(&mut redis).await;
         Ok(self.link.with(retire).await?)
+    }
+
+    fn share_of(&self, of_all: Duration) -> Duration {
+        self.fleet.share_of(of_all)
     }
 
     async fn maintain(&self) -> Result<(), QueueError> {

@@ -1,21 +1,24 @@
 //! The Lua scripts that change apalis-redis's keys atomically.
 
-/// Moves pushed jobs from the scheduled set to the active list. KEYS: the set, the
-/// list. Returns how many were moved.
+/// Moves pushed jobs from the scheduled set to the active list, and wakes the workers. KEYS:
+/// the set, the list. ARGV: the channel of the workers. Returns how many were moved.
 pub const PROMOTE: &str = "
     local ids = redis.call('zrange', KEYS[1], 0, 999)
     if #ids > 0 then
         redis.call('rpush', KEYS[2], unpack(ids))
         redis.call('zrem', KEYS[1], unpack(ids))
+        redis.call('publish', ARGV[1], '')
     end
     return #ids";
 
-/// Removes a job, if the worker still holds it. KEYS: the worker's inflight set, the
-/// data hash, the job's metadata. ARGV: the job's id.
+/// Removes jobs, each if its worker still holds it. KEYS: the data hash, then for each job
+/// the worker's inflight set and the job's metadata. ARGV: the ids of the jobs.
 pub const SETTLE: &str = "
-    if redis.call('srem', KEYS[1], ARGV[1]) == 1 then
-        redis.call('hdel', KEYS[2], ARGV[1])
-        redis.call('del', KEYS[3])
+    for i, id in ipairs(ARGV) do
+        if redis.call('srem', KEYS[2 * i], id) == 1 then
+            redis.call('hdel', KEYS[1], id)
+            redis.call('del', KEYS[2 * i + 1])
+        end
     end";
 
 /// Removes a worker and the jobs that it had fetched. KEYS: the worker's inflight
