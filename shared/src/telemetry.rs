@@ -1,8 +1,10 @@
 //! Logs, written by `tracing` to standard error. Standard output is for the results
 //! of commands.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Stderr, Write};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -13,6 +15,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// The size of the buffer for lines, in bytes: some two hundred lines.
 const BUFFER: usize = 64 * 1024;
+
+/// The number of lines that may wait for the writing thread. Beyond it, whoever logs waits.
+const WAITING_LINES: usize = 4096;
+
+/// The time for which lines are gathered after some were written. Without it, the thread
+/// would be woken for each line, which costs more than the line.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +57,7 @@ static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 /// Starts the log of a command. Each line is written at once, so that it stands before
 /// what the command says afterwards.
 pub fn init(config: LogConfig) {
-    start(config, std::io::stderr);
+    start(config, io::stderr);
 }
 
 /// Starts the log of a process that serves or works. A thread writes the lines, as many at
@@ -56,9 +65,26 @@ pub fn init(config: LogConfig) {
 pub fn init_buffered(config: LogConfig) {
     let (lines, guard) = NonBlockingBuilder::default()
         .lossy(false)
-        .finish(BufWriter::with_capacity(BUFFER, std::io::stderr()));
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(Gathering(BufWriter::with_capacity(BUFFER, io::stderr())));
     *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
     start(config, lines);
+}
+
+/// The writer of the thread, which flushes when no more lines are waiting.
+struct Gathering(BufWriter<Stderr>);
+
+impl Write for Gathering {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    /// Writes the lines, then lets others gather.
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(GATHER);
+        Ok(())
+    }
 }
 
 /// Writes all lines that were logged. Nothing can be logged afterwards.
@@ -73,11 +99,11 @@ where
     let lines = fmt::layer().with_writer(writer);
     let lines = match config.format {
         LogFormat::Human => {
-            let has_colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let has_colors = io::IsTerminal::is_terminal(&io::stderr());
             Box::new(lines.with_ansi(has_colors))
                 as Box<dyn tracing_subscriber::Layer<_> + Send + Sync>
         }
-        LogFormat::Json => Box::new(lines.json().flatten_event(true)),
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_span_list(false)),
     };
     tracing_subscriber::registry()
         .with(config.filter)

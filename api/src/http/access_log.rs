@@ -1,29 +1,44 @@
 //! One log line for each request.
 
-use std::sync::Arc;
-
 use poem::http::Method;
-use poem::{Endpoint, PathPattern, Request, Response};
+use poem::{PathPattern, Request, Response};
 use tokio::time::Instant;
 
 use super::ClientAddress;
 
-/// Logs the request's method, route, status, client and duration in microseconds.
-///
-/// The route is logged, not the path: a client may put a secret into its URL by
-/// mistake, and that must not reach the log.
-pub async fn write<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
-    let started = Instant::now();
-    let method = loggable(request.method());
-    let client = ClientAddress::of(&request);
-    let response = next.get_response(request).await;
+/// The log line of a request that is being answered.
+pub struct AccessLine {
+    started: Instant,
+    method: &'static str,
+    client: ClientAddress,
+}
 
-    let route = response.data::<PathPattern>();
-    let route = route.map_or("-", |pattern| &pattern.0);
-    let status = response.status().as_u16();
-    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(method, route, status, %client, micros, "answered");
-    Ok(response)
+impl AccessLine {
+    /// Begins to measure the request's duration.
+    pub fn begin(request: &Request) -> Self {
+        Self {
+            started: Instant::now(),
+            method: loggable(request.method()),
+            client: ClientAddress::of(request),
+        }
+    }
+
+    /// Logs the request's method, route, status, client and duration in microseconds.
+    ///
+    /// The route is logged, not the path: a client may put a secret into its URL by
+    /// mistake, and that must not reach the log.
+    pub fn write(self, response: &Response) {
+        let Self {
+            started,
+            method,
+            client,
+        } = self;
+        let route = response.data::<PathPattern>();
+        let route = route.map_or("-", |pattern| &pattern.0);
+        let status = response.status().as_u16();
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(method, route, status, %client, micros, "answered");
+    }
 }
 
 /// Returns the method's name if it is a standard one. A client may send any

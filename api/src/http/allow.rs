@@ -1,11 +1,10 @@
 //! The `Allow` header, which RFC 9110 requires of a 405. poem does not add it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use poem::Response;
 use poem::http::header::{self, HeaderValue};
 use poem::http::{Method, StatusCode};
-use poem::{Endpoint, Request, Response};
 use serde_json::Value;
 
 /// The methods of the paths that are not in the OpenAPI document: pages and
@@ -32,17 +31,10 @@ impl AllowedMethods {
     }
 }
 
-/// Adds the `Allow` header to a 405.
-pub async fn add_header<E: Endpoint>(
-    allowed: Arc<AllowedMethods>,
-    next: Arc<E>,
-    request: Request,
-) -> poem::Result<Response> {
-    let path = request.uri().path().to_owned();
-    let mut response = next.get_response(request).await;
+/// Adds the `Allow` header to a 405 for this path.
+pub fn add_header(allowed: &AllowedMethods, path: &str, response: &mut Response) {
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = allowed.0.get(&path).cloned().unwrap_or(READ_ONLY);
+        let methods = allowed.0.get(path).cloned().unwrap_or(READ_ONLY);
         response.headers_mut().insert(header::ALLOW, methods);
     }
-    Ok(response)
 }

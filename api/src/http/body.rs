@@ -1,14 +1,13 @@
 //! Request bodies. None of the public operations needs one, but clients may send one, an
 //! empty object for instance.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use poem::error::{ReadBodyError, ResponseError};
+use poem::error::ReadBodyError;
 use poem::http::HeaderMap;
 use poem::http::header::{self, HeaderValue};
-use poem::{Endpoint, Request, Response};
+use poem::{Request, Response};
 
 use crate::error::{ApiError, ErrorCode, messages};
 
@@ -43,49 +42,56 @@ enum Unread {
     Broken,
 }
 
+/// The part of a body that was received, and what is to be done now.
+pub enum Received {
+    /// All of it: the operation runs.
+    Completely,
+    /// Not all of it, but no operation needs it: the operation runs, and the connection is
+    /// closed after the response.
+    InPart,
+    /// Not all of it: the operation must not run, and the connection is closed after this
+    /// error.
+    Refused(ApiError),
+}
+
 /// Reads the body, so that it can be kept or discarded.
-///
-/// The server closes a connection whose request body was not read to its end,
-/// and the client's next request on it would fail. If the body cannot be read to
-/// its end, the response therefore says `Connection: close`.
-pub async fn read<E: Endpoint>(
-    rule: BodyRule,
-    next: Arc<E>,
-    mut request: Request,
-) -> poem::Result<Response> {
+pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
     let keeps = match rule {
         BodyRule::Discarded => false,
         BodyRule::Kept { ignored_below } if request.uri().path().starts_with(ignored_below) => {
-            return Ok(next.get_response(request).await);
+            return Received::Completely;
         }
         BodyRule::Kept { .. } => true,
     };
-    let unread = match bytes(&mut request).await {
-        Ok(bytes) => {
-            if keeps {
-                request.set_body(bytes);
-            }
-            return Ok(next.get_response(request).await);
+    match (bytes(request).await, keeps) {
+        (Ok(bytes), true) => {
+            request.set_body(bytes);
+            Received::Completely
         }
-        Err(unread) => unread,
-    };
-    let mut response = match (unread, rule) {
-        (Unread::Late, BodyRule::Discarded) => next.get_response(request).await,
-        (Unread::TooLarge, rule) => {
-            let message = match rule {
-                BodyRule::Discarded => messages::LARGE_BODY,
-                BodyRule::Kept { .. } => messages::LARGE_KEPT_BODY,
+        (Ok(_), false) => Received::Completely,
+        (Err(Unread::Late), false) => Received::InPart,
+        (Err(Unread::TooLarge), _) => {
+            let message = if keeps {
+                messages::LARGE_KEPT_BODY
+            } else {
+                messages::LARGE_BODY
             };
-            ApiError::new(ErrorCode::PayloadTooLarge, message).as_response()
+            Received::Refused(ApiError::new(ErrorCode::PayloadTooLarge, message))
         }
         // The body was truncated, so do not run the operation.
-        (Unread::Broken | Unread::Late, _) => {
-            ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY).as_response()
+        (Err(Unread::Broken | Unread::Late), _) => {
+            Received::Refused(ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY))
         }
-    };
+    }
+}
+
+/// Says `Connection: close` in the response.
+///
+/// The server closes a connection whose request body was not read to its end,
+/// and the client's next request on it would fail.
+pub fn close_after(response: &mut Response) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
-    Ok(response)
 }
 
 async fn bytes(request: &mut Request) -> Result<Bytes, Unread> {

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
+use poem::Request;
 use poem::http::{HeaderMap, HeaderName};
-use poem::{Endpoint, Request, Response};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -50,19 +49,14 @@ impl ClientAddress {
 }
 
 /// Adds the client's address to the request.
-pub async fn find<E: Endpoint>(
-    trusted: Arc<[IpNet]>,
-    next: Arc<E>,
-    mut request: Request,
-) -> poem::Result<Response> {
+pub fn find(trusted: &[IpNet], request: &mut Request) {
     let connection = request.remote_addr().as_socket_addr();
     if let Some(connection) = connection.map(std::net::SocketAddr::ip) {
-        let address = client(connection, request.headers(), &trusted);
+        let address = client(connection, request.headers(), trusted);
         request
             .extensions_mut()
             .insert(ClientAddress::from(address));
     }
-    Ok(next.get_response(request).await)
 }
 
 /// Returns the client's address. Each proxy adds to the end of `X-Forwarded-For` the

@@ -1,5 +1,5 @@
-//! The layers around all routes. This module has the rules for every request; those of
-//! one operation are in its file of [`crate::routes`].
+//! The rules for every request. Those of one operation are in its file of
+//! [`crate::routes`].
 
 mod access_log;
 mod allow;
@@ -13,51 +13,95 @@ mod static_text;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use poem::endpoint::BoxEndpoint;
 use poem::error::ResponseError;
-use poem::http::header;
-use poem::middleware::{CatchPanic, SetHeader};
-use poem::{Endpoint, EndpointExt};
+use poem::http::header::{self, HeaderValue};
+use poem::middleware::CatchPanic;
+use poem::{Endpoint, EndpointExt, Request, Response};
 use serde_json::Value;
+use tracing::Instrument;
 
 use crate::error::ApiError;
+use access_log::AccessLine;
 use allow::AllowedMethods;
 pub use body::BodyRule;
+use body::Received;
 pub use client_address::ClientAddress;
 pub use request_id::current as current_request_id;
 pub use static_text::static_text;
 
-/// Wraps the layers around the routes. `document` is the OpenAPI document,
+/// Wraps the rules for every request around the routes. `document` is the OpenAPI document,
 /// which names the methods of each path. `trusted_proxies` may name the client.
-///
-/// The first layer is the innermost. A request passes them from the last to the
-/// first, a response from the first to the last.
 pub fn wrap<E: Endpoint + 'static>(
     routes: E,
     document: &Value,
     trusted_proxies: Arc<[IpNet]>,
     bodies: BodyRule,
-) -> impl Endpoint + use<E> + 'static {
-    let allowed = Arc::new(AllowedMethods::from_document(document));
-    routes
+) -> impl Endpoint<Output = Response> + use<E> + 'static {
+    let routes = routes
         // The panic hook has logged the panic. Only the request that caused it fails.
         .with(CatchPanic::new().with_handler(|_panic| ApiError::internal().as_response()))
         // From here on there are only responses, no `poem::Error`.
-        .catch_all_error(error_response::from_error)
-        .boxed() // a type of all layers would be too deep for the compiler
-        // No operation runs for a request whose body was refused.
-        .around(move |next, request| body::read(bodies, next, request))
-        // The headers are for all of these responses.
-        .around(move |next, request| allow::add_header(Arc::clone(&allowed), next, request))
-        .with(SetHeader::new().overriding(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .around(caching::forbid_by_default)
-        // It logs the final status, and measures the layers above too.
-        .around(access_log::write)
-        .around(move |next, request| {
-            client_address::find(Arc::clone(&trusted_proxies), next, request)
-        })
-        // The outermost: log lines and errors of all layers need the id.
-        .around(request_id::assign)
+        .catch_all_error(error_response::from_error);
+    EveryRequest {
+        routes: routes.boxed(),
+        allowed: AllowedMethods::from_document(document),
+        trusted_proxies,
+        bodies,
+    }
 }
+
+/// The routes, with the rules for every request around them.
+///
+/// It is one endpoint and not a layer for each rule: each layer around another would copy
+/// the request and the future of all that is within.
+struct EveryRequest {
+    routes: BoxEndpoint<'static, Response>,
+    allowed: AllowedMethods,
+    trusted_proxies: Arc<[IpNet]>,
+    bodies: BodyRule,
+}
+
+impl Endpoint for EveryRequest {
+    type Output = Response;
+
+    /// Answers within the request's span: log lines and errors need its id.
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let id = request_id::of(&request);
+        let span = tracing::info_span!("request", request_id = %id);
+        // Boxed, because the two futures around it would copy it.
+        let answered = request_id::scope(id, Box::pin(self.answer(request)));
+        let mut response = answered.instrument(span).await;
+        request_id::add_header(id, &mut response);
+        Ok(response)
+    }
+}
+
+impl EveryRequest {
+    async fn answer(&self, mut request: Request) -> Response {
+        client_address::find(&self.trusted_proxies, &mut request);
+        let line = AccessLine::begin(&request);
+        let uri = request.uri().clone();
+
+        let received = body::receive(self.bodies, &mut request).await;
+        let is_complete = matches!(received, Received::Completely);
+        let mut response = match received {
+            Received::Refused(error) => error.as_response(),
+            Received::Completely | Received::InPart => self.routes.get_response(request).await,
+        };
+        if !is_complete {
+            body::close_after(&mut response);
+        }
+        allow::add_header(&self.allowed, uri.path(), &mut response);
+        let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        caching::forbid_by_default(headers);
+        line.write(&response);
+        response
+    }
+}
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// Exposes private functions of this module to `crate::fuzz`.
 #[cfg(test)]

@@ -1,12 +1,9 @@
 //! The id of a request. It is in its log lines, in the `X-Request-Id` header of
 //! its response and in the body of an error, so that they can be matched.
 
-use std::sync::Arc;
-
 use poem::http::HeaderMap;
 use poem::http::header::{HeaderName, HeaderValue};
-use poem::{Endpoint, Request, Response};
-use tracing::Instrument;
+use poem::{Request, Response};
 use uuid::Uuid;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,16 +21,21 @@ pub fn current() -> Uuid {
     CURRENT.try_with(|id| *id).unwrap_or_default()
 }
 
-/// Gives the request its id: the proxy's, or else a new one.
-pub async fn assign<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
-    let id = given_by_proxy(request.headers()).unwrap_or_else(Uuid::new_v4);
-    let span = tracing::info_span!("request", request_id = %id);
-    let answered = CURRENT.scope(id, next.get_response(request));
-    let mut response = answered.instrument(span).await;
+/// Returns the id of the request: the proxy's, or else a new one.
+pub fn of(request: &Request) -> Uuid {
+    given_by_proxy(request.headers()).unwrap_or_else(Uuid::new_v4)
+}
+
+/// Answers a request, whose id is [`current`] meanwhile.
+pub fn scope<F: Future>(id: Uuid, answered: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(id, answered)
+}
+
+/// Adds the id to the response.
+pub fn add_header(id: Uuid, response: &mut Response) {
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }
-    Ok(response)
 }
 
 /// Returns the id that a proxy gave the request, if it is a UUID. Any other

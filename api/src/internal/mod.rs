@@ -56,8 +56,7 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint + 'static {
         .at(forward_auth::ANY_PATH, forward_auth::endpoint())
         .at("/openapi.json", get(service.json()))
         .at("/openapi.yaml", get(service.yaml()))
-        .nest("/", service.operations)
-        .data(tokens)
+        .nest("/", service.operations.data(tokens))
         .data(app);
     let bodies = BodyRule::Kept {
         ignored_below: forward_auth::PATH,
