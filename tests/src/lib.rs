@@ -29,6 +29,7 @@ pub mod signing_key;
 pub mod stores;
 pub mod tool;
 pub mod wait;
+pub mod wire;
 
 pub use certificates::PrivateCa;
 pub use client::{Answer, Client};
@@ -43,6 +44,7 @@ pub use redis_server::RedisServer;
 pub use relay::{Passing, Relay};
 pub use signing_key::SigningKey;
 pub use wait::eventually;
+pub use wire::Wire;
 
 use std::io::Write;
 

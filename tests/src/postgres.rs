@@ -38,6 +38,8 @@ impl Role {
 pub struct TestDatabase {
     url: String,
     has_roles: bool,
+    /// The part of the service that uses another port of this machine, and that port.
+    detour: Option<(Role, u16)>,
 }
 
 impl TestDatabase {
@@ -52,6 +54,7 @@ impl TestDatabase {
         Self {
             url: format!("{server}/{name}"),
             has_roles: false,
+            detour: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl TestDatabase {
         Self {
             url,
             has_roles: false,
+            detour: None,
         }
     }
 
@@ -96,11 +100,34 @@ impl TestDatabase {
     /// Returns the URL for the user of this part of the service; that of the superuser if
     /// the database has no such users.
     pub fn url_for(&self, role: Role) -> String {
-        if !self.has_roles {
-            return self.url();
-        }
+        let user = if self.has_roles {
+            format!("postgres://test_{}", role.name())
+        } else {
+            self.url.split_once('@').unwrap().0.to_owned()
+        };
+        let address = match self.detour {
+            Some((with_detour, port)) if with_detour == role => format!("127.0.0.1:{port}"),
+            _ => self.address(),
+        };
+        let (_, name) = self.url.rsplit_once('/').unwrap();
+        format!("{user}@{address}/{name}")
+    }
+
+    /// Returns the host and port of the server.
+    pub fn address(&self) -> String {
         let (_, address) = self.url.split_once('@').unwrap();
-        format!("postgres://test_{}@{address}", role.name())
+        let (address, _) = address.rsplit_once('/').unwrap();
+        address.to_owned()
+    }
+
+    /// Makes this part of the service use this port of this machine, on which something
+    /// must pass all on to the server.
+    #[must_use]
+    pub fn through(self, role: Role, port: u16) -> Self {
+        Self {
+            detour: Some((role, port)),
+            ..self
+        }
     }
 
     /// Allows new connections, or refuses them and closes the existing ones.

@@ -8,6 +8,7 @@ mod clients;
 mod clocks;
 mod concurrency;
 mod contract;
+mod costs;
 mod credentials;
 mod dashboard;
 mod dead_letters;

@@ -7,4 +7,4 @@ mod depth;
 mod malformed_jobs;
 mod memory;
 mod names;
-mod queue_test;
+pub mod queue_test;

@@ -1,0 +1,6 @@
+//! What each operation costs, counted and not timed: the statements and round trips of a
+//! request in PostgreSQL, and the commands and bytes of a job in Redis. The counts do not
+//! depend on the machine.
+
+mod jobs;
+mod requests;
