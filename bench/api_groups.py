@@ -138,6 +138,7 @@ def faults(bench):
             "Redis": lambda: settled(without_redis),
             "Svix": lambda: settled(with_slow_svix),
         })  # fmt: skip
+        bench.note("Undisturbed, the worker provisions the new keys and shares the processors with the api.")
         rate = round(16 * 1000 / PAUSE, -2)
         for name, what in (("Redis", "Redis frozen"), ("Svix", "Svix taking 10 s")):
             row = f"p99 of POST create, about {rate:.0f}/s, {what}"

@@ -10,8 +10,11 @@ from services import Failure, free_port
 
 TOKENS = 1000  # the different keys and sessions that requests use
 CALLER = "bench" * 8  # the token of the internal listener
-# Key number i. Its account is account-i and its session's token session-i.
-KEY = "'pk_live_' || encode(sha256(('key-' || {i})::bytea), 'hex')"
+# Key number i, which costs pgbench little to compute, its account, and its id, which is in the order of creation as
+# those of the service are. The token of its account's session is session-i.
+KEY = "'pk_live_' || repeat(md5(({i})::text), 2)"
+ACCOUNT = "'account-' || to_char(i, 'FM00000000')"
+ID = "('01900000-0000-7000-8000-' || to_char(i, 'FM000000000000'))::uuid"
 DUE = "next_attempt_at IS NOT NULL"
 
 
@@ -87,11 +90,11 @@ class Deployment:
         numbers = f"generate_series({self.keys + 1}, {count}) AS i"
         self.sql(f"""INSERT INTO api_partners
                 (id, account_id, key_hash, key_prefix, created_at, has_webhook, svix_app_id)
-            SELECT gen_random_uuid(), 'account-' || i, sha256(({KEY.format(i="i")})::bytea),
+            SELECT {ID}, {ACCOUNT}, sha256(({KEY.format(i="i")})::bytea),
                    left({KEY.format(i="i")}, 24), now(), TRUE, 'app_' || i
             FROM {numbers};
             INSERT INTO sessions (token_hash, account_id, expires_at)
-            SELECT sha256(('session-' || i)::bytea), 'account-' || i, now() + interval '1 day'
+            SELECT sha256(('session-' || i)::bytea), {ACCOUNT}, now() + interval '1 day'
             FROM generate_series(1, {count}, {count // TOKENS}) AS i
             ON CONFLICT DO NOTHING""")
         self.sql("VACUUM ANALYZE")

@@ -51,12 +51,15 @@ def answers(url):
     return False
 
 
-def run(command, deadline=600, **options):
+def run(command, deadline=1800, **options):
     """Runs a command to its end and returns its output."""
-    done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=deadline,
-        **options,
-    )  # fmt: skip
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=deadline, **options
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise Failure(f"{command[0]} did not end within {deadline} s") from expired
     if done.returncode != 0:
         raise Failure(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
     return done.stdout

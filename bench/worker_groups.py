@@ -55,6 +55,10 @@ def provision(bench):
             return Sample(rate, count=done)
 
         taken = bench.turns({"ours": lambda: drain(ours, count, workers=1), "pgbench": pgbench})
+        bench.note(
+            "Provisioning includes a call to a simulated Svix on the same machine for each key, which pgbench does not "
+            "make. Its rate is from the first completion to the last."
+        )
         peer = f"pgbench, claim and completion with its event, {CONCURRENCY} clients"
         bench.add("provisioning, one worker, Svix at once", taken["ours"], "/s", peer, taken["pgbench"])
 
@@ -139,6 +143,10 @@ def pickup(bench):
             subjects["BullMQ"] = lambda: percentiles(bench.peers.bullmq(pauses()))
         taken = bench.turns(subjects)
         peer = ("BullMQ, from add to the start of the job", taken["BullMQ"]) if "BullMQ" in taken else ()
+        bench.note(
+            "Pick-up begins when the service sets the row's created_at, before the commit of the key. It includes the "
+            "claim, which PostgreSQL writes to disk. BullMQ's begins at the call of add."
+        )
         row = "p99 of an idle worker's pick-up, from the row's created_at to the call of Svix"
         bench.add(row, taken["ours"], " ms", *peer)
         bench.add("the same, from the client's 201", answers, " ms", *peer)
