@@ -6,12 +6,12 @@ from statistics import median
 WIDTH, HEIGHT = 880, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 700, 40, 380  # the edges of the plot
 STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #24292f }
+  text { font: 13px system-ui, sans-serif; fill: #24292f } .page { fill: #ffffff }
   .small { font-size: 11px } .grid { stroke: #d0d7de }
   .line { fill: none; stroke-width: 2 } .p99 { stroke-dasharray: 6 4 }
   .c0 { stroke: #0a63c9 } .c1 { stroke: #b3430b } circle.c0 { fill: #0a63c9 } circle.c1 { fill: #b3430b }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .grid { stroke: #3d444d }
+    text { fill: #e6edf3 } .page { fill: #0d1117 } .grid { stroke: #3d444d }
     .c0 { stroke: #6cb6ff } .c1 { stroke: #f0883e } circle.c0 { fill: #6cb6ff } circle.c1 { fill: #f0883e }
   }"""
 
@@ -41,6 +41,7 @@ def svg(curves):
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'aria-label="Latency against requests a second">',
         f"<style>{STYLE}\n</style>",
+        f'<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>',
         f'<text x="{LEFT}" y="22">milliseconds</text>',
         f'<text x="{RIGHT}" y="{BOTTOM + 45}" text-anchor="end">requests a second; the numbers are connections</text>',
     ]

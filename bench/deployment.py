@@ -106,6 +106,12 @@ class Deployment:
         self.sql("TRUNCATE api_partners, api_key_events")
         self.minted = self.keys = 0
 
+    def remove_new_keys(self):
+        """Removes the keys that have work, and brings the statistics of the table up to date."""
+        self.sql(f"DELETE FROM api_partners WHERE {DUE}")
+        self.sql("VACUUM ANALYZE api_partners")
+        self.minted = 0
+
     def tokens(self, name, expression, first=None, last=None):
         """Writes tokens into a file: of this range, or of some keys, evenly spread. Returns the file's path."""
         path = self.directory / name

@@ -54,6 +54,17 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def loads(curves):
+    """Returns the table of what the picture shows, or nothing."""
+    lines = ["", "| latency against load | requests a second | p50 | p99 |", "|---|---|---|---|"]
+    for name, curve in curves.items():
+        for connections, samples in curve.items():
+            rate = number(median(sample.value for sample in samples))
+            p50, p99 = (latency([getattr(sample, part) for sample in samples]) for part in ("p50", "p99"))
+            lines.append(f"| {name}, {connections} connection{'s' * (connections > 1)} | {rate} | {p50} | {p99} |")
+    return "\n".join(lines) + "\n" if curves else ""
+
+
 def markdown(bench):
     rows = "\n".join(map(line, bench.rows))
     memory = "\n".join(f"| {name} | {megabytes:.0f} MB |" for name, megabytes in bench.memory.items())
@@ -67,14 +78,13 @@ def markdown(bench):
 Written by `make bench` on {datetime.date.today()}: {version}, {machine}, {software}.
 
 The service, PostgreSQL (default durability), Redis and the client share the machine, and speak over TCP. The api
-and the worker write their log to a file. In most rows, ours and its peer took turns in {bench.rounds} rounds of
-{bench.seconds} s: the rows show the medians of the rounds, and in parentheses the least and the most. The ratio is the
-median of the rounds' ratios.
+and the worker write their log to a file. Ours and its peer took turns, in most rows {bench.rounds} × {bench.seconds} s each. The rows show
+the medians of these rounds, and in parentheses the least and the most. The ratio is the median of the rounds' ratios.
 Only the ratios carry over to another machine.
 {picture}
 {HEAD}
 {rows}
-
+{loads(bench.curves)}
 Processor time of one request or job (µs), or the share of one processor (%):
 
 | measured | processes |
@@ -90,5 +100,6 @@ Processor time of one request or job (µs), or the share of one processor (%):
 
 
 def write(bench, text):
+    """Writes the report and the picture into docs."""
     (DOCS / "BENCHMARKS.md").write_text(text)
     (DOCS / "benchmarks.svg").write_text(chart.svg(bench.curves))
