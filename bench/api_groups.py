@@ -1,12 +1,11 @@
 """What is measured of the api. Each group is a function whose doc comment says what."""
 
-import os
-
-from deployment import Deployment, KEY
+from deployment import KEY, TOKENS, Deployment
 from measure import Sample
 from servers import PGBENCH_CLIENTS
+from services import free_port
 
-SELECT = f"""\\set i 1 + random(0, 999) * :stride
+SELECT = f"""\\set i 1 + random(0, {TOKENS - 1}) * :stride
 SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at, attempts,
     next_attempt_at, leased_until, failed_at
 FROM api_partners WHERE key_hash = sha256(({KEY.format(i=":i::int")})::bytea) AND is_active;
@@ -28,8 +27,7 @@ def clients(connections):
 
 
 def select(bench, ours, connections):
-    stride = f"stride={ours.keys // 1000}"
-    options = ["--time", bench.seconds, "--define", stride]
+    options = ["--time", bench.seconds, "--define", f"stride={ours.keys // TOKENS}"]
     rate, count = bench.postgres.pgbench(ours.database, "select", SELECT, clients(connections), *options)
     return Sample(rate, count=count)
 
@@ -146,35 +144,36 @@ def faults(bench):
 
 
 def rows(bench):
-    """check and create with 5 million keys against themselves with 1,000"""
-    few, many, seconds = 1000, 5_000_000, bench.seconds
-    with Deployment(bench) as ours:
-        ours.add_sessions(30_000 * seconds)
-        ours.start_api()
-        taken = {}
-
-        def as_before(measure):
-            """Few keys stay few."""
-            ours.remove_new_keys()
-            bench.begin()
-            return measure()
-
-        for count in (few, many):
+    """check and create with 5 million keys against the same with 1,000"""
+    with Deployment(bench) as small, Deployment(bench) as large:
+        subjects = {}
+        for ours, count in ((small, 1000), (large, 5_000_000)):
+            ours.add_sessions(30_000 * bench.seconds)
             ours.add_keys(count)
-            keys = ours.keys_file()
-            taken[count] = bench.turns({
-                "forward-auth": lambda: as_before(lambda: ours.forward_auth(16, seconds, keys)),
-                "select by hash": lambda: select(bench, ours, 16),
-                "POST create": lambda: ours.create(16, seconds),
-                "insert": lambda: as_before(lambda: insert(bench, ours, 16)),
-            })  # fmt: skip
-        for name in taken[few]:
-            row = name if name[0] in "fP" else f"pgbench, {name}"
-            bench.add(f"{row}, 16 connections, 5,000,000 keys", taken[many][name], "/s", "1,000 keys", taken[few][name])
-        bench.note(
-            "The rounds with 5,000,000 keys come after those with 1,000. The rows of pgbench show how much slower "
-            "the machine and PostgreSQL themselves became."
-        )
+            ours.start_api()
+            subjects |= subjects_of_size(bench, ours)
+        order = sorted(subjects, key=lambda subject: subject[0])  # both sizes in turns
+        taken = bench.turns({subject: subjects[subject] for subject in order})
+        for name in dict.fromkeys(name for name, _ in order):
+            ours, peer = taken[name, large.keys], taken[name, small.keys]
+            bench.add(f"{name}, 16 connections, 5,000,000 keys", ours, "/s", "1,000 keys", peer)
+
+
+def subjects_of_size(bench, ours):
+    keys = ours.keys_file()
+
+    def as_before(measure):
+        """The new keys are removed first: 1,000 keys would soon be many more."""
+        ours.remove_new_keys()
+        bench.begin()
+        return measure()
+
+    return {
+        ("forward-auth", ours.keys): lambda: as_before(lambda: ours.forward_auth(16, bench.seconds, keys)),
+        ("pgbench, select by hash", ours.keys): lambda: as_before(lambda: select(bench, ours, 16)),
+        ("POST create", ours.keys): lambda: as_before(lambda: ours.create(16, bench.seconds)),
+        ("pgbench, insert", ours.keys): lambda: as_before(lambda: insert(bench, ours, 16)),
+    }
 
 
 def start(bench):
@@ -187,7 +186,7 @@ def start(bench):
             return Sample(1000 * ready)
 
         def standalone():
-            address, data = f"127.0.0.1:{bench.free_port()}", ours.directory / f"data-{bench.number()}"
+            address, data = f"127.0.0.1:{free_port()}", ours.directory / f"data-{bench.number()}"
             own = {"LISTEN_ADDR": address, "DATA_DIR": str(data)}
             unset = dict.fromkeys(("INTERNAL_TOKEN", "SVIX_TOKEN", "SVIX_SERVER_URL"), "")
             program = ours.start("standalone", own | unset)

@@ -72,15 +72,16 @@ def markdown(bench):
     version = run([bench.binaries / "api", "--version"]).strip()
     machine = f"{os.cpu_count()} processors, {platform.system()} {platform.machine()}"
     software = f"{bench.postgres.version}, {bench.peers.versions()}"
+    turns = f"{bench.rounds} × {bench.seconds} s"
     picture = "\n![Latency against load](benchmarks.svg)\n" if bench.curves else ""
     return f"""# Benchmarks
 
 Written by `make bench` on {datetime.date.today()}: {version}, {machine}, {software}.
 
 The service, PostgreSQL (default durability), Redis and the client share the machine, and speak over TCP. The api
-and the worker write their log to a file. Ours and its peer took turns, in most rows {bench.rounds} × {bench.seconds} s each. The rows show
-the medians of these rounds, and in parentheses the least and the most. The ratio is the median of the rounds' ratios.
-Only the ratios carry over to another machine.
+and the worker write their log to a file. Ours and its peer took turns, in most rows {turns} each. The rows
+show the medians of these rounds, and in parentheses the least and the most. The ratio is the median of the rounds'
+ratios. Only the ratios carry over to another machine.
 {picture}
 {HEAD}
 {rows}
