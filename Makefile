@@ -17,10 +17,11 @@ fuzz: ## try random inputs for whatever reads a client's input, for a minute; AR
 	@scripts/fuzz $(ARGS)
 
 BENCH_TARGET := $(or $(CARGO_TARGET_DIR),target)/release
-bench: ## measure the api beside PostgreSQL itself, and write docs/BENCHMARKS.md; ARGS=quick
+bench: ## measure beside PostgreSQL itself and peers, and write docs/BENCHMARKS.md; ARGS=quick, ARGS="only mint idle"
 	@scripts/install-deps redis postgresql wrk
-	cargo build --release --locked --bin api
-	@scripts/bench $(BENCH_TARGET) $(ARGS)
+	@scripts/install-deps node npm || true # without them the peers are left out
+	cargo build --release --locked --bin api --bin worker --bin standalone --bin svix-simulator
+	@bench/run $(BENCH_TARGET) $(ARGS)
 
 clients: needed ## generate clients in five languages, and test them and the document
 	@scripts/test --test suites -- clients:: document:: released::

@@ -1,4 +1,4 @@
-"""Private PostgreSQL and Redis servers for `with-services` and `stack`, and the guard that stops them.
+"""Private PostgreSQL and Redis servers for `with-services`, `stack` and the benchmark, and the guard that stops them.
 
 The servers keep everything below one temporary directory. Servers that already run on this machine
 are not touched.
@@ -146,8 +146,8 @@ def start_postgres(directory, durable=False):
     """Starts PostgreSQL, with its own durability or a faster one, and returns the URL of its superuser."""
     port = free_port()
     # Torn pages, which full_page_writes is for, need a crash, and nothing kills this server.
-    faster = ["max_connections=1000", "full_page_writes=off"]
-    settings = ["fsync=on"] if durable else faster
+    durability = "fsync=on" if durable else "full_page_writes=off"
+    settings = ["max_connections=1000", durability]
     _start("postgres", directory, [SCRIPTS / "postgres", ".", str(port), *settings])
     return f"postgres://postgres@127.0.0.1:{port}/postgres"
 
