@@ -41,6 +41,7 @@ class Postgres:
             self.programs / "pgbench", "--no-vacuum", "--protocol", "prepared", "--client", clients, "--jobs", 2,
             *options, "--file", path, self.url_of(database),
         ])  # fmt: skip
+        time.sleep(0.2)  # until its server processes have ended, so that their processor time is known
         count = re.search(r"actually processed: (\d+)", output).group(1)
         return float(re.search(r"tps = ([\d.]+)", output).group(1)), int(count)
 
