@@ -3,6 +3,12 @@
 //! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
 //! `RETURNING`, partial indexes), and each can be pasted into psql.
 
+/// Sets up a connection to PostgreSQL. The server ends a statement that we no longer wait
+/// for. Every statement that clients wait for has its index: a plan made for a small table
+/// must not read the whole table when it has grown.
+pub(super) const SET_UP_CONNECTION: &str = "
+    SELECT set_config('statement_timeout', $1, FALSE), set_config('enable_seqscan', 'off', FALSE)";
+
 /// Creates a key, in SQLite. `ON CONFLICT` names the index that allows one active key for each
 /// account; a violation of any other constraint stays an error.
 pub(super) const INSERT_KEY: &str = "

@@ -1,6 +1,7 @@
 //! The statements and round trips of a request, counted between the api and PostgreSQL.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -14,26 +15,29 @@ use Operation::{
     Portal, Revoke, Show,
 };
 
-/// An operation, the number of its statements and the number of its round trips. The api
-/// is warm: its connections are open and its statements prepared.
-const COSTS: &[(Operation, usize, usize)] = &[
-    // The key by its hash. The lookups keep their connections, so nothing tests those.
-    (Introspect, 1, 1),
-    (ForwardAuth, 1, 1),
+/// An operation, the number of its statements, each a round trip, and the fewest and the
+/// most tests of a connection, which are round trips too. The api is warm: its connections
+/// are open and its statements prepared.
+///
+/// A lookup is repeated if its connection is broken, so nothing tests that. What writes
+/// tests a connection that nobody has used for a second. The pool tests each connection that
+/// comes back.
+const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
+    // The key by its hash.
+    (Introspect, 1, 0..=0),
+    (ForwardAuth, 1, 0..=0),
     // The account of the session, and the account's key.
-    (Show, 2, 2),
-    // The session, and the insert with its event. The pool tests the connection of the
-    // insert before and after it.
-    (Create, 2, 4),
-    // The session, BEGIN, the update, its event and COMMIT. The pool tests the connection
-    // before and after the transaction.
-    (Revoke, 5, 7),
-    // The key by its hash, and the event, with the pool's tests around it.
-    (Portal, 2, 4),
+    (Show, 2, 0..=0),
+    // The session, and the insert with its event.
+    (Create, 2, 0..=1),
+    // The session, BEGIN, the update, its event and COMMIT.
+    (Revoke, 5, 1..=2),
+    // The key by its hash, and the event.
+    (Portal, 2, 1..=2),
     // What cannot be a key is looked up nowhere.
-    (MalformedIntrospect, 0, 0),
-    (MalformedForwardAuth, 0, 0),
-    (MalformedPortal, 0, 0),
+    (MalformedIntrospect, 0, 0..=0),
+    (MalformedForwardAuth, 0, 0..=0),
+    (MalformedPortal, 0, 0..=0),
 ];
 
 /// The number of checks that are sent at once, and the most statements that they may cost.
@@ -210,15 +214,20 @@ fn ran(traffic: &Traffic) -> String {
 async fn each_operation_has_its_number_of_statements_and_round_trips() {
     let costs = Costs::start().await;
     let mut wrong = Vec::new();
-    for (operation, statements, round_trips) in COSTS.iter().copied() {
-        let traffic = costs.traffic_of(operation).await;
-        let expected = (TIMES * statements, TIMES * round_trips);
-        let counted = (traffic.executed().count(), traffic.round_trips.len());
-        if counted != expected {
-            let ran = ran(&traffic);
-            let what = format!("{TIMES} times {operation:?}");
-            let line = format!("{what}: expected {expected:?}, counted {counted:?}{ran}");
-            wrong.push(line);
+    for (operation, statements, tests) in COSTS {
+        let traffic = costs.traffic_of(*operation).await;
+        let counted = traffic.executed().count();
+        let trips = traffic.round_trips.iter();
+        let (testing, executing): (Vec<_>, Vec<_>) =
+            trips.partition(|trip| trip.executed.is_empty());
+        let tests = TIMES * tests.start()..=TIMES * tests.end();
+        let as_expected = [counted, executing.len()] == [TIMES * statements; 2];
+        if !as_expected || !tests.contains(&testing.len()) {
+            wrong.push(format!(
+                "{TIMES} times {operation:?}: expected {statements} statements each and {tests:?} \
+                 tests in all:{}",
+                ran(&traffic)
+            ));
         }
     }
     let wrong = wrong.join("\n");

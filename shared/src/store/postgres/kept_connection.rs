@@ -1,4 +1,6 @@
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -10,44 +12,69 @@ use tokio::time::Instant;
 use crate::store::StoreError;
 use crate::store::impl_store::within_deadline;
 
-/// The time after its last use for which a connection counts as unbroken. A server needs
-/// longer to restart.
-pub(super) const FRESH: Duration = Duration::from_millis(100);
+/// The time after its last use for which a connection counts as unbroken. Few servers
+/// restart faster.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
+
+/// The number of kept connections of this process that broke. If one did, others may have.
+#[derive(Clone, Default)]
+pub(super) struct Broken(Arc<AtomicU64>);
 
 /// A connection that a task keeps between its batches, so that its statements need
 /// neither the pool nor the pool's tests before and after each use.
 pub(super) struct KeptConnection {
     pool: PgPool,
     kept: Mutex<Option<Kept>>,
+    broken: Broken,
 }
 
 struct Kept {
     connection: PoolConnection<Postgres>,
     last_used: Instant,
+    /// The value of [`Broken`] then.
+    broken: u64,
 }
 
 impl KeptConnection {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: PgPool, broken: Broken) -> Self {
         Self {
             pool,
             kept: Mutex::default(),
+            broken,
         }
     }
 
-    /// Lends the connection for one statement. If nobody has used it for a moment, it is
-    /// tested first, and replaced if it is broken.
+    /// Lends the connection for one statement that changes something, which must not meet a
+    /// broken connection. It is tested, and replaced if it is broken, if nobody has used it
+    /// for a moment or if another connection broke since.
     pub(super) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let mut place = self.kept.lock().await;
-        if let Some(mut kept) = place.take() {
-            let fresh = kept.last_used.elapsed() < FRESH;
-            if fresh || within_deadline(kept.connection.ping()).await.is_ok() {
-                let connection = Some(kept.connection);
-                return Ok(Lent { place, connection });
-            }
-            drop(kept.connection.detach());
+        let mut lent = self.lend_untested().await?;
+        if lent.is_doubtful() && within_deadline(lent.ping()).await.is_err() {
+            drop(lent); // closes it
+            lent = self.lend_untested().await?;
         }
-        let connection = Some(within_deadline(self.pool.acquire()).await?);
-        Ok(Lent { place, connection })
+        Ok(lent)
+    }
+
+    async fn lend_untested(&self) -> Result<Lent<'_>, StoreError> {
+        let mut place = self.kept.lock().await;
+        let kept = match place.take() {
+            Some(kept) => kept,
+            None => self.keep(within_deadline(self.pool.acquire()).await?),
+        };
+        Ok(Lent {
+            keeper: self,
+            place,
+            kept: Some(kept),
+        })
+    }
+
+    fn keep(&self, connection: PoolConnection<Postgres>) -> Kept {
+        Kept {
+            connection,
+            last_used: Instant::now(),
+            broken: self.broken.0.load(Ordering::Relaxed),
+        }
     }
 
     /// Reads the rows for these keys. If the connection has just broken, it reads again
@@ -79,7 +106,7 @@ impl KeptConnection {
         K: Sync,
         for<'q> &'q [K]: Encode<'q, Postgres> + Type<Postgres>,
     {
-        let mut connection = self.lend().await?;
+        let mut connection = self.lend_untested().await?;
         let query = sqlx::query_as(statement).bind(keys);
         let rows = within_deadline(query.fetch_all(&mut *connection)).await?;
         connection.give_back();
@@ -90,24 +117,32 @@ impl KeptConnection {
 /// A kept connection on loan. Unless it is given back, it is closed: after an error or a
 /// cancelled call its state is not known.
 pub(super) struct Lent<'a> {
+    keeper: &'a KeptConnection,
     place: MutexGuard<'a, Option<Kept>>,
     /// Present until it is given back.
-    connection: Option<PoolConnection<Postgres>>,
+    kept: Option<Kept>,
 }
 
 impl Lent<'_> {
     /// Keeps the connection for the next statement.
     pub(super) fn give_back(mut self) {
-        *self.place = self.connection.take().map(|connection| Kept {
-            connection,
-            last_used: Instant::now(),
-        });
+        let kept = self.kept.take();
+        *self.place = kept.map(|kept| self.keeper.keep(kept.connection));
+    }
+
+    fn is_doubtful(&self) -> bool {
+        let kept = self.kept.as_ref().expect(PRESENT);
+        let broken = self.keeper.broken.0.load(Ordering::Relaxed);
+        kept.last_used.elapsed() >= FRESH || kept.broken != broken
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        drop(self.connection.take().map(PoolConnection::detach));
+        if let Some(kept) = self.kept.take() {
+            self.keeper.broken.0.fetch_add(1, Ordering::Relaxed);
+            drop(kept.connection.detach());
+        }
     }
 }
 
@@ -117,12 +152,12 @@ impl Deref for Lent<'_> {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        self.connection.as_ref().expect(PRESENT)
+        &self.kept.as_ref().expect(PRESENT).connection
     }
 }
 
 impl DerefMut for Lent<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect(PRESENT)
+        &mut self.kept.as_mut().expect(PRESENT).connection
     }
 }

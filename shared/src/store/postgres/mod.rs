@@ -18,7 +18,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use self::attempts::{ClaimRequest, Claims, Completion, Completions};
 use self::creations::Creations;
-use self::kept_connection::{FRESH, KeptConnection};
+use self::kept_connection::{Broken, FRESH, KeptConnection};
 use self::lookups::{ActiveKeys, KeysByHash, SessionAccounts};
 use super::impl_store::impl_store;
 use super::{Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
@@ -74,17 +74,17 @@ impl PostgresStore {
             })
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // The server ends a statement that we no longer wait for. This
-                    // is not a start-up option, because poolers such as PgBouncer
+                    // These are not start-up options, because poolers such as PgBouncer
                     // refuse those.
-                    let timeout = super::DEADLINE.as_millis();
-                    let set = sqlx::AssertSqlSafe(format!("SET statement_timeout = {timeout}"));
-                    sqlx::query(set).execute(connection).await?;
+                    let deadline = super::DEADLINE.as_millis().to_string();
+                    let set = sqlx::query(sql::SET_UP_CONNECTION).bind(deadline);
+                    set.execute(connection).await?;
                     Ok(())
                 })
             })
             .connect_lazy_with(config.options);
-        let kept = || KeptConnection::new(pool.clone());
+        let broken = Broken::default();
+        let kept = || KeptConnection::new(pool.clone(), broken.clone());
         Self {
             creations: Coalescer::start(Creations(kept())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
