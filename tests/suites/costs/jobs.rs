@@ -13,8 +13,9 @@ const JOBS: usize = 200;
 /// The most commands that a job may cost, on average. Commands within scripts count.
 ///
 /// The push costs three commands a job (its data, its metadata, its place in the queue),
-/// the fetch one (its metadata), and the settling four (the script, the inflight entry,
-/// the data, the metadata). What remains is for the commands of a whole batch.
+/// the fetch one (its metadata), and the settling three (the inflight entry, the data, the
+/// metadata) and a script, which jobs share if they end together. What remains is for the
+/// commands of a whole batch.
 const COMMANDS_PER_JOB: usize = 9;
 
 /// A kind of command: its name and its first argument, which is a key or a script.
