@@ -16,7 +16,7 @@ use crate::liveness::Pulse;
 /// The time between two sweeps of all workers together. That of each is jittered, so that
 /// they do not all sweep at the same moment.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The same, after a sweep that sent many jobs.
+/// The same, while there are many jobs.
 const BUSY_INTERVAL: Duration = Duration::from_millis(100);
 /// The depth at which the queue is filled up again. A higher one would cost more: a sweep
 /// also reads rows that are already in the queue.
@@ -31,6 +31,15 @@ pub enum SweepError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
+}
+
+/// The result of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swept {
+    /// This many jobs were sent.
+    Sent(usize),
+    /// The queue needs no more jobs yet.
+    QueueIsFull,
 }
 
 /// Sends due rows to the queue.
@@ -51,13 +60,12 @@ impl Sweep {
         let mut failing = false;
         loop {
             let interval = match self.once().await {
-                Ok(sent) => {
+                Ok(swept) => {
                     failing = false;
                     self.pulse.beat();
-                    if sent < LOW_WATER {
-                        INTERVAL
-                    } else {
-                        BUSY_INTERVAL
+                    match swept {
+                        Swept::Sent(jobs) if jobs < LOW_WATER => INTERVAL,
+                        Swept::Sent(_) | Swept::QueueIsFull => BUSY_INTERVAL,
                     }
                 }
                 Err(error) => {
@@ -78,12 +86,12 @@ impl Sweep {
         }
     }
 
-    /// Sweeps once. Returns how many jobs were sent.
-    pub async fn once(&self) -> Result<usize, SweepError> {
+    /// Sweeps once.
+    pub async fn once(&self) -> Result<Swept, SweepError> {
         self.queue.maintain().await?;
         let depth = self.queue.depth().await?;
         if depth > LOW_WATER {
-            return Ok(0);
+            return Ok(Swept::QueueIsFull);
         }
         let (now, room) = (self.clock.now(), DEPTH_LIMIT - depth);
         // The oldest rows are probably in the queue already. How many nobody knows, and no
@@ -95,7 +103,7 @@ impl Sweep {
             skipped.append(&mut due);
             due = skipped;
         }
-        Ok(self.queue.push(&due).await?)
+        Ok(Swept::Sent(self.queue.push(&due).await?))
     }
 
     async fn due(&self, now: Timestamp, skip: usize, limit: usize) -> Result<Vec<Job>, StoreError> {

@@ -28,7 +28,7 @@ pub use body::BodyRule;
 use body::Received;
 pub use client_address::ClientAddress;
 pub use request_id::current as current_request_id;
-pub use static_text::static_text;
+pub use static_text::{lazy_text, static_text};
 
 /// Wraps the rules for every request around the routes. `document` is the OpenAPI document,
 /// which names the methods of each path. `trusted_proxies` may name the client.

@@ -1,8 +1,7 @@
 use std::fmt::Write;
 
 use poem::endpoint::make;
-use poem::http::{HeaderName, HeaderValue};
-use poem::{Endpoint, Request, RequestBody, Response};
+use poem::{Endpoint, Request, RequestBody};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 use shared::ids::AccountId;
@@ -16,10 +15,6 @@ use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 /// The path that proxies ask. Some append the path of the client's request.
 pub(super) const PATH: &str = "/internal/v1/forward-auth";
 pub(super) const ANY_PATH: &str = "/internal/v1/forward-auth/*any";
-
-const ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
-const KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
-const KEY_PREFIX: HeaderName = HeaderName::from_static("x-key-prefix");
 
 /// The operation `GET /internal/v1/forward-auth`, for the document.
 pub struct ForwardAuth;
@@ -68,6 +63,16 @@ enum Allowed {
     ),
 }
 
+impl From<&StoredKey> for Allowed {
+    fn from(key: &StoredKey) -> Self {
+        Self::Key(
+            header_text(&key.account_id),
+            key.id.to_string(),
+            key.key_prefix.to_string(),
+        )
+    }
+}
+
 /// The errors of this operation.
 pub const ERRORS: &[DocumentedError] = &[
     DocumentedError::new(
@@ -99,12 +104,7 @@ impl ForwardAuth {
         reason = "poem-openapi takes only async operations"
     )]
     async fn check(&self, key: KeyInRequest) -> Result<Allowed, ApiError> {
-        let KeyInRequest(key) = key;
-        Ok(Allowed::Key(
-            header_text(&key.account_id),
-            key.id.to_string(),
-            key.key_prefix.to_string(),
-        ))
+        Ok(Allowed::from(&key.0))
     }
 }
 
@@ -114,7 +114,7 @@ impl ForwardAuth {
 pub(super) fn endpoint() -> impl Endpoint + 'static {
     make(|request: Request| async move {
         let key = check(&request).await?;
-        Ok::<_, poem::Error>(allowed(&key))
+        Ok::<_, poem::Error>(Allowed::from(&key))
     })
 }
 
@@ -123,21 +123,6 @@ async fn check(request: &Request) -> Result<StoredKey, ApiError> {
     let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
     let key = find(app, token).await?;
     key.ok_or_else(ApiError::no_partner_key)
-}
-
-fn allowed(key: &StoredKey) -> Response {
-    let headers = [
-        (ACCOUNT_ID, header_text(&key.account_id)),
-        (KEY_ID, key.id.to_string()),
-        (KEY_PREFIX, key.key_prefix.to_string()),
-    ];
-    let mut response = Response::default();
-    for (name, text) in headers {
-        let value = HeaderValue::try_from(text)
-            .unwrap_or_else(|error| unreachable!("the text is printable ASCII: {error}"));
-        response.headers_mut().insert(name, value);
-    }
-    response
 }
 
 /// Returns an account id as a header can carry it: bytes other than printable ASCII, and

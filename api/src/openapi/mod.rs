@@ -12,7 +12,7 @@ mod errors;
 mod operations;
 mod tidy;
 
-use crate::http::static_text;
+use crate::http::{lazy_text, static_text};
 use crate::internal::{ForwardAuth, Introspect};
 use crate::routes::{CreateKey, OpenPortal, RevokeKey, ShowKey};
 use operations::Operations;
@@ -50,7 +50,6 @@ pub struct Service<E> {
     pub document: Value,
     json: Bytes,
     yaml: Bytes,
-    docs: Bytes,
 }
 
 fn openapi_service<A: OpenApi>(
@@ -96,31 +95,30 @@ fn described<A: OpenApi + 'static>(
     service: OpenApiService<Operations<A>, ()>,
     change: impl FnOnce(&mut Value),
 ) -> Service<OpenApiService<Operations<A>, ()>> {
-    let raw = service.spec();
-    let mut document: Value = serde_json::from_str(&raw)
+    let mut document: Value = serde_json::from_str(&service.spec())
         .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
     change(&mut document);
     tidy::tidy(&mut document);
     errors::add_examples(&mut document);
-    let json = pretty_json(&document);
-    let docs = docs_page(&service.scalar_html(), &raw, &json);
     Service {
         operations: service,
-        json: json.into(),
+        json: pretty_json(&document).into(),
         yaml: yaml(&document).into(),
-        docs: docs.into(),
         document,
     }
 }
 
 /// Returns poem-openapi's page with our document, our title, and without Scalar's
 /// fonts, which [`DOCS_POLICY`] would block.
-fn docs_page(html: &str, raw: &str, json: &str) -> String {
+fn docs_page(json: &str) -> String {
     // The document stands in a script element, which no text in it must end.
     let json = json.replace('<', "\\u003c");
     let title = format!("<title>{TITLE}</title>");
     let without_fonts = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
-    html.replacen(raw, &json, 1)
+    let empty = OpenApiService::new((), TITLE, "");
+    empty
+        .scalar_html()
+        .replacen(&empty.spec(), &json, 1)
         .replacen("<title>Scalar</title>", &title, 1)
         .replacen(r#"id="api-reference""#, without_fonts, 1)
 }
@@ -156,9 +154,12 @@ impl<E> Service<E> {
         static_text(self.yaml.clone(), "application/yaml; charset=utf-8")
     }
 
-    /// Returns the endpoint `/docs`: the document as a page.
+    /// Returns the endpoint `/docs`: the document as a page. The page has 3 MB, so it is
+    /// made when it is first asked for.
     pub fn docs(&self) -> impl Endpoint + 'static + use<E> {
-        static_text(self.docs.clone(), "text/html; charset=utf-8")
+        let json = self.json.clone();
+        let page = move || docs_page(&String::from_utf8_lossy(&json)).into();
+        lazy_text(page, "text/html; charset=utf-8")
             .with(SetHeader::new().overriding(header::CONTENT_SECURITY_POLICY, DOCS_POLICY))
     }
 }

@@ -13,7 +13,7 @@ pub const DATABASE_HELP: &str = "\
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
-    /// Maximum number of connections that this process opens [default: 20]
+    /// Maximum number of connections that this process opens [default: 10]
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", value_name = "N")]
     pub database_max_connections: Option<String>,
 }
@@ -46,7 +46,7 @@ impl DatabaseArgs {
                 self.database_max_connections.as_deref(),
                 "a whole number from 5 to 1000",
             )
-            .or_default(20, |text| {
+            .or_default(10, |text| {
                 text.parse().ok().filter(|n| (5..=1000).contains(n))
             });
         Ok(DatabaseConfig {

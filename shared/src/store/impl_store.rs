@@ -170,8 +170,7 @@ macro_rules! impl_store {
                     skip: i64,
                     limit: i64,
                 ) -> Result<Vec<Job>, StoreError> {
-                    let query = sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
-                    within_deadline(query.fetch_all(&self.pool)).await
+                    self.find_due(now, skip, limit).await
                 }
 
                 async fn claim(

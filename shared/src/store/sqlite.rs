@@ -71,6 +71,16 @@ impl SqliteStore {
         within_deadline(query.fetch_optional(&self.pool)).await
     }
 
+    async fn find_due(
+        &self,
+        now: Timestamp,
+        skip: i64,
+        limit: i64,
+    ) -> Result<Vec<Job>, StoreError> {
+        let query = sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
+        within_deadline(query.fetch_all(&self.pool)).await
+    }
+
     async fn claim_job(
         &self,
         job: Job,

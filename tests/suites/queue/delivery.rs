@@ -2,6 +2,7 @@
 //! Redis.
 
 use std::time::Duration;
+use worker::sweep::Swept;
 
 use shared::queue::Queue;
 use svix_simulator::{Fault, Pattern};
@@ -55,7 +56,7 @@ async fn a_failed_attempt_is_repeated_only_when_its_row_is_due() {
     test.workers(1).await;
 
     for attempts in 1..=5 {
-        assert_eq!(test.sweep().once().await.unwrap(), 1);
+        assert_eq!(test.sweep().once().await.unwrap(), Swept::Sent(1));
         let row = || test.db.row(id);
         eventually("the failure is written to the row", PATIENCE, row, |row| {
             row.attempts == attempts && row.leased_until.is_none()

@@ -6,7 +6,7 @@ use shared::queue::{DEPTH_LIMIT, MemoryQueue, Queue};
 use svix_simulator::Pattern;
 use tokio_util::sync::CancellationToken;
 use worker::liveness::Pulse;
-use worker::sweep::Sweep;
+use worker::sweep::{Sweep, Swept};
 
 use super::queue_test::{PATIENCE, QueueTest, jobs_without_rows};
 
@@ -57,8 +57,8 @@ async fn the_memory_queue_processes_more_jobs_than_it_can_hold() {
         pulse: Pulse::default(),
         ..test.sweep()
     };
-    assert_eq!(sweep.once().await.unwrap(), DEPTH_LIMIT);
-    assert_eq!(sweep.once().await.unwrap(), 0, "the queue is full");
+    assert_eq!(sweep.once().await.unwrap(), Swept::Sent(DEPTH_LIMIT));
+    assert_eq!(sweep.once().await.unwrap(), Swept::QueueIsFull);
 
     let queue_loop = test.queue_loop(test.db.store.clone(), Arc::new(queue.clone()));
     let stop = CancellationToken::new();

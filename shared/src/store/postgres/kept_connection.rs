@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
-use sqlx::{Connection, Encode, FromRow, Postgres, Type};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{Connection, FromRow, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -77,37 +78,30 @@ impl KeptConnection {
         }
     }
 
-    /// Reads the rows for these keys. If the connection has just broken, it reads again
-    /// with a new one, because that changes nothing.
-    pub(super) async fn read<R, K>(
+    /// Reads rows. If the connection has just broken, it reads again with a new one, because
+    /// that changes nothing.
+    pub(super) async fn read<'q, R>(
         &self,
-        statement: &'static str,
-        keys: &[K],
+        query: impl Fn() -> QueryAs<'q, Postgres, R, PgArguments> + Send + Sync,
     ) -> Result<Vec<R>, StoreError>
     where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-        K: Sync,
-        for<'q> &'q [K]: Encode<'q, Postgres> + Type<Postgres>,
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
     {
-        match self.read_once(statement, keys).await {
+        match self.read_once(query()).await {
             Err(error @ StoreError::TimedOut) => Err(error),
-            Err(error) if error.is_transient() => self.read_once(statement, keys).await,
+            Err(error) if error.is_transient() => self.read_once(query()).await,
             result => result,
         }
     }
 
-    async fn read_once<R, K>(
+    async fn read_once<'q, R>(
         &self,
-        statement: &'static str,
-        keys: &[K],
+        query: QueryAs<'q, Postgres, R, PgArguments>,
     ) -> Result<Vec<R>, StoreError>
     where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-        K: Sync,
-        for<'q> &'q [K]: Encode<'q, Postgres> + Type<Postgres>,
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
     {
         let mut connection = self.lend_untested().await?;
-        let query = sqlx::query_as(statement).bind(keys);
         let rows = within_deadline(query.fetch_all(&mut *connection)).await?;
         connection.give_back();
         Ok(rows)

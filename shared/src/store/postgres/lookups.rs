@@ -25,7 +25,10 @@ impl Batch for SessionAccounts {
     async fn run(&self, asked: &[Self::Question]) -> Result<Vec<Self::Answer>, StoreError> {
         type Row = (Vec<u8>, AccountId, Timestamp);
         let hashes = column(asked, |(hash, _)| hash.as_bytes());
-        let rows: Vec<Row> = self.0.read(sql::SESSION_ACCOUNTS, &hashes).await?;
+        let rows: Vec<Row> = self
+            .0
+            .read(|| sqlx::query_as(sql::SESSION_ACCOUNTS).bind(&hashes))
+            .await?;
         let sessions = by_key(
             rows.into_iter()
                 .map(|(hash, account, end)| (hash, (account, end))),
@@ -49,7 +52,10 @@ impl Batch for ActiveKeys {
 
     async fn run(&self, asked: &[AccountId]) -> Result<Vec<Option<StoredKey>>, StoreError> {
         let accounts = column(asked, AccountId::as_str);
-        let rows: Vec<StoredKey> = self.0.read(sql::ACTIVE_KEYS, &accounts).await?;
+        let rows: Vec<StoredKey> = self
+            .0
+            .read(|| sqlx::query_as(sql::ACTIVE_KEYS).bind(&accounts))
+            .await?;
         let keys = by_key(rows.into_iter().map(|key| (key.account_id.clone(), key)));
         Ok(asked
             .iter()
@@ -76,7 +82,10 @@ impl Batch for KeysByHash {
 
     async fn run(&self, asked: &[SecretHash]) -> Result<Vec<Option<StoredKey>>, StoreError> {
         let hashes = column(asked, SecretHash::as_bytes);
-        let rows: Vec<HashedKey> = self.0.read(sql::KEYS_BY_HASH, &hashes).await?;
+        let rows: Vec<HashedKey> = self
+            .0
+            .read(|| sqlx::query_as(sql::KEYS_BY_HASH).bind(&hashes))
+            .await?;
         let keys = by_key(rows.into_iter().map(|row| (row.key_hash, row.key)));
         let key = |hash: &SecretHash| keys.get(hash.as_bytes()).cloned();
         Ok(asked.iter().map(key).collect())

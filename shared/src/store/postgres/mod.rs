@@ -10,6 +10,7 @@ mod kept_connection;
 mod lookups;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection;
@@ -42,6 +43,7 @@ pub struct PostgresStore {
     session_accounts: Coalescer<SessionAccounts>,
     active_keys: Coalescer<ActiveKeys>,
     keys_by_hash: Coalescer<KeysByHash>,
+    sweeps: Arc<KeptConnection>,
     claims: Coalescer<Claims>,
     completions: Coalescer<Completions>,
 }
@@ -57,8 +59,8 @@ impl PostgresStore {
     /// Prepares a pool. Connections are opened when they are first needed, so that a
     /// process can start, and report that it is not ready, while the database is down.
     ///
-    /// Each task that runs batches keeps one of them, from its first batch on: four tasks
-    /// in an api, two in a worker. Call it within a runtime, on which these tasks run.
+    /// Each task that runs batches keeps one of them, from its first batch on, and so does
+    /// the sweep: four in an api, three in a worker. Call it within a runtime, on which these tasks run.
     #[must_use]
     pub fn new(config: DatabaseConfig) -> Self {
         let pool = PgPoolOptions::new()
@@ -90,6 +92,7 @@ impl PostgresStore {
             session_accounts: Coalescer::start(SessionAccounts(kept())),
             active_keys: Coalescer::start(ActiveKeys(kept())),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
+            sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
             completions: Coalescer::start(Completions(kept())),
             pool,
@@ -114,6 +117,16 @@ impl PostgresStore {
 
     async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
         self.keys_by_hash.ask(*hash).await
+    }
+
+    async fn find_due(
+        &self,
+        now: Timestamp,
+        skip: i64,
+        limit: i64,
+    ) -> Result<Vec<Job>, StoreError> {
+        let due = || sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
+        self.sweeps.read(due).await
     }
 
     async fn claim_job(
