@@ -1,5 +1,6 @@
 //! The dependencies of the operations, and the routes.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use poem::{Endpoint, EndpointExt, Route, get};
@@ -10,15 +11,26 @@ use shared::store::Store;
 use shared::svix::SvixConfig;
 
 use crate::auth::Sessions;
-use crate::http::BodyRule;
+use crate::http::{BodyRule, Logged};
 use crate::limits::Limits;
 use crate::portal::Portal;
 use crate::uses::Uses;
 use crate::{dashboard, health, http, openapi};
 
-/// Everything that an operation may use. Cheap to clone.
+/// Everything that an operation may use. Cheap to clone: each request has a clone.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an [`App`] consists of.
+pub struct Parts {
     /// The database.
     pub store: Arc<dyn Store>,
     /// The queue, for the readiness check. Operations use `nudge`.
@@ -49,7 +61,7 @@ impl App {
         sessions: Sessions,
         http: HttpConfig,
     ) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             uses: Arc::new(Uses::new(Arc::clone(&store))),
             store,
             queue,
@@ -59,7 +71,7 @@ impl App {
             clock: Clock::system(),
             sessions,
             http: Arc::new(http),
-        }
+        }))
     }
 
     /// Returns the whole HTTP interface, with the routes that `add` adds.
@@ -84,6 +96,7 @@ impl App {
             &service.document,
             trusted_proxies,
             BodyRule::Discarded,
+            Logged::All,
         )
     }
 }

@@ -3,4 +3,10 @@
 //! depend on the machine.
 
 mod jobs;
+mod plans;
 mod requests;
+
+use std::time::Duration;
+
+/// The deadline for steps whose duration is not tested.
+const SOON: Duration = Duration::from_secs(20);

@@ -8,3 +8,4 @@ mod malformed_jobs;
 mod memory;
 mod names;
 pub mod queue_test;
+mod sharing;

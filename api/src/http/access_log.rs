@@ -1,10 +1,20 @@
-//! One log line for each request.
+//! The log line of a request.
 
-use poem::http::Method;
+use poem::http::{Method, StatusCode};
 use poem::{PathPattern, Request, Response};
 use tokio::time::Instant;
 
 use super::ClientAddress;
+
+/// The requests that are logged. All of them are at the level `debug`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logged {
+    /// Every request.
+    All,
+    /// Every request but those answered with 200: key checks come by the thousand, and their
+    /// callers log them.
+    AllButSuccesses,
+}
 
 /// The log line of a request that is being answered.
 pub struct AccessLine {
@@ -27,7 +37,7 @@ impl AccessLine {
     ///
     /// The route is logged, not the path: a client may put a secret into its URL by
     /// mistake, and that must not reach the log.
-    pub fn write(self, response: &Response) {
+    pub fn write(self, logged: Logged, response: &Response) {
         let Self {
             started,
             method,
@@ -37,7 +47,11 @@ impl AccessLine {
         let route = route.map_or("-", |pattern| &pattern.0);
         let status = response.status().as_u16();
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(method, route, status, %client, micros, "answered");
+        if logged == Logged::AllButSuccesses && response.status() == StatusCode::OK {
+            tracing::debug!(method, route, status, %client, micros, "answered");
+        } else {
+            tracing::info!(method, route, status, %client, micros, "answered");
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use tracing::Instrument;
 
 use crate::error::ApiError;
 use access_log::AccessLine;
+pub use access_log::Logged;
 use allow::AllowedMethods;
 pub use body::BodyRule;
 use body::Received;
@@ -31,12 +32,14 @@ pub use request_id::current as current_request_id;
 pub use static_text::{lazy_text, static_text};
 
 /// Wraps the rules for every request around the routes. `document` is the OpenAPI document,
-/// which names the methods of each path. `trusted_proxies` may name the client.
+/// which names the methods of each path. `trusted_proxies` may name the client, and `logged`
+/// says which requests the log shows.
 pub fn wrap<E: Endpoint + 'static>(
     routes: E,
     document: &Value,
     trusted_proxies: Arc<[IpNet]>,
     bodies: BodyRule,
+    logged: Logged,
 ) -> impl Endpoint<Output = Response> + use<E> + 'static {
     let routes = routes
         // The panic hook has logged the panic. Only the request that caused it fails.
@@ -48,6 +51,7 @@ pub fn wrap<E: Endpoint + 'static>(
         allowed: AllowedMethods::from_document(document),
         trusted_proxies,
         bodies,
+        logged,
     }
 }
 
@@ -60,6 +64,7 @@ struct EveryRequest {
     allowed: AllowedMethods,
     trusted_proxies: Arc<[IpNet]>,
     bodies: BodyRule,
+    logged: Logged,
 }
 
 impl Endpoint for EveryRequest {
@@ -96,7 +101,7 @@ impl EveryRequest {
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         caching::forbid_by_default(headers);
-        line.write(&response);
+        line.write(self.logged, &response);
         response
     }
 }
@@ -129,7 +134,13 @@ mod tests {
         const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
         let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
         let routes = Route::new().at("/", panics);
-        let endpoint = wrap(routes, &json!({}), Arc::new([]), BodyRule::Discarded);
+        let endpoint = wrap(
+            routes,
+            &json!({}),
+            Arc::new([]),
+            BodyRule::Discarded,
+            Logged::All,
+        );
         let request = Request::builder().header("x-request-id", ID).finish();
         let response = Box::pin(endpoint.get_response(request)).await;
 

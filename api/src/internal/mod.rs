@@ -15,7 +15,7 @@ use poem::{Endpoint, EndpointExt, Route, get};
 
 use crate::App;
 use crate::error::{DocumentedError, ErrorCode, messages};
-use crate::http::{self, BodyRule};
+use crate::http::{self, BodyRule, Logged};
 use crate::openapi;
 
 pub use caller::{InternalCaller, InternalTokens};
@@ -61,5 +61,6 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint + 'static {
     let bodies = BodyRule::Kept {
         ignored_below: forward_auth::PATH,
     };
-    http::wrap(routes, &service.document, Arc::new([]), bodies)
+    let logged = Logged::AllButSuccesses;
+    http::wrap(routes, &service.document, Arc::new([]), bodies, logged)
 }

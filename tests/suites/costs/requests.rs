@@ -10,6 +10,7 @@ use tests::process::free_port;
 use tests::wire::Traffic;
 use tests::{Client, Deployment, Plan, Role, TestDatabase, Wire, eventually};
 
+use super::SOON;
 use Operation::{
     Create, ForwardAuth, Introspect, MalformedForwardAuth, MalformedIntrospect, MalformedPortal,
     Portal, Revoke, Show,
@@ -47,7 +48,6 @@ const BURST: (usize, usize) = (200, 100);
 const TIMES: usize = 5;
 
 const TOKEN: &str = "internal_token_of_the_suite_costs";
-const SOON: Duration = Duration::from_secs(20);
 
 /// What a client can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -84,6 +84,32 @@ async fn a_duplicate_hash_or_id_is_a_permanent_error(
     assert_eq!(db.rows().await, [minted(&key)]);
 }
 
+/// Creations of the same moment share a statement.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creation_that_is_refused_fails_no_other_of_the_same_moment(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let stored = db.mint("stored", at(0)).await;
+    let mut creations = JoinSet::new();
+    for number in 0..50 {
+        let mut key = new_key(&format!("account-{number}"), at(0));
+        if number == 25 {
+            key.key_hash = stored.key_hash;
+        }
+        let store = Arc::clone(&db.store);
+        creations.spawn(async move { (number, store.insert_key(&key, &caller()).await) });
+    }
+    for (number, created) in creations.join_all().await {
+        match created {
+            Ok(created) => assert!(created && number != 25, "{number}"),
+            Err(error) => assert!(number == 25 && !error.is_transient(), "{number}: {error}"),
+        }
+    }
+    assert_eq!(db.rows().await.len(), 50);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_active_key_is_returned_with_its_state(#[values(Postgres, Sqlite)] database: Database) {

@@ -24,9 +24,11 @@ pub(super) fn start(queue: RedisQueue, consumer: Consumer, wake: Arc<Wake>) -> R
     let context = WorkerContext::new(&name);
     let name: Arc<str> = name.into();
     let strategy = WakeStrategy::new(wake, queue.fleet.clone());
+    let storage = queue.storage();
+    let queue = Arc::new(queue);
 
     let worker = WorkerBuilder::new(&context)
-        .backend(queue.storage().poll_with_strategy(strategy))
+        .backend(storage.poll_with_strategy(strategy))
         .concurrency(concurrency)
         .on_event(move |_, event| {
             if matches!(event, Event::HeartBeat) {
@@ -34,13 +36,16 @@ pub(super) fn start(queue: RedisQueue, consumer: Consumer, wake: Arc<Wake>) -> R
             }
         })
         .build(move |job: Job, id: TaskId| {
-            let (handler, queue) = (Arc::clone(&handler), queue.clone());
-            let name = Arc::clone(&name);
+            let (handler, queue) = (Arc::clone(&handler), Arc::clone(&queue));
+            let (name, settlements) = (Arc::clone(&name), jobs.clone());
             let work = jobs.spawn(async move {
                 handler.handle(job).await;
-                if let Err(error) = queue.settle(&name, &id.to_string()).await {
-                    tracing::debug!(%error, "the job is not settled; retiring its worker removes it");
-                }
+                // In a task of its own, so that the next job need not wait for it.
+                settlements.spawn(async move {
+                    if let Err(error) = queue.settle(&name, &id.to_string()).await {
+                        tracing::debug!(%error, "the job is not settled; retiring its worker removes it");
+                    }
+                });
             });
             async move { drop(work.await) }
         });
