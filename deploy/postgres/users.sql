@@ -1,5 +1,7 @@
--- The users of api and worker in PostgreSQL. Run it with psql after roles.sql. The variables
--- API_PASSWORD_FILE and WORKER_PASSWORD_FILE name files with their passwords; each run sets them again.
+-- The users of api and worker. Run it after roles.sql, with two variables that name files with the
+-- passwords. Each run sets the passwords again:
+--
+--     API_PASSWORD_FILE=… WORKER_PASSWORD_FILE=… psql "$DATABASE_URL" -f deploy/postgres/users.sql
 \set api_password `cat "$API_PASSWORD_FILE"`
 \set worker_password `cat "$WORKER_PASSWORD_FILE"`
 
