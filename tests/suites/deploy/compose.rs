@@ -288,20 +288,18 @@ async fn healthy(compose: &Compose, service: &str, running: &Running) {
         panic!("{words:?}");
     };
     assert_eq!(kind, "CMD");
-    let check = |port: u16| {
+    let check = |port: u16, path: &str| {
         let mut check = Command::new(program);
         check.args([option, script, name, &port.to_string(), path]);
         check
     };
     let ours = running.ports[&port.parse().unwrap()];
     running.answers(port.parse().unwrap(), path).await;
-    succeeds("the check", &mut check(ours), TIMEOUT).await;
-    fails(
-        "the check of a port without a server",
-        &mut check(free_port()),
-        TIMEOUT,
-    )
-    .await;
+    succeeds("the check", &mut check(ours, path), TIMEOUT).await;
+    for (port, path) in [(ours, "/nowhere"), (free_port(), path)] {
+        let mut check = check(port, path);
+        fails("the check of another path or port", &mut check, TIMEOUT).await;
+    }
 }
 
 async fn start_proxy(compose: &Compose, dir: &Path, port: u16, api: u16) -> Process {
