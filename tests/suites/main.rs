@@ -12,6 +12,7 @@ mod costs;
 mod credentials;
 mod dashboard;
 mod dead_letters;
+mod deploy;
 mod document;
 mod embedded;
 mod endurance;
