@@ -55,7 +55,7 @@ async fn every_half_request_is_closed(base: &str) {
 async fn half_requests_are_closed_at_the_api_and_at_the_worker() {
     let health = format!("127.0.0.1:{}", free_port());
     let mut deployment = Deployment::planned(Plan {
-        env: vec![("HEALTH_ADDR", health.clone())],
+        env: vec![("ADMIN_ADDR", health.clone())],
         ..Plan::default()
     })
     .await;
