@@ -24,7 +24,8 @@ impl AccessLine {
         }
     }
 
-    /// Measures the request, and logs its method, route, status, client and duration in microseconds.
+    /// Measures the request, and logs its method, route, status, client and duration in
+    /// microseconds.
     ///
     /// The route is logged, not the path: a client may put a secret into its URL by
     /// mistake, and that must not reach the log.

@@ -27,15 +27,15 @@ static BATCHES: LazyLock<HistogramVec> = LazyLock::new(|| {
 
 static CONNECTIONS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges(
-        "db_client_connection_count",
+        "partner_keys_database_connections",
         "Connections to the database. Those that batches keep are used.",
-        &["db_client_connection_state"],
+        &["state"],
     )
 });
 
 static MOST_CONNECTIONS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges(
-        "db_client_connection_max",
+        "partner_keys_database_connections_max",
         "Connections to the database that this process may open.",
         &[],
     )

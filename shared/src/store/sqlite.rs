@@ -94,7 +94,7 @@ impl SqliteStore {
         now: Timestamp,
         lease_end: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let has_lease = sqlx::query_scalar(sql::HAS_LEASE)
+        let lease = sqlx::query_scalar(sql::HAS_LEASE)
             .bind(job.key_id)
             .bind(job.attempt);
         let claim = sqlx::query_as(sql::CLAIM)
@@ -104,7 +104,7 @@ impl SqliteStore {
             .bind(lease_end);
         self.run("claim attempt", async {
             // A statement of SQLite returns no old values.
-            let had_lease: Option<bool> = has_lease.fetch_optional(&self.pool).await?;
+            let had_lease: Option<bool> = lease.fetch_optional(&self.pool).await?;
             let claim: Option<Claim> = claim.fetch_optional(&self.pool).await?;
             Ok(claim.map(|claim| Claim {
                 after_expired_lease: had_lease.unwrap_or(false),

@@ -128,7 +128,7 @@ impl PostgresStore {
     ) -> Result<Vec<Job>, StoreError> {
         let due = || sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
         let operation = operation("find due rows");
-        operation.measure(self.sweeps.read(due)).await
+        operation.measure(Box::pin(self.sweeps.read(due))).await
     }
 
     async fn claim_job(
