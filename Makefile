@@ -64,7 +64,7 @@ build: tools
 $(PACKAGES): | tools
 tools:
 	@scripts/install-deps redis postgresql procps curl node npm chromium venv java java-annotations go go-validator \
-	  nginx caddy haproxy systemd-analyze buildah
+	  nginx caddy haproxy promtool systemd-analyze buildah
 
 # npm writes this file last.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc

@@ -11,7 +11,7 @@ mod dashboard;
 pub mod error;
 #[cfg(test)]
 mod fuzz;
-mod health;
+pub mod health;
 mod http;
 pub mod internal;
 mod limits;
@@ -23,4 +23,4 @@ mod uses;
 
 pub use app::App;
 pub use http::ClientAddress;
-pub use serve::{BindError, Servers, serve};
+pub use serve::{Servers, serve};

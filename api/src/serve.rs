@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use poem::Route;
 use shared::config::InternalConfig;
-use shared::server::{self, Bound};
+use shared::server::{self, BindError, Bound, Listener};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -21,33 +21,16 @@ pub struct Servers {
     pub internal: Option<(Bound, InternalConfig)>,
 }
 
-/// A listener's address is in use, or not of this machine.
-#[derive(Debug, thiserror::Error)]
-#[error("{variable}: cannot listen on {address}")]
-pub struct BindError {
-    variable: &'static str,
-    address: SocketAddr,
-    source: std::io::Error,
-}
-
 impl Servers {
     /// Listens on all addresses. Connections wait until [`serve`] accepts them.
     pub async fn bind(
         public: SocketAddr,
         internal: Option<InternalConfig>,
     ) -> Result<Self, BindError> {
-        let bind = async |variable, address| {
-            let bound = server::bind(address).await;
-            bound.map_err(|source| BindError {
-                variable,
-                address,
-                source,
-            })
-        };
-        let public = bind("LISTEN_ADDR", public).await?;
+        let public = server::bind(Listener::Public, public).await?;
         let internal = match internal {
             Some(config) => {
-                let bound = bind("INTERNAL_ADDR", config.listen).await?;
+                let bound = server::bind(Listener::Internal, config.listen).await?;
                 let address = bound.address;
                 tracing::info!(%address, "checking keys for other services");
                 Some((bound, config))

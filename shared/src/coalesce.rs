@@ -11,6 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::metrics::{Failure, Operation};
+
 /// The number of requests in one batch.
 const MAX_BATCH: usize = 256;
 
@@ -23,6 +25,8 @@ const DEADLINE: Duration = crate::store::DEADLINE;
 /// The work of a batch.
 #[async_trait]
 pub trait Batch: Send + Sync + 'static {
+    /// What a batch does, for the metrics.
+    const OPERATION: Operation;
     /// What is asked.
     type Question: Clone + Send + Sync + 'static;
     /// What is answered.
@@ -35,7 +39,7 @@ pub trait Batch: Send + Sync + 'static {
 }
 
 /// The error of a batch, which all who are in the batch get.
-pub trait BatchError: Clone + Send + 'static {
+pub trait BatchError: Failure + Clone + Send + 'static {
     /// Returns the error of a caller who has waited too long.
     fn timed_out() -> Self;
 
@@ -85,6 +89,11 @@ impl<B: Batch> Coalescer<B> {
     }
 }
 
+async fn run<B: Batch>(batch: &B, questions: &[B::Question]) -> Result<Vec<B::Answer>, B::Error> {
+    B::OPERATION.has_size(questions.len());
+    B::OPERATION.measure(batch.run(questions)).await
+}
+
 async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>) {
     let mut taken = Vec::with_capacity(MAX_BATCH);
     while asked.recv_many(&mut taken, MAX_BATCH).await > 0 {
@@ -94,7 +103,7 @@ async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>
         if questions.is_empty() {
             continue;
         }
-        match batch.run(&questions).await {
+        match run(&*batch, &questions).await {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));
@@ -103,7 +112,7 @@ async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>
             // One question may be at fault, so that each is asked alone.
             Err(error) if error.may_be_a_questions_fault() && questions.len() > 1 => {
                 for (question, reply) in questions.into_iter().zip(replies) {
-                    let alone = batch.run(std::slice::from_ref(&question)).await;
+                    let alone = run(&*batch, std::slice::from_ref(&question)).await;
                     let answer = alone.map(|answers| answers.into_iter().next());
                     if let Some(answer) = answer.transpose() {
                         let _ = reply.send(answer);
@@ -139,6 +148,10 @@ mod tests {
 
     #[async_trait]
     impl Batch for Doubler {
+        const OPERATION: Operation = Operation {
+            system: "none",
+            summary: "BATCH double",
+        };
         type Question = u32;
         type Answer = u32;
         type Error = StoreError;

@@ -4,6 +4,7 @@
 //! Start with [`key`], which is what a partner holds. Then read [`store`], which holds
 //! the truth, and [`queue`], which holds hints that there is work.
 
+pub mod admin;
 pub mod clock;
 mod coalesce;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod config;
 mod fuzz;
 pub mod ids;
 pub mod key;
+pub mod metrics;
 pub mod queue;
 mod random_secret;
 pub mod retry;

@@ -15,19 +15,21 @@ use anyhow::Context;
 use api::auth::Sessions;
 use api::{App, Servers};
 use clap::Parser;
+use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
-    CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, INTERNAL_HELP, InternalArgs,
-    InternalConfig, LogArgs, SVIX_HELP, SessionArgs, SessionConfig, SvixArgs, WorkerArgs,
-    check_certificates, environment_help,
+    AdminArgs, CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, INTERNAL_HELP,
+    InternalArgs, InternalConfig, LogArgs, SVIX_HELP, SessionArgs, SessionConfig, SvixArgs,
+    WorkerArgs, check_certificates, environment_help,
 };
+use shared::metrics::{self, Part};
 use shared::queue::{MemoryQueue, nudge};
 use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
 use shared::{runtime, telemetry};
 use svix_simulator::{Options, Simulator};
-use worker::Worker;
+use worker::{Backlog, Worker, health};
 
 /// The beginnings of the names of our files in `DATA_DIR`.
 const OUR_FILES: [&str; 3] = ["partner-keys.db", "svix-simulator.json", "lock"];
@@ -49,6 +51,8 @@ struct Cli {
     #[command(flatten)]
     internal: InternalArgs,
     #[command(flatten)]
+    admin: AdminArgs,
+    #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
     svix: SvixArgs,
@@ -62,6 +66,7 @@ struct Cli {
 struct Settings {
     http: HttpConfig,
     internal: Option<InternalConfig>,
+    admin: Option<SocketAddr>,
     sessions: SessionConfig,
     /// None: start the simulator.
     svix: Option<SvixConfig>,
@@ -77,6 +82,7 @@ impl Cli {
         let log = self.log.check(&mut checker);
         let http = self.http.check(&mut checker);
         let internal = self.internal.check(&mut checker);
+        let admin = self.admin.check(&mut checker);
         let sessions = self.sessions.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
         let svix = self.svix.is_set().then(|| self.svix.check(&mut checker));
@@ -91,6 +97,7 @@ impl Cli {
             Ok(Settings {
                 http: http?,
                 internal: internal?,
+                admin: admin?,
                 sessions: sessions?,
                 svix: svix.transpose()?,
                 demo: demo?,
@@ -119,6 +126,8 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> anyhow::Result<()> {
     let settings = cli.settings()?;
     telemetry::init_buffered(settings.log);
+    metrics::show(Part::Api);
+    metrics::show(Part::Worker);
     let shutdown = runtime::shutdown_on_signal()?;
 
     let (store, _lock) = open_store(&cli.data).await?;
@@ -139,6 +148,19 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
         settings.concurrency,
     );
 
+    if let Some(address) = settings.admin {
+        let backlog = Backlog {
+            store: store.clone(),
+            queue: queue.clone(),
+            clock: clock.clone(),
+        };
+        let admin = Admin {
+            health: health::endpoint(worker.liveness()),
+            store: store.clone(),
+            sources: vec![Box::new(backlog)],
+        };
+        admin.start(address, shutdown.clone()).await?;
+    }
     let mut http = settings.http;
     let sessions = Sessions::new(&settings.sessions, clock)?;
     let token = match sessions {

@@ -102,6 +102,13 @@ impl Process {
         format!("http://{}", line["address"].as_str().unwrap())
     }
 
+    /// The base URL of its admin listener. It runs with `ADMIN_ADDR`.
+    pub async fn admin_url(&mut self) -> String {
+        let line = self.logged("showing metrics and health").await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        format!("http://{}", line["address"].as_str().unwrap())
+    }
+
     /// Sends it a signal: `TERM`, `KILL`, `STOP`, `CONT`.
     pub fn signal(&self, signal: &str) {
         let Some(pid) = self.child.id() else {

@@ -20,6 +20,7 @@ mod faults;
 mod jwt_sessions;
 mod key_checks;
 mod lifecycle;
+mod metrics;
 mod openapi;
 mod queue;
 mod released;

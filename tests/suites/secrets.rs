@@ -9,7 +9,7 @@ use shared::key::PartnerKey;
 use shared::session::SessionToken;
 use shared::svix::SvixConfig;
 use tests::deployment::SVIX_TOKEN;
-use tests::{Deployment, Plan, PrivatePostgres, Process, RedisServer};
+use tests::{Deployment, Metrics, Plan, PrivatePostgres, Process, RedisServer};
 
 mod core_files;
 mod known;
@@ -71,6 +71,7 @@ async fn no_secret_is_left_anywhere_in_production() {
             database.url().replace("postgres@", &with_password),
         ),
         ("REDIS_URL", redis_url.clone()),
+        ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         trace(),
     ];
     let mut deployment = Deployment::planned(Plan {
@@ -109,6 +110,12 @@ async fn no_secret_is_left_anywhere_in_production() {
     let again = || async { deployment.client.show(session).await.status };
     let ok = |status: &tests::client::Status| *status == 200;
     tests::eventually("the database is back", Duration::from_secs(20), again, ok).await;
+
+    let metrics = Metrics::of(&mut deployment.server).await;
+    secrets.absent_from("the api's metrics", metrics.text().as_bytes());
+    let worker = &mut deployment.in_production_mut().workers[0];
+    let metrics = Metrics::of(worker).await;
+    secrets.absent_from("the worker's metrics", metrics.text().as_bytes());
 
     let api = log(&deployment.server);
     assert!(api.contains(&key[..24]), "the prefix may be logged, and is");

@@ -106,6 +106,7 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
     let common = [
         ("RUST_LOG", "a=b=c", "a tracing filter"),
         ("LOG_FORMAT", "xml", "human or json"),
+        ("ADMIN_ADDR", "9000", "an address and a port"),
     ];
     let store = [("DATABASE_MAX_CONNECTIONS", "4", "a whole number from 5 to")];
     let svix = [
@@ -160,13 +161,9 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
         ("WORKER_CONCURRENCY", "0", "a whole number from 1 to"),
         ("WORKER_CONCURRENCY", "-1", "a whole number from 1 to"),
     ];
-    let health = [("HEALTH_ADDR", "9000", "an address and a port")];
     let cases = [
         ("api", [&common[..], &store, &svix, &http].concat()),
-        (
-            "worker",
-            [&common[..], &store, &svix, &work, &health].concat(),
-        ),
+        ("worker", [&common[..], &store, &svix, &work].concat()),
         ("standalone", [&common[..], &svix, &http, &work].concat()),
     ];
     for (name, wrong) in cases {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::clock::Clock;
+use shared::metrics::{self, AttemptOutcome};
 use shared::queue::JobHandler;
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store, Work};
@@ -64,6 +65,9 @@ impl JobRunner {
                 return tracing::warn!(%error, "the claim failed; the sweep will send the job again");
             }
         };
+        if claim.after_expired_lease {
+            metrics::LEASES_EXPIRED.inc();
+        }
         let age_ms = u64::try_from(now.since(claim.created_at).as_millis()).unwrap_or(u64::MAX);
         tracing::info!(attempt = claim.attempt, age_ms, "claimed");
 
@@ -85,8 +89,14 @@ impl JobRunner {
         let began = Instant::now();
         while began.elapsed() < FINISH_WITHIN {
             match self.store.finish(claim, outcome, self.clock.now()).await {
-                Ok(true) => return log_outcome(claim, outcome),
+                Ok(true) => {
+                    if matches!(outcome, Outcome::Provisioned { .. }) && claim.is_first_work() {
+                        metrics::provisioned(self.clock.now().since(claim.created_at));
+                    }
+                    return log_outcome(claim, outcome);
+                }
                 Ok(false) => {
+                    metrics::attempted(AttemptOutcome::Superseded);
                     tracing::info!(
                         attempt = claim.attempt,
                         "the claim is no longer ours; nothing was written"
@@ -99,15 +109,23 @@ impl JobRunner {
                 }
                 Err(error) => {
                     tracing::error!(attempt = claim.attempt, %error, "the outcome could not be written");
-                    return;
+                    break;
                 }
             }
         }
+        metrics::attempted(AttemptOutcome::NotWritten);
     }
 }
 
+/// Logs the outcome that was written, and counts it.
 fn log_outcome(claim: &Claim, outcome: &Outcome) {
     let attempt = claim.attempt;
+    metrics::attempted(match outcome {
+        Outcome::Provisioned { .. } => AttemptOutcome::Provisioned,
+        Outcome::PortalSessionsEnded => AttemptOutcome::PortalSessionsEnded,
+        Outcome::Retry { .. } => AttemptOutcome::Retry,
+        Outcome::DeadLetter { .. } => AttemptOutcome::DeadLetter,
+    });
     match outcome {
         Outcome::Provisioned { svix_app_id } => {
             tracing::info!(attempt, svix_app_id, "provisioned");

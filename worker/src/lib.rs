@@ -5,6 +5,7 @@
 //! The [`queue_loop`] takes jobs from the queue and runs [`job`] for each, whose file
 //! shows the path of a job from top to bottom.
 
+mod backlog;
 mod end_portal_sessions;
 pub mod health;
 pub mod job;
@@ -14,4 +15,5 @@ pub mod queue_loop;
 pub mod sweep;
 mod worker;
 
+pub use backlog::Backlog;
 pub use worker::{Worker, WorkerError};

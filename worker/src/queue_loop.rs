@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
+use shared::metrics;
 use shared::queue::{Consumer, JobHandler, LoopError, Queue};
 use shared::runtime::process_name;
 use tokio::time::Instant;
@@ -77,6 +78,7 @@ impl QueueLoop {
                 Err(LoopError::Ended(reason)) => return Err(QueueLoopError::Ended(reason)),
                 Err(LoopError::Died(error)) => {
                     let retired = retired.is_ok();
+                    metrics::QUEUE_LOOP_RESTARTS.inc();
                     tracing::warn!(worker = name, error, retired, "the queue loop died");
                 }
             }

@@ -1,14 +1,17 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::auth::Sessions;
-use api::{App, Servers};
+use api::{App, Servers, health};
 use clap::Args;
+use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
-    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig, InternalArgs,
-    InternalConfig, LogArgs, RedisClient, SessionArgs, SessionConfig, SvixArgs, check_certificates,
-    check_redis,
+    AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig,
+    InternalArgs, InternalConfig, LogArgs, RedisClient, SessionArgs, SessionConfig, SvixArgs,
+    check_certificates, check_redis,
 };
+use shared::metrics::{self, Part};
 use shared::queue::{RedisQueue, nudge};
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
@@ -23,6 +26,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     internal: InternalArgs,
     #[command(flatten)]
+    admin: AdminArgs,
+    #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
     database: DatabaseArgs,
@@ -36,6 +41,7 @@ pub struct ServeArgs {
 struct ServeSettings {
     http: HttpConfig,
     internal: Option<InternalConfig>,
+    admin: Option<SocketAddr>,
     sessions: SessionConfig,
     database: DatabaseConfig,
     redis: RedisClient,
@@ -52,6 +58,7 @@ impl ServeArgs {
         let svix = self.svix.check(&mut checker);
         let http = self.http.check(&mut checker);
         let internal = self.internal.check(&mut checker);
+        let admin = self.admin.check(&mut checker);
         let sessions = self.sessions.check(&mut checker);
         let certificates = check_certificates(&mut checker);
         checker.finish(|| {
@@ -59,6 +66,7 @@ impl ServeArgs {
             Ok(ServeSettings {
                 http: http?,
                 internal: internal?,
+                admin: admin?,
                 sessions: sessions?,
                 database: database?,
                 redis: redis?,
@@ -73,6 +81,7 @@ impl ServeArgs {
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
     telemetry::init_buffered(settings.log);
+    metrics::show(Part::Api);
     let shutdown = runtime::shutdown_on_signal()?;
 
     let clock = Clock::system();
@@ -83,6 +92,14 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     let listen = settings.http.listen;
     let sessions = Sessions::new(&settings.sessions, clock)?;
+    if let Some(address) = settings.admin {
+        let admin = Admin {
+            health: health::live,
+            store: store.clone(),
+            sources: Vec::new(),
+        };
+        admin.start(address, shutdown.clone()).await?;
+    }
     let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http);
     let servers = Servers::bind(listen, settings.internal).await?;
     let address = servers.public.address;

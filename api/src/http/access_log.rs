@@ -1,7 +1,8 @@
-//! The log line of a request.
+//! The log line of a request, and its measurement.
 
 use poem::http::{Method, StatusCode};
 use poem::{PathPattern, Request, Response};
+use shared::metrics;
 use tokio::time::Instant;
 
 use super::ClientAddress;
@@ -33,7 +34,8 @@ impl AccessLine {
         }
     }
 
-    /// Logs the request's method, route, status, client and duration in microseconds.
+    /// Measures the request, and logs its method, route, status, client and duration in
+    /// microseconds.
     ///
     /// The route is logged, not the path: a client may put a secret into its URL by
     /// mistake, and that must not reach the log.
@@ -44,9 +46,12 @@ impl AccessLine {
             client,
         } = self;
         let route = response.data::<PathPattern>();
-        let route = route.map_or("-", |pattern| &pattern.0);
+        let route = route.map_or("", |pattern| &pattern.0);
+        let took = started.elapsed();
+        metrics::answered(method, route, response.status(), took);
+        let route = if route.is_empty() { "-" } else { route };
         let status = response.status().as_u16();
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if logged == Logged::AllButSuccesses && response.status() == StatusCode::OK {
             tracing::debug!(method, route, status, %client, micros, "answered");
         } else {
@@ -55,8 +60,8 @@ impl AccessLine {
     }
 }
 
-/// Returns the method's name if it is a standard one. A client may send any
-/// other word as the method, a secret too.
+/// Returns the method's name if it is a standard one, or OpenTelemetry's `_OTHER`. A client
+/// may send any other word as the method, a secret too.
 fn loggable(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -66,6 +71,6 @@ fn loggable(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        _ => "other",
+        _ => "_OTHER",
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use shared::config::LimitConfig;
 use shared::ids::{AccountId, KeyId};
+use shared::metrics::{self, Limit};
 
 use crate::error::{ApiError, ErrorCode, messages};
 use crate::http::ClientAddress;
@@ -35,7 +36,8 @@ impl Limits {
 
     /// Counts a creation by the account.
     pub fn create(&self, account: &AccountId) -> Result<(), ApiError> {
-        refuse_if(self.create.as_ref().and_then(|limit| limit.count(account)))
+        let wait = self.create.as_ref().and_then(|limit| limit.count(account));
+        refuse_if(Limit::Create, wait)
     }
 
     /// Counts a revocation by the account, which uses up creations. It is never refused:
@@ -48,15 +50,17 @@ impl Limits {
 
     /// Counts a portal link for the key.
     pub fn portal(&self, key: KeyId) -> Result<(), ApiError> {
-        refuse_if(self.portal.as_ref().and_then(|limit| limit.count(&key)))
+        let wait = self.portal.as_ref().and_then(|limit| limit.count(&key));
+        refuse_if(Limit::Portal, wait)
     }
 
     /// Fails while too many requests from this address had invalid credentials. No
     /// credentials of such an address are looked up, so that guessing costs the
     /// database nothing.
     pub fn may_authenticate(&self, address: ClientAddress) -> Result<(), ApiError> {
-        let pause = self.failures.as_ref();
-        refuse_if(pause.and_then(|failures| failures.pause(address)))
+        let failures = self.failures.as_ref();
+        let wait = failures.and_then(|failures| failures.pause(address));
+        refuse_if(Limit::FailedAuth, wait)
     }
 
     /// Counts a request from this address with invalid credentials.
@@ -67,11 +71,12 @@ impl Limits {
     }
 }
 
-/// Returns the 429, if there is a time to wait.
-fn refuse_if(wait: Option<Duration>) -> Result<(), ApiError> {
+/// Returns the 429 of a limit, if there is a time to wait.
+fn refuse_if(limit: Limit, wait: Option<Duration>) -> Result<(), ApiError> {
     match wait {
         None => Ok(()),
         Some(wait) => {
+            metrics::limited(limit);
             let error = ApiError::new(ErrorCode::RateLimited, messages::RATE_LIMITED);
             Err(error.retry_after(wait))
         }

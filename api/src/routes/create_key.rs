@@ -4,6 +4,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use shared::ids::KeyId;
 use shared::key::PartnerKey;
+use shared::metrics;
 use shared::store::{Job, NewKey};
 
 use super::Tag;
@@ -91,6 +92,7 @@ impl CreateKey {
         if !app.store.insert_key(&new, &origin).await? {
             return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS));
         }
+        metrics::KEYS_CREATED.inc();
         let client = origin.client_address.as_deref();
         tracing::info!(key_id = %new.id, prefix = %new.key_prefix, client, "key created");
 

@@ -2,6 +2,7 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use shared::metrics;
 
 use super::Tag;
 use super::types::ConstBool;
@@ -56,6 +57,7 @@ impl RevokeKey {
         let SignedIn { account, origin } = caller;
         let now = app.clock.now();
         if let Some(revoked) = app.store.revoke_key(&account, now, &origin).await? {
+            metrics::KEYS_REVOKED.inc();
             let client = origin.client_address.as_deref();
             let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
             tracing::info!(%key_id, %prefix, client, "key revoked");

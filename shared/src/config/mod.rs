@@ -5,6 +5,7 @@
 //! reports every problem at once: the variable's name, what was given (never a
 //! secret) and what was expected.
 
+mod admin;
 mod certificates;
 mod check;
 mod database;
@@ -22,6 +23,7 @@ mod worker;
 pub use ::redis::Client as RedisClient;
 pub use secrecy::SecretString;
 
+pub use admin::AdminArgs;
 pub use certificates::{CERTIFICATES_HELP, check_certificates};
 pub use check::{Checker, ConfigError, Invalid, Setting};
 pub use database::{DATABASE_HELP, DatabaseArgs, DatabaseConfig};
@@ -33,7 +35,7 @@ pub use redis::{REDIS_HELP, check_redis};
 pub use session::{JwtConfig, SessionArgs, SessionConfig};
 pub use svix::{SVIX_HELP, SvixArgs};
 pub use url::{is_safe, is_this_machine};
-pub use worker::{HealthArgs, WorkerArgs};
+pub use worker::WorkerArgs;
 
 /// Returns the part of `--help` about the variables that have no flag.
 pub fn environment_help(variables: &[&str]) -> String {

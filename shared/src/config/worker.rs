@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 use clap::Args;
 
 use super::{Checker, Invalid};
@@ -22,24 +20,5 @@ impl WorkerArgs {
             .or_default(64, |text| {
                 text.parse().ok().filter(|n| (1..=1024).contains(n))
             })
-    }
-}
-
-/// The flags of the worker's health endpoint.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Health")]
-pub struct HealthArgs {
-    /// Address to serve /healthz on [default: none]
-    #[arg(long, env = "HEALTH_ADDR", value_name = "ADDR")]
-    pub health_addr: Option<String>,
-}
-
-impl HealthArgs {
-    /// Checks the settings. Returns the address, if one is set.
-    pub fn check(&self, checker: &mut Checker) -> Result<Option<SocketAddr>, Invalid> {
-        let expected = "an address and a port, for instance 0.0.0.0:8081";
-        checker
-            .setting("HEALTH_ADDR", self.health_addr.as_deref(), expected)
-            .optional(|text| text.parse().ok())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Queue;
+use crate::metrics;
 use crate::store::Job;
 
 /// The number of nudges that may wait for Redis. Further ones are dropped, and the
@@ -23,7 +24,9 @@ impl Nudge {
     /// never fails.
     pub fn send(&self, job: Job) {
         // Full or closed: the sweep finds the row.
-        let _ = self.0.try_send(job);
+        if self.0.try_send(job).is_err() {
+            metrics::NUDGES_DROPPED.inc();
+        }
     }
 }
 
@@ -35,7 +38,10 @@ pub fn nudge(queue: Arc<dyn Queue>) -> (Nudge, impl Future<Output = ()> + Send) 
         let mut batch = Vec::with_capacity(BATCH);
         let mut failing = false;
         while receiver.recv_many(&mut batch, BATCH).await > 0 {
-            match queue.push(&batch).await {
+            let pushed = queue.push(&batch).await;
+            let sent = pushed.as_ref().map_or(0, |sent| *sent);
+            metrics::NUDGES_DROPPED.inc_by(batch.len().saturating_sub(sent) as u64);
+            match pushed {
                 Ok(_) => failing = false,
                 // Log once for each outage, not once for each request.
                 Err(error) if !failing => {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::listener::Trouble;
+use crate::metrics::ConnectionMetrics;
 
 /// The time after which a new connection looks again for an idle one to replace.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -25,6 +26,7 @@ pub(super) struct Connections {
     abort: CancellationToken,
     issued: AtomicU64,
     full: Mutex<Trouble>,
+    pub(super) metrics: ConnectionMetrics,
 }
 
 /// The order in which idle connections are replaced: those that were never used come
@@ -37,22 +39,27 @@ struct Rank {
 }
 
 impl Connections {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
+    pub(super) fn new(limit: usize, listener: &'static str) -> Arc<Self> {
         Arc::new(Self {
             room: Arc::new(Semaphore::new(limit)),
             idle: Mutex::default(),
             abort: CancellationToken::new(),
             issued: AtomicU64::new(0),
             full: Mutex::default(),
+            metrics: ConnectionMetrics::of(listener),
         })
     }
 
     /// Waits until there is room for another connection. If there is none, the first
     /// of the idle connections is closed.
     pub(super) async fn admit(self: &Arc<Self>) -> Slot {
+        let mut is_full = false;
         let room = loop {
             if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
                 break room;
+            }
+            if !std::mem::replace(&mut is_full, true) {
+                self.metrics.full.inc();
             }
             locked(&self.full).log(|| {
                 tracing::warn!("as many connections are open as allowed; idle ones are replaced");
@@ -71,6 +78,7 @@ impl Connections {
             was_used: false,
             _room: room,
         };
+        self.metrics.open.inc();
         slot.is_idle();
         slot
     }
@@ -128,6 +136,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.is_busy(); // leaves the idle connections
+        self.connections.metrics.open.dec();
     }
 }
 
@@ -143,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_connection_replaces_the_one_that_was_never_used_or_is_idle_for_longest() {
-        let connections = Connections::new(3);
+        let connections = Connections::new(3, "test");
         let mut used = connections.admit().await;
         used.is_busy();
         used.is_idle();
@@ -171,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_becomes_idle_later_makes_room_too() {
-        let connections = Connections::new(1);
+        let connections = Connections::new(1, "test");
         let mut first = connections.admit().await;
         first.is_busy();
         let second = {

@@ -30,18 +30,68 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The time between two log lines about the same trouble.
 const LOG_PAUSE: Duration = Duration::from_mins(1);
 
+/// The listeners of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// For everybody.
+    Public,
+    /// For the platform's other services.
+    Internal,
+    /// For operators.
+    Admin,
+}
+
+impl Listener {
+    /// Returns the name that metrics have.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Returns the variable that sets the address.
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Public => "LISTEN_ADDR",
+            Self::Internal => "INTERNAL_ADDR",
+            Self::Admin => "ADMIN_ADDR",
+        }
+    }
+}
+
+/// A listener's address is in use, or not of this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot listen on {address}", .listener.variable())]
+pub struct BindError {
+    listener: Listener,
+    address: SocketAddr,
+    source: io::Error,
+}
+
 /// A listening socket. Connections wait until [`Bound::serve`] accepts them.
 pub struct Bound {
-    listener: TcpListener,
+    socket: TcpListener,
+    listener: Listener,
     /// The address, with the port that the system chose if none was asked for.
     pub address: SocketAddr,
 }
 
 /// Listens on the address.
-pub async fn bind(address: SocketAddr) -> io::Result<Bound> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    Ok(Bound { listener, address })
+pub async fn bind(listener: Listener, address: SocketAddr) -> Result<Bound, BindError> {
+    let refused = |source| BindError {
+        listener,
+        address,
+        source,
+    };
+    let socket = TcpListener::bind(address).await.map_err(refused)?;
+    let address = socket.local_addr().map_err(refused)?;
+    Ok(Bound {
+        socket,
+        listener,
+        address,
+    })
 }
 
 impl Bound {
@@ -57,12 +107,12 @@ impl Bound {
         let server = Server {
             endpoint: Arc::new(endpoint.map_to_response().boxed()),
             address: self.address,
-            connections: Connections::new(max_connections),
+            connections: Connections::new(max_connections, self.listener.as_str()),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        server.accept_until(&self.listener, &shutdown).await;
-        for (stream, client) in established(self.listener)? {
+        server.accept_until(&self.socket, &shutdown).await;
+        for (stream, client) in established(self.socket)? {
             server.serve(stream, client).await;
         }
         sleep(LAST_REQUESTS).await;
@@ -111,6 +161,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     trouble.log(|| tracing::error!(%error, "connections cannot be accepted"));
+                    self.connections.metrics.refused.inc();
                     self.connections.evict_one();
                     sleep(ACCEPT_PAUSE).await;
                 }

@@ -11,7 +11,7 @@ mod connections;
 mod listener;
 mod progress;
 
-pub use listener::{Bound, bind};
+pub use listener::{BindError, Bound, Listener, bind};
 
 /// The number of descriptors that are not for connections of clients: the database,
 /// Redis, Svix, files and the listening sockets.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::coalesce::BatchError;
+use crate::metrics::Failure;
 
 /// The reason why the database did not do what it was asked.
 ///
@@ -25,6 +26,16 @@ impl StoreError {
     /// Returns whether a retry may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut)
+    }
+}
+
+impl Failure for StoreError {
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::Internal(_) | Self::Migration(_) => "internal",
+        }
     }
 }
 

@@ -30,15 +30,16 @@ macro_rules! event {
 }
 
 /// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a method
-/// `run_migrations`. A macro names the sqlx types of each database, which no generic
+/// `run_migrations`. `$operation` names what is measured. A macro names the sqlx types of each database, which no generic
 /// bound can do legibly.
 macro_rules! impl_store {
-    ($store:ty, $database:ty) => {
+    ($store:ty, $database:ty, $operation:path) => {
         const _: () = {
             use async_trait::async_trait;
 
             use $crate::clock::Timestamp;
             use $crate::ids::{AccountId, KeyId};
+            use $crate::metrics::PoolUse;
             use $crate::secret_hash::SecretHash;
             use $crate::store::impl_store::{event, within_deadline};
             use $crate::store::{
@@ -48,6 +49,16 @@ macro_rules! impl_store {
             };
 
             impl $store {
+                /// Runs one statement under the deadline, and measures it.
+                async fn run<T>(
+                    &self,
+                    summary: &'static str,
+                    statement: impl Future<Output = Result<T, sqlx::Error>> + Send,
+                ) -> Result<T, StoreError> {
+                    let operation = $operation(summary);
+                    operation.measure(within_deadline(statement)).await
+                }
+
                 /// Runs a statement that revokes a key, and records it.
                 async fn revoke(
                     &self,
@@ -60,7 +71,7 @@ macro_rules! impl_store {
                     now: Timestamp,
                     origin: &Origin,
                 ) -> Result<Option<Revoked>, StoreError> {
-                    within_deadline(async {
+                    self.run("revoke key", async {
                         let mut transaction = self.pool.begin().await?;
                         let revoked = statement.fetch_optional(&mut *transaction).await?;
                         let Some(revoked) = revoked else {
@@ -134,7 +145,7 @@ macro_rules! impl_store {
                         .bind(filter.with_revoked)
                         .bind(after)
                         .bind(limit);
-                    within_deadline(query.fetch_all(&self.pool)).await
+                    self.run("list keys", query.fetch_all(&self.pool)).await
                 }
 
                 async fn record_portal_opened(
@@ -145,7 +156,9 @@ macro_rules! impl_store {
                 ) -> Result<bool, StoreError> {
                     let kind = EventKind::PortalOpened;
                     let statement = event!(sql::INSERT_EVENT_IF_ACTIVE, id, now, kind, origin);
-                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    let done = self
+                        .run("record portal link", statement.execute(&self.pool))
+                        .await?;
                     Ok(done.rows_affected() == 1)
                 }
 
@@ -157,11 +170,11 @@ macro_rules! impl_store {
                     let query = sqlx::query_as(sql::EVENTS)
                         .bind(account.map(AccountId::as_str))
                         .bind(limit);
-                    within_deadline(query.fetch_all(&self.pool)).await
+                    self.run("list events", query.fetch_all(&self.pool)).await
                 }
 
                 async fn touch_keys(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
-                    within_deadline(self.write_uses(uses)).await
+                    self.run("record uses of keys", self.write_uses(uses)).await
                 }
 
                 async fn due(
@@ -197,7 +210,8 @@ macro_rules! impl_store {
                     now: Timestamp,
                 ) -> Result<Option<Job>, StoreError> {
                     let query = sqlx::query_as(sql::REPROVISION).bind(now).bind(id);
-                    within_deadline(query.fetch_optional(&self.pool)).await
+                    self.run("provision again", query.fetch_optional(&self.pool))
+                        .await
                 }
 
                 async fn rearm(
@@ -213,17 +227,22 @@ macro_rules! impl_store {
                             .bind(limit),
                         Rearm::Waiting => sqlx::query_as(sql::REARM_WAITING).bind(now).bind(limit),
                     };
-                    within_deadline(query.fetch_all(&self.pool)).await
+                    self.run("re-arm rows", query.fetch_all(&self.pool)).await
                 }
 
-                async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
-                    let query = sqlx::query_as(sql::BACKLOG).bind(now);
-                    within_deadline(query.fetch_one(&self.pool)).await
+                async fn backlog_up_to(
+                    &self,
+                    now: Timestamp,
+                    limit: i64,
+                ) -> Result<Backlog, StoreError> {
+                    let query = sqlx::query_as(sql::BACKLOG).bind(now).bind(limit);
+                    self.run("count backlog", query.fetch_one(&self.pool)).await
                 }
 
                 async fn dead_letters(&self, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
                     let query = sqlx::query_as(sql::DEAD_LETTERS).bind(limit);
-                    within_deadline(query.fetch_all(&self.pool)).await
+                    self.run("list dead letters", query.fetch_all(&self.pool))
+                        .await
                 }
 
                 async fn insert_session(
@@ -238,7 +257,8 @@ macro_rules! impl_store {
                         .bind(account.as_str())
                         .bind(now)
                         .bind(expires);
-                    within_deadline(statement.execute(&self.pool)).await?;
+                    self.run("create session", statement.execute(&self.pool))
+                        .await?;
                     Ok(())
                 }
 
@@ -261,7 +281,9 @@ macro_rules! impl_store {
                         .bind(account.map(AccountId::as_str))
                         .bind(now)
                         .bind(limit);
-                    let rows: Vec<Row> = within_deadline(query.fetch_all(&self.pool)).await?;
+                    let rows: Vec<Row> = self
+                        .run("list sessions", query.fetch_all(&self.pool))
+                        .await?;
                     let session = |(hash, account_id, created_at, expires_at): Row| ListedSession {
                         id: SecretHash::id_of(&hash),
                         account_id,
@@ -279,13 +301,16 @@ macro_rules! impl_store {
                     let statement = sqlx::query(sql::REVOKE_SESSIONS)
                         .bind(account.map(AccountId::as_str))
                         .bind(now);
-                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    let done = self
+                        .run("revoke sessions", statement.execute(&self.pool))
+                        .await?;
                     Ok(done.rows_affected())
                 }
 
                 async fn count_ended_sessions(&self, now: Timestamp) -> Result<i64, StoreError> {
                     let query = sqlx::query_scalar(sql::COUNT_ENDED_SESSIONS).bind(now);
-                    within_deadline(query.fetch_one(&self.pool)).await
+                    self.run("count ended sessions", query.fetch_one(&self.pool))
+                        .await
                 }
 
                 async fn purge_sessions(
@@ -294,13 +319,16 @@ macro_rules! impl_store {
                     limit: i64,
                 ) -> Result<u64, StoreError> {
                     let statement = sqlx::query(sql::PURGE_SESSIONS).bind(now).bind(limit);
-                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    let done = self
+                        .run("purge sessions", statement.execute(&self.pool))
+                        .await?;
                     Ok(done.rows_affected())
                 }
 
                 async fn count_revoked_keys(&self, before: Timestamp) -> Result<i64, StoreError> {
                     let query = sqlx::query_scalar(sql::COUNT_REVOKED_KEYS).bind(before);
-                    within_deadline(query.fetch_one(&self.pool)).await
+                    self.run("count revoked keys", query.fetch_one(&self.pool))
+                        .await
                 }
 
                 async fn purge_keys(
@@ -309,7 +337,9 @@ macro_rules! impl_store {
                     limit: i64,
                 ) -> Result<u64, StoreError> {
                     let statement = sqlx::query(sql::PURGE_KEYS).bind(before).bind(limit);
-                    let done = within_deadline(statement.execute(&self.pool)).await?;
+                    let done = self
+                        .run("purge keys", statement.execute(&self.pool))
+                        .await?;
                     Ok(done.rows_affected())
                 }
 
@@ -317,9 +347,18 @@ macro_rules! impl_store {
                     Ok(self.run_migrations().await?)
                 }
 
+                fn pool_use(&self) -> PoolUse {
+                    let (open, idle) = (self.pool.size() as usize, self.pool.num_idle());
+                    PoolUse {
+                        idle,
+                        used: open.saturating_sub(idle),
+                        max: self.pool.options().get_max_connections(),
+                    }
+                }
+
                 async fn ping(&self) -> Result<(), StoreError> {
                     let query = sqlx::query(sql::PING);
-                    within_deadline(query.fetch_one(&self.pool)).await?;
+                    self.run("ping", query.fetch_one(&self.pool)).await?;
                     Ok(())
                 }
             }

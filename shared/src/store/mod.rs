@@ -27,6 +27,7 @@ pub use sqlite::SqliteStore;
 
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
+use crate::metrics::PoolUse;
 use crate::secret_hash::SecretHash;
 
 /// The time limit for a statement, after which the call fails with
@@ -131,7 +132,13 @@ pub trait Store: Send + Sync + 'static {
     -> Result<Vec<Job>, StoreError>;
 
     /// Counts the work, by state.
-    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError>;
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        self.backlog_up_to(now, i64::MAX).await
+    }
+
+    /// Counts the work, by state, but of each state at most `limit` rows: so it reads few
+    /// rows, however long the backlog is.
+    async fn backlog_up_to(&self, now: Timestamp, limit: i64) -> Result<Backlog, StoreError>;
 
     /// Returns the oldest `limit` dead letters.
     async fn dead_letters(&self, limit: i64) -> Result<Vec<DeadLetter>, StoreError>;
@@ -183,6 +190,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Migrates the schema. Several processes may do so at the same time.
     async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Returns how many connections to the database are open.
+    fn pool_use(&self) -> PoolUse;
 
     /// Checks that the database answers and that it has our tables.
     async fn ping(&self) -> Result<(), StoreError>;

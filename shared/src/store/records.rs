@@ -182,6 +182,9 @@ pub struct Claim {
     pub revoked_at: Option<Timestamp>,
     /// The id of the account's application at Svix, if it exists.
     pub svix_app_id: Option<String>,
+    /// True if the attempt before was not finished, so that its lease expired.
+    #[sqlx(default)]
+    pub after_expired_lease: bool,
 }
 
 /// What an attempt has to do.
@@ -203,6 +206,11 @@ impl Claim {
             key_id: self.key_id,
             attempt: self.attempt - 1,
         }
+    }
+
+    /// Returns whether the work was armed only once, with the creation of the key.
+    pub fn is_first_work(&self) -> bool {
+        self.tries == self.attempt
     }
 
     /// Returns what the attempt has to do.

@@ -139,21 +139,28 @@ pub(super) const CLAIM: &str = "
     RETURNING id AS key_id, account_id, attempts AS attempt,
               attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
 
+/// Returns whether a row is leased, in SQLite.
+pub(super) const HAS_LEASE: &str = "
+    SELECT leased_until IS NOT NULL FROM api_partners WHERE id = $1 AND attempts = $2";
+
 /// [`CLAIM`] for many jobs, in PostgreSQL. The rows are locked in the order of their ids, so
-/// that two processes cannot wait for each other.
+/// that two processes cannot wait for each other. A row that is due and has a lease was not
+/// finished: its lease has expired.
 pub(super) const CLAIM_MANY: &str = "
     WITH asked AS (
         SELECT * FROM unnest($1, $2, $3, $4) AS asked (id, attempt, now, lease_end)),
     locked AS (
-        SELECT id FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
+        SELECT id, leased_until AS old_lease
+        FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
     UPDATE api_partners
     SET attempts = attempts + 1, next_attempt_at = lease_end, leased_until = lease_end
-    FROM asked
-    WHERE api_partners.id = asked.id AND api_partners.id IN (SELECT id FROM locked)
+    FROM asked, locked
+    WHERE api_partners.id = asked.id AND api_partners.id = locked.id
       AND attempts = asked.attempt
       AND (next_attempt_at <= now OR (next_attempt_at IS NOT NULL AND attempts = armed_at_attempt))
     RETURNING api_partners.id AS key_id, account_id, attempts AS attempt,
-              attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
+              attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id,
+              old_lease IS NOT NULL AS after_expired_lease";
 
 /// Completes an attempt, in SQLite. `$3` is the outcome, `$5` the time of the next attempt
 /// or of the failure. The condition is the fence: the attempt is the newest, it is not
@@ -236,15 +243,23 @@ pub(super) const REARM_WAITING: &str = "
         LIMIT $2)
     RETURNING id AS key_id, attempts AS attempt";
 
+/// Counts the work, of each state at most `$2` rows. A lease ends within a minute, so the
+/// leased rows are among the first of those that are not due.
 pub(super) const BACKLOG: &str = "
+    WITH later AS (
+        SELECT leased_until IS NOT NULL AS is_leased FROM api_partners
+        WHERE next_attempt_at > $1
+        ORDER BY next_attempt_at
+        LIMIT $2)
     SELECT
-        (SELECT count(*) FROM api_partners WHERE next_attempt_at <= $1) AS due,
-        (SELECT count(*) FROM api_partners
-         WHERE next_attempt_at > $1 AND leased_until IS NOT NULL) AS leased,
-        (SELECT count(*) FROM api_partners
-         WHERE next_attempt_at > $1 AND leased_until IS NULL) AS waiting,
-        (SELECT count(*) FROM api_partners
-         WHERE failed_at IS NOT NULL AND (is_active OR has_webhook)) AS failed,
+        (SELECT count(*) FROM (
+            SELECT id FROM api_partners WHERE next_attempt_at <= $1 LIMIT $2) AS found) AS due,
+        (SELECT count(*) FROM later WHERE is_leased) AS leased,
+        (SELECT count(*) FROM later WHERE NOT is_leased) AS waiting,
+        (SELECT count(*) FROM (
+            SELECT id FROM api_partners
+            WHERE failed_at IS NOT NULL AND (is_active OR has_webhook)
+            LIMIT $2) AS found) AS failed,
         (SELECT min(next_attempt_at) FROM api_partners WHERE next_attempt_at <= $1) AS oldest_due";
 
 pub(super) const DEAD_LETTERS: &str = "

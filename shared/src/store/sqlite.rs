@@ -9,10 +9,11 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 
-use super::impl_store::{event, impl_store, within_deadline};
+use super::impl_store::{event, impl_store};
 use super::{Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
+use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -48,7 +49,7 @@ impl SqliteStore {
             .bind(key.key_prefix.as_str())
             .bind(key.created_at);
         let (kind, now) = (EventKind::Created, key.created_at);
-        self.execute_and_record(insert, key.id, now, kind, origin)
+        self.execute_and_record("create key", insert, key.id, now, kind, origin)
             .await
     }
 
@@ -58,17 +59,23 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Option<AccountId>, StoreError> {
         let query = sqlx::query_scalar(sql::SESSION_ACCOUNT).bind(token.as_bytes());
-        within_deadline(query.bind(now).fetch_optional(&self.pool)).await
+        self.run(
+            "find account of session",
+            query.bind(now).fetch_optional(&self.pool),
+        )
+        .await
     }
 
     async fn find_active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError> {
         let query = sqlx::query_as(sql::ACTIVE_KEY).bind(account.as_str());
-        within_deadline(query.fetch_optional(&self.pool)).await
+        self.run("find key of account", query.fetch_optional(&self.pool))
+            .await
     }
 
     async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
         let query = sqlx::query_as(sql::KEY_BY_HASH).bind(hash.as_bytes());
-        within_deadline(query.fetch_optional(&self.pool)).await
+        self.run("find key by hash", query.fetch_optional(&self.pool))
+            .await
     }
 
     async fn find_due(
@@ -78,7 +85,7 @@ impl SqliteStore {
         limit: i64,
     ) -> Result<Vec<Job>, StoreError> {
         let query = sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
-        within_deadline(query.fetch_all(&self.pool)).await
+        self.run("find due rows", query.fetch_all(&self.pool)).await
     }
 
     async fn claim_job(
@@ -87,12 +94,24 @@ impl SqliteStore {
         now: Timestamp,
         lease_end: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let query = sqlx::query_as(sql::CLAIM)
+        let lease = sqlx::query_scalar(sql::HAS_LEASE)
+            .bind(job.key_id)
+            .bind(job.attempt);
+        let claim = sqlx::query_as(sql::CLAIM)
             .bind(job.key_id)
             .bind(job.attempt)
             .bind(now)
             .bind(lease_end);
-        within_deadline(query.fetch_optional(&self.pool)).await
+        self.run("claim attempt", async {
+            // A statement of SQLite returns no old values.
+            let had_lease: Option<bool> = lease.fetch_optional(&self.pool).await?;
+            let claim: Option<Claim> = claim.fetch_optional(&self.pool).await?;
+            Ok(claim.map(|claim| Claim {
+                after_expired_lease: had_lease.unwrap_or(false),
+                ..claim
+            }))
+        })
+        .await
     }
 
     async fn finish_claim(
@@ -109,14 +128,16 @@ impl SqliteStore {
             .bind(outcome.at())
             .bind(outcome.error());
         let Some(kind) = outcome.event() else {
-            let done = within_deadline(finish.execute(&self.pool)).await?;
+            let done = self
+                .run("finish attempt", finish.execute(&self.pool))
+                .await?;
             return Ok(done.rows_affected() == 1);
         };
         let worker = Origin {
             reason: outcome.error().map(str::to_owned),
             ..Origin::of(Actor::Worker)
         };
-        self.execute_and_record(finish, claim.key_id, now, kind, &worker)
+        self.execute_and_record("finish attempt", finish, claim.key_id, now, kind, &worker)
             .await
     }
 
@@ -133,13 +154,14 @@ impl SqliteStore {
     /// event in the same transaction. Returns whether it did.
     async fn execute_and_record(
         &self,
+        summary: &'static str,
         statement: Query<'_, Sqlite, SqliteArguments>,
         id: KeyId,
         now: Timestamp,
         kind: EventKind,
         origin: &Origin,
     ) -> Result<bool, StoreError> {
-        within_deadline(async {
+        self.run(summary, async {
             let mut transaction = self.pool.begin().await?;
             let done = statement.execute(&mut *transaction).await?;
             if done.rows_affected() == 0 {
@@ -162,4 +184,11 @@ impl SqliteStore {
     }
 }
 
-impl_store!(SqliteStore, sqlx::Sqlite);
+const fn operation(summary: &'static str) -> Operation {
+    Operation {
+        system: "sqlite",
+        summary,
+    }
+}
+
+impl_store!(SqliteStore, sqlx::Sqlite, operation);

@@ -6,6 +6,7 @@ use svix::models::{EndpointOut, EndpointPatch};
 
 use super::{SvixClient, SvixError};
 use crate::clock::Timestamp;
+use crate::metrics::SvixCall;
 
 /// The number of endpoints that are asked for at once, which is Svix's largest page.
 const PAGE: u64 = 250;
@@ -24,8 +25,8 @@ impl SvixClient {
                 ..EndpointListOptions::default()
             };
             let api = self.svix.endpoint();
-            let page = api.list(svix_app_id.to_owned(), Some(options)).await;
-            let page = page.map_err(SvixError::from_sdk)?;
+            let list = api.list(svix_app_id.to_owned(), Some(options));
+            let page = self.call(SvixCall::ListEndpoints, list).await?;
             endpoints.extend(page.data.into_iter().map(WebhookEndpoint::from_sdk));
             iterator = page.iterator;
             if page.done || iterator.is_none() || endpoints.len() >= MAX_ENDPOINTS {
@@ -45,8 +46,9 @@ impl SvixClient {
             ..EndpointPatch::new()
         };
         let (app, endpoint) = (svix_app_id.to_owned(), endpoint_id.to_owned());
-        let done = self.svix.endpoint().patch(app, endpoint, patch).await;
-        done.map_err(SvixError::from_sdk)?;
+        let api = self.svix.endpoint();
+        let disable = api.patch(app, endpoint, patch);
+        self.call(SvixCall::PatchEndpoint, disable).await?;
         Ok(())
     }
 }

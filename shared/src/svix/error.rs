@@ -21,6 +21,22 @@ pub enum SvixFailure {
     Rejected,
 }
 
+impl SvixFailure {
+    /// Returns the name that metrics have.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Transient => "transient",
+            Self::RateLimited => "rate_limited",
+            Self::Unauthorized => "unauthorized",
+            Self::NoSuchRoute => "no_such_route",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// An error of a call to Svix. The text is for operators and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::config::is_safe;
 use crate::ids::{AccountId, KeyId};
+use crate::metrics::{SvixCall, SvixCalls};
 
 pub use endpoints::WebhookEndpoint;
 pub use error::{SvixError, SvixFailure};
@@ -45,11 +46,27 @@ pub struct SvixConfig {
     pub uid_prefix: String,
 }
 
+impl SvixConfig {
+    /// Returns the URL of the server. The regions are those that the SDK knows.
+    fn server(&self) -> &str {
+        let region = self.token.expose_secret().rsplit('.').next();
+        self.server_url.as_deref().unwrap_or(match region {
+            Some("us") => "https://api.us.svix.com",
+            Some("eu") => "https://api.eu.svix.com",
+            Some("in") => "https://api.in.svix.com",
+            Some("ca") => "https://api.ca.svix.com",
+            Some("au") => "https://api.au.svix.com",
+            _ => "https://api.svix.com",
+        })
+    }
+}
+
 /// A client of Svix.
 #[derive(Clone)]
 pub struct SvixClient {
     svix: Svix,
     uid_prefix: String,
+    calls: SvixCalls,
 }
 
 impl SvixClient {
@@ -64,9 +81,22 @@ impl SvixClient {
         };
         let token = config.token.expose_secret().to_owned();
         Self {
+            calls: SvixCalls::to(config.server()),
             svix: Svix::new(token, Some(options)),
             uid_prefix: config.uid_prefix.clone(),
         }
+    }
+
+    /// Makes a call, measures it, and sorts its error.
+    async fn call<T>(
+        &self,
+        call: SvixCall,
+        answer: impl Future<Output = Result<T, svix::error::Error>>,
+    ) -> Result<T, SvixError> {
+        let running = self.calls.begin(call);
+        let answer = answer.await.map_err(SvixError::from_sdk);
+        running.ended(answer.as_ref().err().map(|error| error.failure));
+        answer
     }
 
     /// Gets the account's application, or creates it. Returns its id at Svix.
@@ -79,13 +109,13 @@ impl SvixClient {
             ..ApplicationIn::new(account.to_string())
         };
         let applications = self.svix.application();
-        let created = applications.get_or_create(application, None).await;
-        match created.map_err(SvixError::from_sdk) {
+        let create = applications.get_or_create(application, None);
+        match self.call(SvixCall::CreateApplication, create).await {
             Ok(application) => Ok(application.id),
             // Another call created it at the same moment.
             Err(error) if error.failure == SvixFailure::Conflict => {
-                let existing = applications.get(uid).await;
-                Ok(existing.map_err(SvixError::from_sdk)?.id)
+                let get = applications.get(uid);
+                Ok(self.call(SvixCall::GetApplication, get).await?.id)
             }
             // A creation needs no existing application, so this cannot be Svix's API.
             Err(error) if error.failure == SvixFailure::NotFound => {
@@ -109,8 +139,8 @@ impl SvixClient {
         };
         let app = svix_app_id.to_owned();
         let authentication = self.svix.authentication();
-        let answer = authentication.app_portal_access(app, access, None).await;
-        let url = SecretString::from(answer.map_err(SvixError::from_sdk)?.url);
+        let open = authentication.app_portal_access(app, access, None);
+        let url = SecretString::from(self.call(SvixCall::OpenPortal, open).await?.url);
         // Browsers follow it: it must be neither `javascript:` nor readable on its way.
         if !Url::parse(url.expose_secret()).is_ok_and(|url| is_safe(&url)) {
             let detail = "a portal link that is not https";
@@ -132,8 +162,8 @@ impl SvixClient {
         };
         let app = svix_app_id.to_owned();
         let authentication = self.svix.authentication();
-        let answer = authentication.expire_all(app, sessions, None).await;
-        match answer.map_err(SvixError::from_sdk) {
+        let end = authentication.expire_all(app, sessions, None);
+        match self.call(SvixCall::EndPortalSessions, end).await {
             Err(error)
                 if matches!(
                     error.failure,

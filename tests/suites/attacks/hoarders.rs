@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tests::process::free_port;
 use tests::{Deployment, Plan, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -53,14 +52,13 @@ async fn every_half_request_is_closed(base: &str) {
 
 #[tokio::test]
 async fn half_requests_are_closed_at_the_api_and_at_the_worker() {
-    let health = format!("127.0.0.1:{}", free_port());
     let mut deployment = Deployment::planned(Plan {
-        env: vec![("HEALTH_ADDR", health.clone())],
+        env: vec![("ADMIN_ADDR", "127.0.0.1:0".to_owned())],
         ..Plan::default()
     })
     .await;
     deployment.start_worker().await;
-    let worker = format!("http://{health}");
+    let worker = deployment.in_production_mut().workers[0].admin_url().await;
     tokio::join!(
         every_half_request_is_closed(deployment.client.base()),
         every_half_request_is_closed(&worker),

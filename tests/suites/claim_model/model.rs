@@ -56,6 +56,7 @@ impl Model {
         if row.attempts != job.attempt || !is_due {
             return None;
         }
+        let after_expired_lease = row.leased_until.is_some();
         row.attempts += 1;
         (row.next_attempt_at, row.leased_until) = (Some(lease_end), Some(lease_end));
         Some(Claim {
@@ -66,6 +67,7 @@ impl Model {
             created_at: row.created_at,
             revoked_at: row.revoked_at,
             svix_app_id: row.svix_app_id.clone(),
+            after_expired_lease,
         })
     }
 

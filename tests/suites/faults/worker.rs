@@ -114,7 +114,7 @@ async fn a_worker_without_redis_reports_it_and_ends_with_a_failure() {
     let mut deployment = Deployment::production(0).await;
     let address = format!("127.0.0.1:{}", free_port());
     let mut env = deployment.env();
-    env.push(("HEALTH_ADDR", address.clone()));
+    env.push(("ADMIN_ADDR", address.clone()));
     let mut worker = Process::start(deployment.dir(), "worker", &[], &env);
     worker.logged("working").await;
     let url = format!("http://{address}/healthz");
@@ -161,7 +161,7 @@ async fn a_worker_without_the_database_reports_it_and_keeps_running() {
     .await;
     let address = format!("127.0.0.1:{}", free_port());
     let mut env = deployment.env();
-    env.push(("HEALTH_ADDR", address.clone()));
+    env.push(("ADMIN_ADDR", address.clone()));
     let mut worker = Process::start(deployment.dir(), "worker", &[], &env);
     worker.logged("working").await;
     drop(postgres);

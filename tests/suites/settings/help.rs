@@ -60,7 +60,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
     ];
     let internal = [("--internal-addr", "INTERNAL_ADDR")];
     let work = [("--worker-concurrency", "WORKER_CONCURRENCY")];
-    let health = [("--health-addr", "HEALTH_ADDR")];
+    let admin = [("--admin-addr", "ADMIN_ADDR")];
     let data = [("--data", "DATA_DIR"), ("--demo", "DEMO")];
     let log = [("--rust-log", "RUST_LOG"), ("--log-format", "LOG_FORMAT")];
     // Secrets, and what the TLS libraries read, have no flags.
@@ -71,7 +71,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "api",
             &[][..],
-            [&store[..], &svix, &http, &internal, &sessions, &log].concat(),
+            [&store[..], &svix, &http, &internal, &admin, &sessions, &log].concat(),
             api,
         ),
         ("api", &["migrate"], [&store[..], &log].concat(), database),
@@ -91,13 +91,23 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "worker",
             &[],
-            [&store[..], &svix, &work, &health, &log].concat(),
+            [&store[..], &svix, &work, &admin, &log].concat(),
             all,
         ),
         (
             "standalone",
             &[],
-            [&data[..], &http, &internal, &sessions, &svix, &work, &log].concat(),
+            [
+                &data[..],
+                &http,
+                &internal,
+                &admin,
+                &sessions,
+                &svix,
+                &work,
+                &log,
+            ]
+            .concat(),
             &["SVIX_TOKEN", "INTERNAL_TOKEN", "SSL_CERT_FILE"],
         ),
     ];

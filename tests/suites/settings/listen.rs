@@ -55,7 +55,9 @@ async fn an_address_in_use_is_named_with_its_variable() {
     let cases = [
         ("api", "LISTEN_ADDR"),
         ("standalone", "LISTEN_ADDR"),
-        ("worker", "HEALTH_ADDR"),
+        ("api", "ADMIN_ADDR"),
+        ("worker", "ADMIN_ADDR"),
+        ("standalone", "ADMIN_ADDR"),
     ];
     for (name, variable) in cases {
         let ended = run(name, &[], &with(variable, &address)).await;

@@ -98,6 +98,22 @@ async fn a_leased_row_is_not_due_until_the_lease_expires(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_knows_that_the_lease_before_it_expired(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let crashed = db.mint("acct-1", at(0)).await;
+    claim(db, job(crashed.id, 0), at(60)).await;
+    let next = db.store.claim(job(crashed.id, 1), at(60), at(120)).await;
+    assert!(next.unwrap().unwrap().after_expired_lease);
+
+    let failed = create_with_outcome(db, "acct-2", &retry(at(60))).await;
+    let next = db.store.claim(job(failed.id, 1), at(60), at(120)).await;
+    assert!(!next.unwrap().unwrap().after_expired_lease);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_50_concurrent_claims_of_a_job_is_won(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
@@ -128,6 +144,7 @@ async fn a_claim_counts_an_attempt_and_leases_the_row(
         created_at: at(0),
         revoked_at: None,
         svix_app_id: None,
+        after_expired_lease: false,
     };
     assert_eq!(claim(db, job(key.id, 0), at(60)).await, expected);
     let leased = Row {

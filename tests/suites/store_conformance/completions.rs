@@ -209,6 +209,7 @@ async fn a_claim_that_the_store_never_gave_writes_nothing(
         created_at: at(0),
         revoked_at: None,
         svix_app_id: None,
+        after_expired_lease: false,
     };
     check_every_outcome_is_refused(db, &invented).await;
     claim(db, job(key.id, 0), at(60)).await;

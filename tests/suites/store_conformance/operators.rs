@@ -73,6 +73,27 @@ async fn the_backlog_counts_each_row_in_its_state(#[values(Postgres, Sqlite)] da
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_backlog_is_counted_up_to_the_limit(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
+    for i in 0..4 {
+        create_with_outcome(db, &format!("failed-{i}"), &dead_letter(at(1))).await;
+        create_with_outcome(db, &format!("waiting-{i}"), &retry(at(200))).await;
+        db.mint(&format!("due-{i}"), at(50 + i)).await;
+    }
+    let key = db.mint("leased", at(0)).await;
+    claim(db, job(key.id, 0), at(160)).await;
+    let limited = Backlog {
+        due: 3,
+        leased: 1,
+        waiting: 2,
+        failed: 3,
+        oldest_due: Some(at(50)),
+    };
+    assert_eq!(db.store.backlog_up_to(at(100), 3).await.unwrap(), limited);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_listed_oldest_first_within_the_limit(
     #[values(Postgres, Sqlite)] database: Database,
 ) {

@@ -3,17 +3,19 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
-    Checker, ConfigError, DatabaseArgs, DatabaseConfig, HealthArgs, LogArgs, RedisClient, SvixArgs,
+    AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, LogArgs, RedisClient, SvixArgs,
     WorkerArgs, check_certificates, check_redis,
 };
+use shared::metrics::{self, Part};
 use shared::queue::RedisQueue;
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
-use shared::{runtime, server, telemetry};
-use worker::{Worker, health};
+use shared::{runtime, telemetry};
+use worker::{Backlog, Worker, health};
 
 /// The flags of a worker that works.
 #[derive(Debug, Args)]
@@ -25,7 +27,7 @@ pub struct WorkArgs {
     #[command(flatten)]
     svix: SvixArgs,
     #[command(flatten)]
-    health: HealthArgs,
+    admin: AdminArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -36,7 +38,7 @@ struct WorkSettings {
     database: DatabaseConfig,
     redis: RedisClient,
     svix: SvixConfig,
-    health: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
     log: LogConfig,
 }
 
@@ -48,7 +50,7 @@ impl WorkArgs {
         let redis = check_redis(&mut checker);
         let svix = self.svix.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
-        let health = self.health.check(&mut checker);
+        let admin = self.admin.check(&mut checker);
         let certificates = check_certificates(&mut checker);
         checker.finish(|| {
             certificates?;
@@ -57,7 +59,7 @@ impl WorkArgs {
                 database: database?,
                 redis: redis?,
                 svix: svix?,
-                health: health?,
+                admin: admin?,
                 log: log?,
             })
         })
@@ -68,18 +70,27 @@ impl WorkArgs {
 pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
     telemetry::init_buffered(settings.log);
+    metrics::show(Part::Worker);
     let shutdown = runtime::shutdown_on_signal()?;
 
     let clock = Clock::system();
     let store = Arc::new(PostgresStore::new(settings.database));
     let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone())?);
     let concurrency = settings.concurrency;
-    let worker = Worker::new(store, queue, &settings.svix, clock, concurrency);
+    let backlog = Backlog {
+        store: store.clone(),
+        queue: queue.clone(),
+        clock: clock.clone(),
+    };
+    let worker = Worker::new(store.clone(), queue, &settings.svix, clock, concurrency);
 
-    if let Some(address) = settings.health {
-        let bound = server::bind(address).await;
-        let bound = bound.with_context(|| format!("HEALTH_ADDR: cannot listen on {address}"))?;
-        tokio::spawn(health::serve(bound, worker.liveness(), shutdown.clone()));
+    if let Some(address) = settings.admin {
+        let admin = Admin {
+            health: health::endpoint(worker.liveness()),
+            store,
+            sources: vec![Box::new(backlog)],
+        };
+        admin.start(address, shutdown.clone()).await?;
     }
     tracing::info!(concurrency, "working");
     worker

@@ -4,6 +4,7 @@ use redis::Script;
 use super::link::Link;
 use super::scripts;
 use crate::coalesce::{Batch, BatchError};
+use crate::metrics::{Failure, Operation};
 use crate::queue::QueueError;
 
 /// A job that a worker has performed.
@@ -26,6 +27,10 @@ pub(super) struct Settlements {
 
 #[async_trait]
 impl Batch for Settlements {
+    const OPERATION: Operation = Operation {
+        system: "redis",
+        summary: "BATCH settle jobs",
+    };
     type Question = Settlement;
     type Answer = ();
     type Error = QueueError;
@@ -40,6 +45,12 @@ impl Batch for Settlements {
         let settle = async |mut redis| settle.invoke_async::<()>(&mut redis).await;
         self.link.with(settle).await?;
         Ok(vec![(); done.len()])
+    }
+}
+
+impl Failure for QueueError {
+    fn error_type(&self) -> &'static str {
+        "unavailable"
     }
 }
 

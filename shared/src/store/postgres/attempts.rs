@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
-use super::column;
 use super::kept_connection::KeptConnection;
+use super::{column, operation};
 use crate::clock::Timestamp;
 use crate::coalesce::Batch;
 use crate::ids::KeyId;
+use crate::metrics::Operation;
 use crate::store::impl_store::within_deadline;
 use crate::store::{Actor, Claim, Job, Outcome, StoreError, sql};
 
@@ -25,6 +26,7 @@ pub(super) struct Claims(pub(super) KeptConnection);
 
 #[async_trait]
 impl Batch for Claims {
+    const OPERATION: Operation = operation("BATCH claim attempts");
     type Question = ClaimRequest;
     type Answer = Option<Claim>;
     type Error = StoreError;
@@ -62,6 +64,7 @@ pub(super) struct Completions(pub(super) KeptConnection);
 
 #[async_trait]
 impl Batch for Completions {
+    const OPERATION: Operation = operation("BATCH finish attempts");
     type Question = Completion;
     type Answer = bool;
     type Error = StoreError;

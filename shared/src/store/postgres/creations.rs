@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::column;
 use super::kept_connection::KeptConnection;
+use super::{column, operation};
 use crate::coalesce::Batch;
+use crate::metrics::Operation;
 use crate::store::impl_store::within_deadline;
 use crate::store::{NewKey, Origin, StoreError, sql};
 
@@ -17,6 +18,7 @@ pub(super) struct Creations(pub(super) KeptConnection);
 
 #[async_trait]
 impl Batch for Creations {
+    const OPERATION: Operation = operation("BATCH create keys");
     type Question = (NewKey, Origin);
     type Answer = bool;
     type Error = StoreError;

@@ -5,11 +5,12 @@ use std::hash::Hash;
 
 use async_trait::async_trait;
 
-use super::column;
 use super::kept_connection::KeptConnection;
+use super::{column, operation};
 use crate::clock::Timestamp;
 use crate::coalesce::Batch;
 use crate::ids::AccountId;
+use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 use crate::store::{StoreError, StoredKey, sql};
 
@@ -18,6 +19,7 @@ pub(super) struct SessionAccounts(pub(super) KeptConnection);
 
 #[async_trait]
 impl Batch for SessionAccounts {
+    const OPERATION: Operation = operation("BATCH find accounts of sessions");
     type Question = (SecretHash, Timestamp);
     type Answer = Option<AccountId>;
     type Error = StoreError;
@@ -46,6 +48,7 @@ pub(super) struct ActiveKeys(pub(super) KeptConnection);
 
 #[async_trait]
 impl Batch for ActiveKeys {
+    const OPERATION: Operation = operation("BATCH find keys of accounts");
     type Question = AccountId;
     type Answer = Option<StoredKey>;
     type Error = StoreError;
@@ -76,6 +79,7 @@ struct HashedKey {
 
 #[async_trait]
 impl Batch for KeysByHash {
+    const OPERATION: Operation = operation("BATCH find keys by hash");
     type Question = SecretHash;
     type Answer = Option<StoredKey>;
     type Error = StoreError;

@@ -27,6 +27,7 @@ use crate::clock::Timestamp;
 use crate::coalesce::Coalescer;
 use crate::config::DatabaseConfig;
 use crate::ids::{AccountId, KeyId};
+use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
@@ -126,7 +127,8 @@ impl PostgresStore {
         limit: i64,
     ) -> Result<Vec<Job>, StoreError> {
         let due = || sqlx::query_as(sql::DUE).bind(now).bind(limit).bind(skip);
-        self.sweeps.read(due).await
+        let operation = operation("find due rows");
+        operation.measure(Box::pin(self.sweeps.read(due))).await
     }
 
     async fn claim_job(
@@ -178,9 +180,16 @@ impl PostgresStore {
     }
 }
 
+const fn operation(summary: &'static str) -> Operation {
+    Operation {
+        system: "postgresql",
+        summary,
+    }
+}
+
 /// Returns one value of each row: a parameter of a statement that takes many rows.
 fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
-impl_store!(PostgresStore, sqlx::Postgres);
+impl_store!(PostgresStore, sqlx::Postgres, operation);
