@@ -1,5 +1,6 @@
 //! Keys: creation, lookup, use and revocation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rstest::rstest;
