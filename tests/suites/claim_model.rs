@@ -31,6 +31,8 @@ fn claims_keep_their_promises_in_any_sequence_of_steps(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let runtime = Runtime::new().unwrap();
+    // The store closes its connections when it is dropped, which needs the runtime.
+    let _within = runtime.enter();
     let db = runtime.block_on(StoreUnderTest::migrated(database));
     let seen = RefCell::new(Events::default());
     let config = Config {
