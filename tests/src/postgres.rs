@@ -148,7 +148,8 @@ impl TestDatabase {
     pub fn store(&self) -> PostgresStore {
         PostgresStore::new(DatabaseConfig {
             options: self.url.parse().unwrap(),
-            max_connections: 5,
+            // A test that is api and worker keeps five of them.
+            max_connections: 10,
         })
     }
 
