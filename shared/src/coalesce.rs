@@ -19,7 +19,8 @@ const MAX_BATCH: usize = 256;
 /// The number of requests that wait for the next batch. More have to wait for room.
 const MAX_WAITING: usize = 4 * MAX_BATCH;
 
-/// The time for which a caller waits for its answer. It is that of a statement.
+/// The time for which a caller waits for its answer. It is that of a statement, also for what
+/// is asked of Redis.
 const DEADLINE: Duration = crate::store::DEADLINE;
 
 /// The work of a batch.
@@ -33,6 +34,12 @@ pub trait Batch: Send + Sync + 'static {
     type Answer: Send + 'static;
     /// The reason why there is no answer.
     type Error: BatchError;
+
+    /// Gets ready to answer. It may take time, in which some callers may give up: their
+    /// questions are dropped then.
+    async fn prepare(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// Answers all questions, in their order.
     async fn run(&self, questions: &[Self::Question]) -> Result<Vec<Self::Answer>, Self::Error>;
@@ -97,8 +104,14 @@ async fn run<B: Batch>(batch: &B, questions: &[B::Question]) -> Result<Vec<B::An
 async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>) {
     let mut taken = Vec::with_capacity(MAX_BATCH);
     while asked.recv_many(&mut taken, MAX_BATCH).await > 0 {
+        let ready = batch.prepare().await;
         // Those who have given up need no answer.
         taken.retain(|(_, reply)| !reply.is_closed());
+        if let Err(error) = ready {
+            for (_, reply) in taken.drain(..) {
+                let _ = reply.send(Err(error.clone()));
+            }
+        }
         let (questions, replies): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
         if questions.is_empty() {
             continue;
@@ -112,6 +125,9 @@ async fn answer_all<B: Batch>(batch: Arc<B>, mut asked: mpsc::Receiver<Asked<B>>
             // One question may be at fault, so that each is asked alone.
             Err(error) if error.may_be_a_questions_fault() && questions.len() > 1 => {
                 for (question, reply) in questions.into_iter().zip(replies) {
+                    if reply.is_closed() {
+                        continue;
+                    }
                     let alone = run(&*batch, std::slice::from_ref(&question)).await;
                     let answer = alone.map(|answers| answers.into_iter().next());
                     if let Some(answer) = answer.transpose() {
@@ -144,6 +160,8 @@ mod tests {
     struct Doubler {
         permits: Arc<Semaphore>,
         batches: Arc<Mutex<Vec<usize>>>,
+        /// While this is locked, no batch can get ready.
+        unready: Arc<tokio::sync::Mutex<()>>,
     }
 
     #[async_trait]
@@ -155,6 +173,11 @@ mod tests {
         type Question = u32;
         type Answer = u32;
         type Error = StoreError;
+
+        async fn prepare(&self) -> Result<(), StoreError> {
+            drop(self.unready.lock().await);
+            Ok(())
+        }
 
         async fn run(&self, questions: &[u32]) -> Result<Vec<u32>, StoreError> {
             self.permits.acquire().await.unwrap().forget();
@@ -173,6 +196,7 @@ mod tests {
         let doubler = Doubler {
             permits: Arc::new(Semaphore::new(permits)),
             batches: Arc::default(),
+            unready: Arc::default(),
         };
         (doubler.clone(), Coalescer::start(doubler))
     }
@@ -235,6 +259,18 @@ mod tests {
             16,
             "the next batch is another"
         );
+    }
+
+    /// Otherwise a key could be created after its creation was answered with an error.
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_run_for_a_caller_who_gave_up_before_it_began() {
+        let (doubler, coalescer) = doubler(2);
+        let unready = doubler.unready.lock().await;
+        let answer = coalescer.ask(1).await;
+        assert!(matches!(answer, Err(StoreError::TimedOut)), "{answer:?}");
+        drop(unready);
+        assert_eq!(coalescer.ask(2).await.unwrap(), 4);
+        assert_eq!(*doubler.batches.lock().unwrap(), [1]);
     }
 
     #[tokio::test(start_paused = true)]

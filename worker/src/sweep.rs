@@ -18,6 +18,8 @@ use crate::liveness::Pulse;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The same, while there are many jobs.
 const BUSY_INTERVAL: Duration = Duration::from_millis(100);
+/// The longest time until a failed sweep is repeated.
+const LONGEST_REPEAT: Duration = Duration::from_secs(5);
 /// The depth at which the queue is filled up again. A higher one would cost more: a sweep
 /// also reads rows that are already in the queue.
 const LOW_WATER: usize = DEPTH_LIMIT / 2;
@@ -59,13 +61,13 @@ impl Sweep {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failing = false;
         loop {
-            let interval = match self.once().await {
+            let pause = match self.once().await {
                 Ok(swept) => {
                     failing = false;
                     self.pulse.beat();
                     match swept {
-                        Swept::Sent(jobs) if jobs < LOW_WATER => INTERVAL,
-                        Swept::Sent(_) | Swept::QueueIsFull => BUSY_INTERVAL,
+                        Swept::Sent(jobs) if jobs < LOW_WATER => self.queue.share_of(INTERVAL),
+                        Swept::Sent(_) | Swept::QueueIsFull => self.queue.share_of(BUSY_INTERVAL),
                     }
                 }
                 Err(error) => {
@@ -74,11 +76,10 @@ impl Sweep {
                         tracing::warn!(%error, "the sweep failed and will be repeated");
                     }
                     failing = true;
-                    INTERVAL
+                    self.queue.share_of(INTERVAL).min(LONGEST_REPEAT)
                 }
             };
-            let interval = self.queue.share_of(interval);
-            let pause = interval.mul_f64(rand::rng().random_range(0.75..1.25));
+            let pause = pause.mul_f64(rand::rng().random_range(0.75..1.25));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => return,

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::coalesce::BatchError;
@@ -39,14 +40,36 @@ impl Failure for StoreError {
     }
 }
 
+impl StoreError {
+    /// Returns the code of an error that the database has answered with.
+    fn code(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Unavailable(error) | Self::Internal(error) => error.as_database_error()?.code(),
+            Self::TimedOut | Self::Migration(_) => None,
+        }
+    }
+
+    /// Returns whether the database has answered and keeps the connection: the statement
+    /// failed, and nothing else. Errors of the classes 08 and 57P end the connection.
+    pub(super) fn is_an_answer(&self) -> bool {
+        let ends = |code: &str| code.starts_with("08") || code.starts_with("57P");
+        self.code().is_some_and(|code| !ends(&code))
+    }
+}
+
 impl BatchError for StoreError {
     fn timed_out() -> Self {
         Self::TimedOut
     }
 
-    /// An outage is no question's fault.
+    /// An outage is no question's fault, and neither is a missing table or privilege. Data that
+    /// the database refuses is (classes 22 and 23), and a row that another transaction has
+    /// locked for long (55P03).
     fn may_be_a_questions_fault(&self) -> bool {
-        !self.is_transient()
+        match self.code() {
+            Some(code) => matches!(&code[..2], "22" | "23") || code == "55P03",
+            None => !self.is_transient(),
+        }
     }
 }
 

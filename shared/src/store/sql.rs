@@ -3,11 +3,19 @@
 //! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
 //! `RETURNING`, partial indexes), and each can be pasted into psql.
 
-/// Sets up a connection to PostgreSQL. The server ends a statement that we no longer wait
-/// for. Every statement that clients wait for has its index: a plan made for a small table
-/// must not read the whole table when it has grown.
+/// Sets up a connection to PostgreSQL. `$1` is the time limit of a statement in milliseconds:
+/// the server ends a statement that we no longer wait for, and a transaction that a frozen
+/// process has left. `$2` is the time limit of a wait for a lock.
+///
+/// Every statement that clients wait for has its index: a plan made for a small table must
+/// not read the whole table when it has grown. The planner takes what has no index for very
+/// expensive then, which compiling it would not help.
 pub(super) const SET_UP_CONNECTION: &str = "
-    SELECT set_config('statement_timeout', $1, FALSE), set_config('enable_seqscan', 'off', FALSE)";
+    SELECT set_config('statement_timeout', $1, FALSE),
+           set_config('idle_in_transaction_session_timeout', $1, FALSE),
+           set_config('lock_timeout', $2, FALSE),
+           set_config('enable_seqscan', 'off', FALSE),
+           set_config('jit', 'off', FALSE)";
 
 /// Creates a key, in SQLite. `ON CONFLICT` names the index that allows one active key for each
 /// account; a violation of any other constraint stays an error.
@@ -143,15 +151,15 @@ pub(super) const CLAIM: &str = "
 pub(super) const HAS_LEASE: &str = "
     SELECT leased_until IS NOT NULL FROM api_partners WHERE id = $1 AND attempts = $2";
 
-/// [`CLAIM`] for many jobs, in PostgreSQL. The rows are locked in the order of their ids, so
-/// that two processes cannot wait for each other. A row that is due and has a lease was not
+/// [`CLAIM`] for many jobs, in PostgreSQL. A row that another transaction has locked is left
+/// to the next sweep, so that it holds up no other. A row that is due and has a lease was not
 /// finished: its lease has expired.
 pub(super) const CLAIM_MANY: &str = "
     WITH asked AS (
         SELECT * FROM unnest($1, $2, $3, $4) AS asked (id, attempt, now, lease_end)),
     locked AS (
         SELECT id, leased_until AS old_lease
-        FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
+        FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE api_partners
     SET attempts = attempts + 1, next_attempt_at = lease_end, leased_until = lease_end
     FROM asked, locked

@@ -110,6 +110,21 @@ async fn workers_that_no_clock_could_have_sent_are_retired() {
         names.len() == 1
     })
     .await;
+    // What a dead worker has fetched may be of a foreign type too.
+    let () = redis
+        .set("partner-keys:provision:inflight:gone", "x")
+        .await
+        .unwrap();
+    let () = redis.zadd(set, "gone", 7).await.unwrap();
+    works(&deployment).await;
+    let is_there = || async {
+        redis
+            .clone()
+            .zscore::<_, _, Option<f64>>(set, "gone")
+            .await
+            .unwrap()
+    };
+    eventually("it is retired", SOON, is_there, Option::is_none).await;
     // Names that are no text cannot be ours, and hinder nobody.
     let () = redis.zadd(set, b"\xff\xfe", 7).await.unwrap();
     works(&deployment).await;

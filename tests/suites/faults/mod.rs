@@ -1,5 +1,6 @@
 //! Servers and processes that fail under load.
 
+mod locks;
 mod postgres;
 mod redis;
 mod worker;

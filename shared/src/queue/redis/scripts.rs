@@ -25,7 +25,9 @@ pub const SETTLE: &str = "
 /// set, the data hash, the set of workers, the worker's metadata. ARGV: the prefix of
 /// job metadata, the worker's name.
 pub const RETIRE: &str = "
-    for _, id in ipairs(redis.call('smembers', KEYS[1])) do
+    local held = redis.pcall('smembers', KEYS[1])
+    if held.err then held = {} end -- a key of another type, which is deleted below
+    for _, id in ipairs(held) do
         redis.call('hdel', KEYS[2], id)
         redis.call('del', ARGV[1] .. ':' .. id)
     end

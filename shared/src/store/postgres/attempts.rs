@@ -10,7 +10,6 @@ use crate::clock::Timestamp;
 use crate::coalesce::Batch;
 use crate::ids::KeyId;
 use crate::metrics::Operation;
-use crate::store::impl_store::within_deadline;
 use crate::store::{Actor, Claim, Job, Outcome, StoreError, sql};
 
 /// A claim that is asked for.
@@ -31,15 +30,17 @@ impl Batch for Claims {
     type Answer = Option<Claim>;
     type Error = StoreError;
 
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.0.prepare().await
+    }
+
     async fn run(&self, asked: &[ClaimRequest]) -> Result<Vec<Option<Claim>>, StoreError> {
         let claim = sqlx::query_as(sql::CLAIM_MANY)
             .bind(column(asked, |asked| asked.job.key_id))
             .bind(column(asked, |asked| asked.job.attempt))
             .bind(column(asked, |asked| asked.now))
             .bind(column(asked, |asked| asked.lease_end));
-        let mut connection = self.0.lend().await?;
-        let claims: Vec<Claim> = within_deadline(claim.fetch_all(&mut *connection)).await?;
-        connection.give_back();
+        let claims: Vec<Claim> = self.0.run(claim).await?;
         let claims = claims.into_iter().map(|claim| (claim.job(), claim));
         let mut claims: HashMap<Job, Claim> = claims.collect();
         Ok(column(asked, |asked| asked.job)
@@ -69,6 +70,10 @@ impl Batch for Completions {
     type Answer = bool;
     type Error = StoreError;
 
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.0.prepare().await
+    }
+
     async fn run(&self, asked: &[Completion]) -> Result<Vec<bool>, StoreError> {
         let finish = sqlx::query_as(sql::FINISH_MANY)
             .bind(column(asked, |asked| asked.key_id))
@@ -79,10 +84,7 @@ impl Batch for Completions {
             .bind(column(asked, |asked| asked.outcome.error()))
             .bind(column(asked, |asked| asked.now))
             .bind(Actor::Worker.as_str());
-        let mut connection = self.0.lend().await?;
-        let finished: Vec<(KeyId, i32)> =
-            within_deadline(finish.fetch_all(&mut *connection)).await?;
-        connection.give_back();
+        let finished: Vec<(KeyId, i32)> = self.0.run(finish).await?;
         let finished: HashSet<(KeyId, i32)> = finished.into_iter().collect();
         Ok(column(asked, |asked| {
             finished.contains(&(asked.key_id, asked.attempt))

@@ -4,13 +4,12 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::kept_connection::KeptConnection;
 use super::{column, operation};
 use crate::coalesce::Batch;
+use crate::ids::KeyId;
 use crate::metrics::Operation;
-use crate::store::impl_store::within_deadline;
 use crate::store::{NewKey, Origin, StoreError, sql};
 
 /// Stores keys. The answer is false for an account that has an active key.
@@ -23,8 +22,12 @@ impl Batch for Creations {
     type Answer = bool;
     type Error = StoreError;
 
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.0.prepare().await
+    }
+
     async fn run(&self, asked: &[Self::Question]) -> Result<Vec<bool>, StoreError> {
-        let insert = sqlx::query_scalar(sql::INSERT_KEYS)
+        let insert = sqlx::query_as(sql::INSERT_KEYS)
             .bind(column(asked, |(key, _)| key.id))
             .bind(column(asked, |(key, _)| key.account_id.as_str()))
             .bind(column(asked, |(key, _)| key.key_hash.as_bytes()))
@@ -38,10 +41,8 @@ impl Batch for Creations {
             }))
             .bind(column(asked, |(_, origin)| origin.user_agent.as_deref()))
             .bind(column(asked, |(_, origin)| origin.request_id));
-        let mut connection = self.0.lend().await?;
-        let created: Vec<Uuid> = within_deadline(insert.fetch_all(&mut *connection)).await?;
-        connection.give_back();
-        let created: HashSet<Uuid> = created.into_iter().collect();
-        Ok(column(asked, |(key, _)| created.contains(&key.id.0)))
+        let created: Vec<(KeyId,)> = self.0.run(insert).await?;
+        let created: HashSet<KeyId> = created.into_iter().map(|(id,)| id).collect();
+        Ok(column(asked, |(key, _)| created.contains(&key.id)))
     }
 }

@@ -1,14 +1,13 @@
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::QueryAs;
 use sqlx::{Connection, FromRow, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::store::StoreError;
 use crate::store::impl_store::within_deadline;
@@ -16,6 +15,14 @@ use crate::store::impl_store::within_deadline;
 /// The time after its last use for which a connection counts as unbroken. Few servers
 /// restart faster.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
+
+/// The time after its last use when a connection goes back to the pool. Some networks
+/// forget a connection that is idle for minutes, and tell nobody.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// The time limit for the test of a connection. It leaves most of the caller's time for the
+/// statement on another one.
+const TEST: Duration = Duration::from_millis(500);
 
 /// The number of kept connections of this process that broke. If one did, others may have.
 #[derive(Clone, Default)]
@@ -36,6 +43,9 @@ struct Kept {
     broken: u64,
 }
 
+/// A statement that returns rows.
+type Query<'q, R> = QueryAs<'q, Postgres, R, PgArguments>;
+
 impl KeptConnection {
     pub(super) fn new(pool: PgPool, broken: Broken) -> Self {
         Self {
@@ -45,21 +55,52 @@ impl KeptConnection {
         }
     }
 
-    /// Lends the connection for one statement that changes something, which must not meet a
-    /// broken connection. It is tested, and replaced if it is broken, if nobody has used it
-    /// for a moment or if another connection broke since.
-    pub(super) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let mut lent = self.lend_untested().await?;
-        if lent.is_doubtful() && within_deadline(lent.ping()).await.is_err() {
+    /// Makes sure that there is a connection that works, because what writes must not meet a
+    /// broken one. It is tested, and replaced if it is broken, if nobody has used it for a
+    /// moment or if another connection broke since.
+    pub(super) async fn prepare(&self) -> Result<(), StoreError> {
+        let mut lent = self.lend().await?;
+        if lent.is_doubtful() && !lent.works().await {
             drop(lent); // closes it
-            lent = self.lend_untested().await?;
+            lent = self.lend().await?;
         }
-        Ok(lent)
+        lent.give_back();
+        Ok(())
     }
 
-    async fn lend_untested(&self) -> Result<Lent<'_>, StoreError> {
+    /// Runs a statement once.
+    pub(super) async fn run<'q, R>(&self, query: Query<'q, R>) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
+    {
+        self.lend().await?.run(query).await
+    }
+
+    /// Reads rows. If the connection has broken while it was kept, it reads again with a new
+    /// one, because that changes nothing.
+    pub(super) async fn read<'q, R>(
+        &self,
+        query: impl Fn() -> Query<'q, R> + Send + Sync,
+    ) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
+    {
+        let lent = self.lend().await?;
+        let was_kept = lent.was_kept;
+        match lent.run(query()).await {
+            Err(error @ StoreError::TimedOut) => Err(error),
+            Err(error) if was_kept && error.is_transient() => self.run(query()).await,
+            result => result,
+        }
+    }
+
+    async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut place = self.kept.lock().await;
-        let kept = match place.take() {
+        let kept = place.take();
+        // One that was idle for long goes back to the pool, which tests it.
+        let kept = kept.filter(|kept| kept.last_used.elapsed() < IDLE);
+        let was_kept = kept.is_some();
+        let kept = match kept {
             Some(kept) => kept,
             None => self.keep(within_deadline(self.pool.acquire()).await?),
         };
@@ -67,6 +108,7 @@ impl KeptConnection {
             keeper: self,
             place,
             kept: Some(kept),
+            was_kept,
         })
     }
 
@@ -77,49 +119,37 @@ impl KeptConnection {
             broken: self.broken.0.load(Ordering::Relaxed),
         }
     }
-
-    /// Reads rows. If the connection has just broken, it reads again with a new one, because
-    /// that changes nothing.
-    pub(super) async fn read<'q, R>(
-        &self,
-        query: impl Fn() -> QueryAs<'q, Postgres, R, PgArguments> + Send + Sync,
-    ) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
-    {
-        match self.read_once(query()).await {
-            Err(error @ StoreError::TimedOut) => Err(error),
-            Err(error) if error.is_transient() => self.read_once(query()).await,
-            result => result,
-        }
-    }
-
-    async fn read_once<'q, R>(
-        &self,
-        query: QueryAs<'q, Postgres, R, PgArguments>,
-    ) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
-    {
-        let mut connection = self.lend_untested().await?;
-        let rows = within_deadline(query.fetch_all(&mut *connection)).await?;
-        connection.give_back();
-        Ok(rows)
-    }
 }
 
 /// A kept connection on loan. Unless it is given back, it is closed: after an error or a
 /// cancelled call its state is not known.
-pub(super) struct Lent<'a> {
+struct Lent<'a> {
     keeper: &'a KeptConnection,
     place: MutexGuard<'a, Option<Kept>>,
     /// Present until it is given back.
     kept: Option<Kept>,
+    /// False if it comes from the pool.
+    was_kept: bool,
 }
 
+const PRESENT: &str = "the connection is there until it is given back";
+
 impl Lent<'_> {
+    /// Runs a statement, and gives the connection back if the server has answered.
+    async fn run<'q, R>(mut self, query: Query<'q, R>) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
+    {
+        let kept = self.kept.as_mut().expect(PRESENT);
+        let rows = within_deadline(query.fetch_all(&mut *kept.connection)).await;
+        if rows.as_ref().err().is_none_or(StoreError::is_an_answer) {
+            self.give_back();
+        }
+        rows
+    }
+
     /// Keeps the connection for the next statement.
-    pub(super) fn give_back(mut self) {
+    fn give_back(mut self) {
         let kept = self.kept.take();
         *self.place = kept.map(|kept| self.keeper.keep(kept.connection));
     }
@@ -129,6 +159,11 @@ impl Lent<'_> {
         let broken = self.keeper.broken.0.load(Ordering::Relaxed);
         kept.last_used.elapsed() >= FRESH || kept.broken != broken
     }
+
+    async fn works(&mut self) -> bool {
+        let kept = self.kept.as_mut().expect(PRESENT);
+        matches!(timeout(TEST, kept.connection.ping()).await, Ok(Ok(())))
+    }
 }
 
 impl Drop for Lent<'_> {
@@ -137,21 +172,5 @@ impl Drop for Lent<'_> {
             self.keeper.broken.0.fetch_add(1, Ordering::Relaxed);
             drop(kept.connection.detach());
         }
-    }
-}
-
-const PRESENT: &str = "the connection is there until it is given back";
-
-impl Deref for Lent<'_> {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.kept.as_ref().expect(PRESENT).connection
-    }
-}
-
-impl DerefMut for Lent<'_> {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.kept.as_mut().expect(PRESENT).connection
     }
 }

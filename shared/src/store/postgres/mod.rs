@@ -36,6 +36,10 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 /// exhausted pool or a server that is down gives a prompt 503, not a growing queue.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The time limit of a wait for a row that another transaction has locked. It leaves the
+/// other questions of a batch enough of their time.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(800);
+
 /// The store of production, in PostgreSQL.
 #[derive(Clone)]
 pub struct PostgresStore {
@@ -81,6 +85,7 @@ impl PostgresStore {
                     // refuse those.
                     let deadline = super::DEADLINE.as_millis().to_string();
                     let set = sqlx::query(sql::SET_UP_CONNECTION).bind(deadline);
+                    let set = set.bind(LOCK_TIMEOUT.as_millis().to_string());
                     set.execute(connection).await?;
                     Ok(())
                 })
