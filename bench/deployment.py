@@ -58,7 +58,7 @@ class Deployment:
         return program
 
     def start_api(self):
-        """Starts an api, with its line of the log for each request. Returns the seconds until it was ready."""
+        """Starts an api with its default log. Returns the seconds until it was ready."""
         public, internal = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self.public, self.internal = f"http://{public}", f"http://{internal}"
         self.api = self.start("api", {"LISTEN_ADDR": public, "INTERNAL_ADDR": internal})

@@ -65,7 +65,7 @@ def provision(bench):
 
 def fleet(bench):
     """provisioning by 1, 2 and 4 workers with a Svix that takes 100 ms, against what the concurrency allows"""
-    seconds, limit = 2 if bench.quick else 10, CONCURRENCY / SVIX_DELAY
+    seconds, limit = 2 if bench.quick else 6, CONCURRENCY / SVIX_DELAY
     sizes = (1, 2) if bench.quick else (1, 2, 4)
     with Deployment(bench) as ours:
         ours.start_svix()

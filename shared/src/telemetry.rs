@@ -4,7 +4,7 @@
 use std::io::{self, BufWriter, Stderr, Write};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -19,9 +19,15 @@ const BUFFER: usize = 64 * 1024;
 /// The number of lines that may wait for the writing thread. Beyond it, whoever logs waits.
 const WAITING_LINES: usize = 4096;
 
-/// The time for which lines are gathered after some were written. Without it, the thread
-/// would be woken for each line, which costs more than the line.
+/// The time for which lines are gathered while there are many. Without it, the thread would
+/// be woken for each line, which costs more than the line.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// There are many lines if the thread writes this often, with less than [`SOON`] in between.
+const MANY: u32 = 10;
+
+/// The time between two writes, below which they count as many.
+const SOON: Duration = Duration::from_millis(1);
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,23 +72,40 @@ pub fn init_buffered(config: LogConfig) {
     let (lines, guard) = NonBlockingBuilder::default()
         .lossy(false)
         .buffered_lines_limit(WAITING_LINES)
-        .finish(Gathering(BufWriter::with_capacity(BUFFER, io::stderr())));
+        .finish(Gathering {
+            lines: BufWriter::with_capacity(BUFFER, io::stderr()),
+            last_written: Instant::now(),
+            in_a_row: 0,
+        });
     *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
     start(config, lines);
 }
 
 /// The writer of the thread, which flushes when no more lines are waiting.
-struct Gathering(BufWriter<Stderr>);
+struct Gathering {
+    lines: BufWriter<Stderr>,
+    last_written: Instant,
+    /// The number of writes soon after each other.
+    in_a_row: u32,
+}
 
 impl Write for Gathering {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.lines.write(bytes)
     }
 
-    /// Writes the lines, then lets others gather.
+    /// Writes the lines and, if there are many, lets others gather.
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        thread::sleep(GATHER);
+        self.lines.flush()?;
+        if self.last_written.elapsed() < SOON {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        } else {
+            self.in_a_row = 0;
+        }
+        if self.in_a_row >= MANY {
+            thread::sleep(GATHER);
+        }
+        self.last_written = Instant::now();
         Ok(())
     }
 }

@@ -128,8 +128,7 @@ async fn a_flawed_database_is_not_used(flaw: Flaw, reason: &str) {
     let missing = json!({"status": "unavailable", "missing": ["database"]});
     assert_eq!(readyz(&deployment).await, (503, missing));
     assert!(!refused.text.contains("certificate"), "{refused:?}");
-    let log = deployment.server.log();
-    assert!(log.contains(reason), "{log}");
+    deployment.server.logged(reason).await;
     let worker = &mut deployment.in_production_mut().workers[0];
     let line = worker.logged("the sweep failed").await;
     assert!(line.contains(reason), "{line}");
