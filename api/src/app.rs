@@ -29,7 +29,7 @@ impl Deref for App {
     }
 }
 
-/// What an [`App`] consists of.
+/// The parts of an [`App`], which all its clones share.
 pub struct Parts {
     /// The database.
     pub store: Arc<dyn Store>,

@@ -1,5 +1,5 @@
-//! The rules for every request. Those of one operation are in its file of
-//! [`crate::routes`].
+//! Applies the rules that hold for every request. The rules of one operation are in its
+//! file of [`crate::routes`].
 
 mod access_log;
 mod allow;
@@ -31,7 +31,7 @@ pub use client_address::ClientAddress;
 pub use request_id::current as current_request_id;
 pub use static_text::{lazy_text, static_text};
 
-/// Wraps the rules for every request around the routes. `document` is the OpenAPI document,
+/// Adds the rules that hold for every request to the routes. `document` is the OpenAPI document,
 /// which names the methods of each path. `trusted_proxies` may name the client, and `logged`
 /// says which requests the log shows.
 pub fn wrap<E: Endpoint + 'static>(
@@ -55,7 +55,7 @@ pub fn wrap<E: Endpoint + 'static>(
     }
 }
 
-/// The routes, with the rules for every request around them.
+/// An endpoint that applies the rules for every request and then calls the routes.
 ///
 /// It is one endpoint and not a layer for each rule: each layer around another would copy
 /// the request and the future of all that is within.

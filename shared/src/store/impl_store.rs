@@ -30,8 +30,8 @@ macro_rules! event {
 }
 
 /// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a method
-/// `run_migrations`. `$operation` names what is measured. A macro names the sqlx types of each database, which no generic
-/// bound can do legibly.
+/// `run_migrations`. `$operation` names what is measured. A macro names the sqlx types of
+/// each database, which no generic bound can do legibly.
 macro_rules! impl_store {
     ($store:ty, $database:ty, $operation:path) => {
         const _: () = {

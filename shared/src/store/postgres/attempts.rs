@@ -43,9 +43,9 @@ impl Batch for Claims {
         let claims: Vec<Claim> = self.0.run(claim).await?;
         let claims = claims.into_iter().map(|claim| (claim.job(), claim));
         let mut claims: HashMap<Job, Claim> = claims.collect();
-        Ok(column(asked, |asked| asked.job)
-            .into_iter()
-            .map(|job| claims.remove(&job))
+        Ok(asked
+            .iter()
+            .map(|asked| claims.remove(&asked.job))
             .collect())
     }
 }
