@@ -1,5 +1,4 @@
 //! Long runs: many rows, many jobs, and a long time without work.
 
-mod backlog;
 mod idle_pickup;
 mod soak;

@@ -1,9 +1,14 @@
-//! Memory use does not grow: 50,000 jobs leave no data in Redis and no memory in use in the
-//! workers, and 10,000 requests leave none in use in the API.
+//! Two workers process 50,000 jobs, 45,000 of them as one backlog: each once, through a
+//! queue that stays bounded, and without growing use of Redis or memory. 10,000 requests
+//! leave no memory in use in the API.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use shared::clock::Clock;
+use shared::queue::{DEPTH_LIMIT, Queue, RedisQueue};
 use sqlx::PgPool;
+use svix_simulator::Route;
 use tests::backlog::{insert_due_rows, provisioned};
 use tests::{Deployment, Process, RedisServer, eventually};
 
@@ -11,6 +16,9 @@ use tests::{Deployment, Process, RedisServer, eventually};
 const WARM_UP: usize = 5_000;
 /// The number of jobs in total.
 const JOBS: usize = 50_000;
+/// The number of jobs by which the queue may exceed the limit. The sweeps of two workers
+/// may read the same depth and then push a chunk of 100 jobs each.
+const OVERSHOOT: usize = 2 * 100;
 /// The factor by which a process may use more memory than after the warm-up. It allows for
 /// the noise of allocators.
 const SLACK: f64 = 1.25;
@@ -44,61 +52,69 @@ fn resident(process: &Process) -> f64 {
         .unwrap()
 }
 
-/// Inserts `more` due rows, and waits until they are provisioned.
-async fn provision_rows(pool: &PgPool, more: usize) {
+/// Inserts `more` due rows, and waits until they are provisioned. Returns the greatest depth
+/// of the queue that was seen meanwhile.
+async fn provision_rows(deployment: &Deployment, pool: &PgPool, more: usize) -> usize {
+    let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
+    let queue = RedisQueue::new(client, Clock::system()).unwrap();
     let target = provisioned(pool).await + more;
     insert_due_rows(pool, more).await;
-    let done = || async { provisioned(pool).await };
-    eventually(
-        "all rows are provisioned",
-        Duration::from_mins(8),
-        done,
-        |done| *done == target,
-    )
+    let deepest = AtomicUsize::new(0);
+    // Counting the rows each time would keep PostgreSQL busier than the workers do.
+    let calls = || async {
+        deepest.fetch_max(queue.depth().await.unwrap(), Ordering::Relaxed);
+        deployment.svix.calls(Route::Create)
+    };
+    let limit = Duration::from_mins(8);
+    let enough = |calls: &u64| *calls >= target as u64;
+    eventually("Svix was asked for all rows", limit, calls, enough).await;
+    let done = || provisioned(pool);
+    eventually("all rows are provisioned", limit, done, |done| {
+        *done == target
+    })
     .await;
+    deepest.into_inner()
 }
 
 #[tokio::test]
-async fn fifty_thousand_jobs_leave_no_data_in_redis_and_no_memory_in_use() {
+async fn fifty_thousand_jobs_run_once_each_and_leave_no_data_and_no_memory_in_use() {
     let _turn = tests::heavy().await;
     let deployment = Deployment::production(2).await;
-    let redis = &deployment.in_production().redis;
-    let pool = deployment.in_production().database.pool().await;
-    provision_rows(&pool, WARM_UP).await;
+    let production = deployment.in_production();
+    let (redis, workers) = (&production.redis, &production.workers);
+    let pool = production.database.pool().await;
+    let memory_of_workers = || -> Vec<f64> { workers.iter().map(resident).collect() };
     let drained = || redis_usage(redis);
-    let few = |(_, keys): &(u64, Vec<String>)| keys.len() <= 4;
-    let (bytes, keys) = eventually("Redis is drained", Duration::from_secs(10), drained, few).await;
-    let memory: Vec<f64> = deployment
-        .in_production()
-        .workers
-        .iter()
-        .map(resident)
-        .collect();
+    let within = Duration::from_secs(10);
 
-    provision_rows(&pool, JOBS - WARM_UP).await;
+    provision_rows(&deployment, &pool, WARM_UP).await;
+    let few = |(_, keys): &(u64, Vec<String>)| keys.len() <= 4;
+    let (bytes, keys) = eventually("Redis is drained", within, drained, few).await;
+    let memory = memory_of_workers();
+
+    let deepest = provision_rows(&deployment, &pool, JOBS - WARM_UP).await;
     let same = |(_, now): &(u64, Vec<String>)| *now == keys;
-    let (bytes_after, _) = eventually(
-        "Redis holds the same keys",
-        Duration::from_secs(10),
-        drained,
-        same,
-    )
-    .await;
-    let memory_after: Vec<f64> = deployment
-        .in_production()
-        .workers
-        .iter()
-        .map(resident)
-        .collect();
+    let (bytes_after, _) = eventually("Redis holds the same keys", within, drained, same).await;
+    let memory_after = memory_of_workers();
 
     println!("Redis: {keys:?}, {bytes} B after {WARM_UP} jobs, {bytes_after} B after {JOBS}");
     println!("resident memory of the workers: {memory:?} kB, then {memory_after:?} kB");
+    println!("the greatest depth of the queue was {deepest}");
     assert!(
         bytes_after <= bytes + 1024,
         "{bytes} B, then {bytes_after} B"
     );
     for (before, after) in memory.iter().zip(memory_after) {
         assert!(after < before * SLACK, "{before} kB, then {after} kB");
+    }
+    assert!(deepest <= DEPTH_LIMIT + OVERSHOOT, "{deepest}");
+    assert!(deepest > 0, "no job was ever seen in the queue");
+    assert_eq!(deployment.svix.applications().len(), JOBS);
+    let calls = deployment.svix.calls(Route::Create);
+    assert_eq!(calls, JOBS as u64, "no row was attempted twice");
+    for worker in workers {
+        let worked = worker.log().contains("provisioned");
+        assert!(worked, "each worker processed some rows");
     }
 }
 
