@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::config::RedisConfig;
 use shared::queue::RedisQueue;
 use svix_simulator::{Fault, Pattern, Route};
 use tests::Deployment;
@@ -16,8 +17,8 @@ use worker::Worker;
 /// Runs a worker with the given clock in this process.
 fn start_worker(deployment: &Deployment, clock: Clock, stop: &CancellationToken) -> JoinHandle<()> {
     let store = Arc::new(deployment.in_production().database.store());
-    let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
-    let queue = RedisQueue::new(client, clock.clone()).unwrap();
+    let redis = RedisConfig::parse(&deployment.in_production().redis.url()).unwrap();
+    let queue = RedisQueue::new(redis, clock.clone());
     let svix = svix_config(&deployment.svix);
     let worker = Worker::new(store, Arc::new(queue), &svix, clock, 16);
     let stop = stop.clone();

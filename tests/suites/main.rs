@@ -23,6 +23,7 @@ mod lifecycle;
 mod metrics;
 mod openapi;
 mod queue;
+mod redis_modes;
 mod released;
 mod retry;
 mod secrets;

@@ -91,7 +91,7 @@ async fn no_secret_is_left_anywhere_in_production() {
     let saved = save(&redis_url, deployment.in_production().redis.dir()).await;
     secrets.absent_from("the dump of Redis", &saved);
     assert!(
-        known::contains(&saved, b"partner-keys:provision"),
+        known::contains(&saved, b"partner-keys:{partner-keys}"),
         "no dump"
     );
 
@@ -133,7 +133,7 @@ async fn no_secret_is_left_anywhere_in_production() {
     secrets.absent_from("Redis's log", redis_log.as_bytes());
     let commands = monitor.end().await;
     assert!(
-        known::contains(&commands, b"partner-keys:provision"),
+        known::contains(&commands, b"partner-keys:{partner-keys}"),
         "no log"
     );
     secrets.absent_from("the commands that Redis was sent", &commands);

@@ -109,6 +109,7 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
         ("ADMIN_ADDR", "9000", "an address and a port"),
     ];
     let store = [("DATABASE_MAX_CONNECTIONS", "4", "a whole number from 5 to")];
+    let redis = [("REDIS_PREFIX", "keys:*", "1 to 64 letters")];
     let svix = [
         ("SVIX_SERVER_URL", "http://svix.example", "an https:// URL"),
         ("SVIX_SERVER_URL", "svix.example", "an https:// URL"),
@@ -162,8 +163,11 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
         ("WORKER_CONCURRENCY", "-1", "a whole number from 1 to"),
     ];
     let cases = [
-        ("api", [&common[..], &store, &svix, &http].concat()),
-        ("worker", [&common[..], &store, &svix, &work].concat()),
+        ("api", [&common[..], &store, &redis, &svix, &http].concat()),
+        (
+            "worker",
+            [&common[..], &store, &redis, &svix, &work].concat(),
+        ),
         ("standalone", [&common[..], &svix, &http, &work].concat()),
     ];
     for (name, wrong) in cases {

@@ -8,8 +8,8 @@ use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
     AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig,
-    InternalArgs, InternalConfig, LogArgs, RedisClient, SessionArgs, SessionConfig, SvixArgs,
-    check_certificates, check_redis,
+    InternalArgs, InternalConfig, LogArgs, RedisArgs, RedisConfig, SessionArgs, SessionConfig,
+    SvixArgs, check_certificates,
 };
 use shared::metrics::{self, Part};
 use shared::queue::{RedisQueue, nudge};
@@ -32,6 +32,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
+    redis: RedisArgs,
+    #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
     svix: SvixArgs,
@@ -44,7 +46,7 @@ struct ServeSettings {
     admin: Option<SocketAddr>,
     sessions: SessionConfig,
     database: DatabaseConfig,
-    redis: RedisClient,
+    redis: RedisConfig,
     svix: SvixConfig,
     log: LogConfig,
 }
@@ -54,7 +56,7 @@ impl ServeArgs {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
         let database = self.database.check(&mut checker);
-        let redis = check_redis(&mut checker);
+        let redis = self.redis.check(&mut checker);
         let svix = self.svix.check(&mut checker);
         let http = self.http.check(&mut checker);
         let internal = self.internal.check(&mut checker);
@@ -86,7 +88,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     let clock = Clock::system();
     let store = Arc::new(PostgresStore::new(settings.database));
-    let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone())?);
+    let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone()));
     let (nudge, send_nudges) = nudge(queue.clone());
     tokio::spawn(send_nudges);
 

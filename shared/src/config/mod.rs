@@ -20,7 +20,6 @@ mod svix;
 mod url;
 mod worker;
 
-pub use ::redis::Client as RedisClient;
 pub use secrecy::SecretString;
 
 pub use admin::AdminArgs;
@@ -31,7 +30,7 @@ pub use http::{HttpArgs, HttpConfig};
 pub use internal::{INTERNAL_HELP, InternalArgs, InternalConfig};
 pub use limits::{LimitArgs, LimitConfig, Rate};
 pub use log::LogArgs;
-pub use redis::{REDIS_HELP, check_redis};
+pub use redis::{REDIS_HELP, RedisArgs, RedisConfig};
 pub use session::{JwtConfig, SessionArgs, SessionConfig};
 pub use svix::{SVIX_HELP, SvixArgs};
 pub use url::{is_safe, is_this_machine};

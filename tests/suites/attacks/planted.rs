@@ -2,6 +2,7 @@
 
 use redis::AsyncCommands;
 use shared::clock::Clock;
+use shared::config::RedisConfig;
 use shared::ids::KeyId;
 use shared::queue::{Queue, RedisQueue};
 use shared::store::Job;
@@ -10,13 +11,12 @@ use tests::{Deployment, eventually};
 
 use super::SOON;
 
-/// The keys of the queue, and what apalis registers.
-const KEYS: [&str; 5] = [
-    "partner-keys:provision:active",
-    "partner-keys:provision:scheduled",
-    "partner-keys:provision:data",
-    "partner-keys:provision:workers",
-    "core:apalis:queues:list",
+/// The keys of the queue.
+const KEYS: [&str; 4] = [
+    "partner-keys:{partner-keys}:active",
+    "partner-keys:{partner-keys}:scheduled",
+    "partner-keys:{partner-keys}:data",
+    "partner-keys:{partner-keys}:workers",
 ];
 
 /// Creates a key and waits until its webhooks are set up.
@@ -43,8 +43,8 @@ async fn a_planted_job_skips_no_backoff() {
     let pool = deployment.in_production().database.pool().await;
     let id = sqlx::query_scalar("SELECT id FROM api_partners WHERE account_id = 'waiting'");
     let key_id: KeyId = id.fetch_one(&pool).await.unwrap();
-    let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
-    let queue = RedisQueue::new(client, Clock::system()).unwrap();
+    let redis = RedisConfig::parse(&deployment.in_production().redis.url()).unwrap();
+    let queue = RedisQueue::new(redis, Clock::system());
     let planted = Job { key_id, attempt: 1 };
     assert_eq!(queue.push(&[planted]).await.unwrap(), 1);
     let empty = || async { queue.depth().await.unwrap() };
@@ -84,7 +84,7 @@ async fn keys_of_a_foreign_type_are_replaced() {
 async fn workers_that_no_clock_could_have_sent_are_retired() {
     let deployment = Deployment::production(1).await;
     let mut redis = deployment.in_production().redis.connection().await;
-    let set = "partner-keys:provision:workers";
+    let set = "partner-keys:{partner-keys}:workers";
     for (score, name) in [
         ("inf", &b"far future"[..]),
         ("-inf", b"far past"),
@@ -112,7 +112,7 @@ async fn workers_that_no_clock_could_have_sent_are_retired() {
     .await;
     // What a dead worker has fetched may be of a foreign type too.
     let () = redis
-        .set("partner-keys:provision:inflight:gone", "x")
+        .set("partner-keys:{partner-keys}:inflight:gone", "x")
         .await
         .unwrap();
     let () = redis.zadd(set, "gone", 7).await.unwrap();

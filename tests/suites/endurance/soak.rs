@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use shared::clock::Clock;
+use shared::config::RedisConfig;
 use shared::queue::{DEPTH_LIMIT, Queue, RedisQueue};
 use sqlx::PgPool;
 use svix_simulator::Route;
@@ -55,8 +56,8 @@ fn resident(process: &Process) -> f64 {
 /// Inserts `more` due rows, and waits until they are provisioned. Returns the greatest depth
 /// of the queue that was seen meanwhile.
 async fn provision_rows(deployment: &Deployment, pool: &PgPool, more: usize) -> usize {
-    let client = redis::Client::open(deployment.in_production().redis.url()).unwrap();
-    let queue = RedisQueue::new(client, Clock::system()).unwrap();
+    let redis = RedisConfig::parse(&deployment.in_production().redis.url()).unwrap();
+    let queue = RedisQueue::new(redis, Clock::system());
     let target = provisioned(pool).await + more;
     insert_due_rows(pool, more).await;
     let deepest = AtomicUsize::new(0);

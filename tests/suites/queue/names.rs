@@ -9,9 +9,7 @@ use tests::eventually;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::queue_test::{
-    ACTIVE, DATA, INFLIGHT, META, PATIENCE, QUEUES, QueueTest, WORKER, WORKERS, queue,
-};
+use super::queue_test::{ACTIVE, DATA, INFLIGHT, META, PATIENCE, QueueTest, WORKERS, queue};
 
 /// The silence after which a worker is dead. It is longer than any difference between clocks
 /// and any job.
@@ -155,9 +153,6 @@ async fn only_dead_workers_are_removed() {
         let () = test
             .run_command(&["HSET", &format!("{META}:{name}"), "attempts", "0"])
             .await;
-        let () = test
-            .run_command(&["HSET", &format!("{WORKER}:{name}"), "service", "x"])
-            .await;
     }
     assert_eq!(test.queue.retire_dead().await.unwrap(), 1);
     let left = [
@@ -165,7 +160,6 @@ async fn only_dead_workers_are_removed() {
         DATA.to_owned(),
         format!("{INFLIGHT}:alive"),
         format!("{META}:alive"),
-        format!("{WORKER}:alive"),
     ];
     assert_eq!(test.keys().await, left.into());
     assert_eq!(test.names().await, ["alive".to_owned()].into());
@@ -193,7 +187,7 @@ async fn a_stopped_worker_finishes_its_jobs_and_leaves_the_rest_to_the_sweep() {
     let done = u64::try_from(60 - after.due).unwrap();
     assert_eq!(test.svix.calls(Pattern::create()), done);
     let keys = test.keys().await;
-    assert!(keys.contains(QUEUES), "{keys:?}");
+    assert!(keys.contains(DATA), "{keys:?}");
     let is_workers = |key: &&String| key.starts_with(WORKERS) || key.starts_with(INFLIGHT);
     assert_eq!(keys.iter().find(is_workers), None);
 

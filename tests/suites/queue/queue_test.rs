@@ -8,6 +8,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, FromRedisValue};
 use shared::clock::Clock;
+use shared::config::RedisConfig;
 use shared::ids::KeyId;
 use shared::queue::{Queue, RedisQueue};
 use shared::store::{Backlog, Job, Store};
@@ -29,14 +30,12 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 pub const CONCURRENCY: usize = 16;
 
 /// The keys in Redis, as apalis-redis names them.
-pub const ACTIVE: &str = "partner-keys:provision:active";
-pub const SCHEDULED: &str = "partner-keys:provision:scheduled";
-pub const DATA: &str = "partner-keys:provision:data";
-pub const META: &str = "partner-keys:provision:meta";
-pub const INFLIGHT: &str = "partner-keys:provision:inflight";
-pub const WORKERS: &str = "partner-keys:provision:workers";
-pub const WORKER: &str = "partner-keys:provision:workers:metadata";
-pub const QUEUES: &str = "core:apalis:queues:list";
+pub const ACTIVE: &str = "partner-keys:{partner-keys}:active";
+pub const SCHEDULED: &str = "partner-keys:{partner-keys}:scheduled";
+pub const DATA: &str = "partner-keys:{partner-keys}:data";
+pub const META: &str = "partner-keys:{partner-keys}:meta";
+pub const INFLIGHT: &str = "partner-keys:{partner-keys}:inflight";
+pub const WORKERS: &str = "partner-keys:{partner-keys}:workers";
 
 /// The servers, the store and the queue of one test.
 pub struct QueueTest {
@@ -165,16 +164,8 @@ impl QueueTest {
     /// Waits until Redis holds only the registrations of the given number of workers.
     pub async fn holds_only(&self, workers: usize) {
         let is_left = |keys: &BTreeSet<String>| {
-            let registered = keys.iter().filter(|key| key.starts_with(WORKER)).count();
-            // QUEUES always has one entry.
-            let others = keys.iter().filter(|key| !key.starts_with(WORKER));
-            let others: Vec<&str> = others.map(String::as_str).collect();
-            let expected = if workers > 0 {
-                &[QUEUES, WORKERS][..]
-            } else {
-                &[QUEUES]
-            };
-            registered == workers && others == expected
+            let expected = if workers > 0 { &[WORKERS][..] } else { &[] };
+            keys.iter().eq(expected)
         };
         let keys = || self.keys();
         eventually("Redis holds no job", PATIENCE, keys, is_left).await;
@@ -192,7 +183,7 @@ impl Worker {
 
 /// Creates a queue on this Redis with this clock.
 pub fn queue(redis: &RedisServer, clock: Clock) -> RedisQueue {
-    RedisQueue::new(redis::Client::open(redis.url()).unwrap(), clock).unwrap()
+    RedisQueue::new(RedisConfig::parse(&redis.url()).unwrap(), clock)
 }
 
 /// Creates jobs whose rows do not exist.

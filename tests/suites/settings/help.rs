@@ -32,6 +32,7 @@ fn variables(help: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
     let store = [("--database-max-connections", "DATABASE_MAX_CONNECTIONS")];
+    let redis = [("--redis-prefix", "REDIS_PREFIX")];
     let svix = [
         ("--svix-server-url", "SVIX_SERVER_URL"),
         ("--svix-uid-prefix", "SVIX_UID_PREFIX"),
@@ -63,6 +64,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
     let admin = [("--admin-addr", "ADMIN_ADDR")];
     let data = [("--data", "DATA_DIR"), ("--demo", "DEMO")];
     let log = [("--rust-log", "RUST_LOG"), ("--log-format", "LOG_FORMAT")];
+    let both = [&store[..], &redis, &svix, &admin, &log].concat();
     // Secrets, and what the TLS libraries read, have no flags.
     let all: &[_] = &["DATABASE_URL", "REDIS_URL", "SVIX_TOKEN", "SSL_CERT_FILE"];
     let api: &[_] = &[all, &["INTERNAL_TOKEN"]].concat();
@@ -71,7 +73,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         (
             "api",
             &[][..],
-            [&store[..], &svix, &http, &internal, &admin, &sessions, &log].concat(),
+            [&both[..], &http, &internal, &sessions].concat(),
             api,
         ),
         ("api", &["migrate"], [&store[..], &log].concat(), database),
@@ -88,12 +90,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
             &["DATABASE_URL", "SVIX_TOKEN"],
         ),
         ("api", &["purge"], [&store[..], &log].concat(), database),
-        (
-            "worker",
-            &[],
-            [&store[..], &svix, &work, &admin, &log].concat(),
-            all,
-        ),
+        ("worker", &[], [&both[..], &work].concat(), all),
         (
             "standalone",
             &[],

@@ -2,7 +2,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 use shared::clock::{Clock, Timestamp};
-use shared::config::{Checker, DatabaseArgs, LogArgs, check_redis};
+use shared::config::{Checker, DatabaseArgs, LogArgs, RedisArgs};
 use shared::queue::{LiveWorker, Queue, QueueError, RedisQueue};
 use shared::store::{Backlog, DeadLetter, PostgresStore, Store, StoreError};
 use shared::telemetry;
@@ -18,6 +18,8 @@ pub struct StatusArgs {
     json: bool,
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    redis: RedisArgs,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -40,13 +42,13 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let mut checker = Checker::default();
     let log = args.log.check(&mut checker);
     let database = args.database.check(&mut checker);
-    let redis = check_redis(&mut checker);
+    let redis = args.redis.check(&mut checker);
     let (log, database, redis) = checker.finish(|| Ok((log?, database?, redis?)))?;
     telemetry::init(log);
 
     let clock = Clock::system();
     let store = PostgresStore::new(database);
-    let queue = RedisQueue::new(redis, clock.clone())?;
+    let queue = RedisQueue::new(redis, clock.clone());
     let now = clock.now();
     let (rows, redis) = tokio::join!(read_rows(&store, now), read_redis(&queue));
 

@@ -6,8 +6,8 @@ use clap::Args;
 use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
-    AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, LogArgs, RedisClient, SvixArgs,
-    WorkerArgs, check_certificates, check_redis,
+    AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, LogArgs, RedisArgs, RedisConfig,
+    SvixArgs, WorkerArgs, check_certificates,
 };
 use shared::metrics::{self, Part};
 use shared::queue::RedisQueue;
@@ -25,6 +25,8 @@ pub struct WorkArgs {
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
+    redis: RedisArgs,
+    #[command(flatten)]
     svix: SvixArgs,
     #[command(flatten)]
     admin: AdminArgs,
@@ -36,7 +38,7 @@ pub struct WorkArgs {
 struct WorkSettings {
     concurrency: usize,
     database: DatabaseConfig,
-    redis: RedisClient,
+    redis: RedisConfig,
     svix: SvixConfig,
     admin: Option<SocketAddr>,
     log: LogConfig,
@@ -47,7 +49,7 @@ impl WorkArgs {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
         let database = self.database.check(&mut checker);
-        let redis = check_redis(&mut checker);
+        let redis = self.redis.check(&mut checker);
         let svix = self.svix.check(&mut checker);
         let concurrency = self.worker.check(&mut checker);
         let admin = self.admin.check(&mut checker);
@@ -75,7 +77,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
 
     let clock = Clock::system();
     let store = Arc::new(PostgresStore::new(settings.database));
-    let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone())?);
+    let queue = Arc::new(RedisQueue::new(settings.redis, clock.clone()));
     let concurrency = settings.concurrency;
     let backlog = Backlog {
         store: store.clone(),

@@ -1,13 +1,21 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisResult};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use rand::RngExt;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, Value,
+};
 
 /// The time limit for opening a connection, and for the answer to a command.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest pause before the second attempt to open a connection.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// A connection to Redis that is opened again after any error.
+/// A connection to Redis that is opened again after any error. Clones share it.
 ///
 /// redis-rs's `ConnectionManager` reconnects only after I/O errors. If Redis answers
 /// the first connection with an error of its own (an invalid password, a data set
@@ -18,55 +26,63 @@ pub struct Link {
     current: Arc<Mutex<Current>>,
 }
 
+/// A connection that is being opened, or is open, or could not be opened.
+type Opening = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+
+#[derive(Default)]
 struct Current {
-    manager: ConnectionManager,
-    /// Incremented with each new manager, so that only the first of many calls that
-    /// fail together replaces it.
+    /// `None` until a command needs it.
+    opening: Option<Opening>,
+    /// Incremented with each connection that is given up, so that only the first of many
+    /// commands that fail together gives it up.
     generation: u64,
 }
 
 impl Link {
     /// Prepares a connection. It is opened when it is first needed.
-    pub fn new(client: Client) -> RedisResult<Self> {
-        let current = Current {
-            manager: connect_lazily(&client)?,
-            generation: 0,
-        };
-        Ok(Self {
+    pub fn new(client: Client) -> Self {
+        Self {
             client,
-            current: Arc::new(Mutex::new(current)),
-        })
-    }
-
-    /// Returns the current connection, for a library that keeps it.
-    pub fn connection(&self) -> ConnectionManager {
-        self.lock().manager.clone()
-    }
-
-    /// Runs `act` with the current connection, and replaces the connection if `act`
-    /// fails.
-    pub async fn with<T>(
-        &self,
-        act: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>,
-    ) -> RedisResult<T> {
-        let (manager, generation) = {
-            let current = self.lock();
-            (current.manager.clone(), current.generation)
-        };
-        let done = act(manager).await;
-        if done.is_err() {
-            self.renew(generation)?;
+            current: Arc::default(),
         }
-        done
     }
 
-    fn renew(&self, generation: u64) -> RedisResult<()> {
+    /// Returns the current connection with its generation, or opens one.
+    async fn connection(&self) -> RedisResult<(MultiplexedConnection, u64)> {
+        let (opening, generation) = {
+            let mut current = self.lock();
+            let begin = || open(self.client.clone()).boxed().shared();
+            let opening = current.opening.get_or_insert_with(begin).clone();
+            (opening, current.generation)
+        };
+        let opened = opening.await;
+        if opened.is_err() {
+            self.give_up(generation);
+        }
+        Ok((opened?, generation))
+    }
+
+    /// Gives up the connection that answered so, if it is an error.
+    fn judge<'a>(&self, generation: u64, answers: RedisResult<impl Iterator<Item = &'a Value>>) {
+        let is_error = |value: &Value| match value {
+            Value::ServerError(error) => is_about_the_connection(&error.clone().into()),
+            _ => false,
+        };
+        let failed = match answers {
+            Ok(mut answers) => answers.any(is_error),
+            Err(error) => is_about_the_connection(&error),
+        };
+        if failed {
+            self.give_up(generation);
+        }
+    }
+
+    fn give_up(&self, generation: u64) {
         let mut current = self.lock();
         if current.generation == generation {
-            current.manager = connect_lazily(&self.client)?;
+            current.opening = None;
             current.generation += 1;
         }
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
@@ -74,11 +90,53 @@ impl Link {
     }
 }
 
-fn connect_lazily(client: &Client) -> RedisResult<ConnectionManager> {
-    let config = ConnectionManagerConfig::new()
+/// Returns whether another connection may answer better. A script that the server does not
+/// know yet is part of normal work.
+fn is_about_the_connection(error: &RedisError) -> bool {
+    error.kind() != ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// Opens a connection. If that fails, it tries once more after a pause.
+async fn open(client: Client) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(TIMEOUT))
-        .set_response_timeout(Some(TIMEOUT))
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(500));
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
+        .set_response_timeout(Some(TIMEOUT));
+    let open = || client.get_multiplexed_async_connection_with_config(&config);
+    if let Ok(opened) = open().await {
+        return Ok(opened);
+    }
+    let pause = PAUSE.mul_f64(rand::rng().random_range(0.5..1.0));
+    tokio::time::sleep(pause).await;
+    open().await
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move {
+            let (mut connection, generation) = self.connection().await?;
+            let answer = connection.req_packed_command(cmd).await;
+            let answers = answer.as_ref().map(std::iter::once);
+            self.judge(generation, answers.map_err(Clone::clone));
+            answer
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        cmd: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move {
+            let (mut connection, generation) = self.connection().await?;
+            let answer = connection.req_packed_commands(cmd, offset, count).await;
+            let answers = answer.as_ref().map(|answers| answers.iter());
+            self.judge(generation, answers.map_err(Clone::clone));
+            answer
+        })
+    }
+
+    fn get_db(&self) -> i64 {
+        self.client.get_connection_info().redis_settings().db()
+    }
 }

@@ -1,6 +1,6 @@
 //! The queue of production: apalis-redis 1.0, with the guards that it needs.
 //!
-//! apalis-redis 1.0.0 breaks in seven ways (docs/decisions/0002 has the
+//! apalis-redis 1.0.0 breaks in eight ways (docs/decisions/0002 has the
 //! measurements). The guards are in this folder, except for the restart of the
 //! loop, which is in `worker/src/queue_loop.rs`:
 //!
@@ -13,10 +13,12 @@
 //! | 5. idempotency keys expire at once | not used: a job's id is its content, and the claim decides |
 //! | 6. failed jobs are retried 25 times, whatever is configured | the handler never fails; the row decides about retries |
 //! | 7. finished jobs stay forever | results are not kept, and each job is [settled](RedisQueue::settle) |
+//! | 8. a set that all programs with apalis share is written | [`ApalisLink`] registers the workers |
 
 mod consume;
 mod fleet;
 mod link;
+mod registration;
 mod scripts;
 mod settlements;
 mod wake;
@@ -30,22 +32,19 @@ use apalis_core::task::task_id::TaskId;
 use apalis_redis::{Config, RedisStorage};
 use async_trait::async_trait;
 use futures_util::stream;
-use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisError, Script};
 
 use self::fleet::Fleet;
 use self::link::Link;
+use self::registration::ApalisLink;
 use self::settlements::{Settlement, Settlements};
 use self::wake::Wake;
 use super::{Consumer, DEPTH_LIMIT, LoopError, Queue, QueueError};
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Coalescer;
+use crate::config::RedisConfig;
 use crate::store::Job;
 
-/// The queue's name. All its keys in Redis begin with it.
-const NAME: &str = "partner-keys:provision";
-/// The channel on which pushed jobs wake the workers.
-const WAKE: &str = "partner-keys:provision:wake";
 /// The number of jobs that a worker fetches together. What it has fetched, no other worker
 /// can begin.
 const BATCH: usize = 16;
@@ -61,9 +60,6 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The time without a heartbeat after which a worker counts as dead: 30 s for
 /// clocks that differ, and a minute for a worker that was busy or frozen.
 const DEAD_AFTER: Duration = Duration::from_secs(90);
-/// The set of the queues of all programs that use apalis, which it writes at each start of
-/// a worker.
-const APALIS_QUEUES: &str = "core:apalis:queues:list";
 /// The number of workers that are read, far above that of any deployment.
 const MAX_WORKERS: isize = 10_000;
 /// A depth that our own pushes cannot reach, well below Lua's limit of 8,000.
@@ -73,6 +69,12 @@ impl From<RedisError> for QueueError {
     fn from(error: RedisError) -> Self {
         Self::Unavailable(error.to_string())
     }
+}
+
+/// Returns the queue's name, with which all its keys and channels begin. The hash tag puts
+/// them into one slot of a cluster, and those of different prefixes into different ones.
+fn queue_name(prefix: &str) -> String {
+    format!("{prefix}:{{{prefix}}}")
 }
 
 /// A worker that is known to Redis.
@@ -90,6 +92,8 @@ pub struct RedisQueue {
     link: Link,
     client: redis::Client,
     config: Config,
+    /// The channel on which pushed jobs wake the workers.
+    wake: String,
     clock: Clock,
     settlements: Coalescer<Settlements>,
     fleet: Fleet,
@@ -99,10 +103,13 @@ impl RedisQueue {
     /// Prepares a connection. It is opened when it is first needed, and opened again
     /// whenever it is lost. Call it within a runtime, on which the task runs that settles
     /// jobs.
-    pub fn new(client: redis::Client, clock: Clock) -> Result<Self, QueueError> {
-        let link = Link::new(client.clone())?;
+    #[must_use]
+    pub fn new(redis: RedisConfig, clock: Clock) -> Self {
+        let RedisConfig { client, prefix } = redis;
+        let link = Link::new(client.clone());
+        let name = queue_name(&prefix);
         let config = Config::default()
-            .queue(NAME)
+            .queue(&name)
             .batch_size(BATCH)
             .heartbeat_interval(HEARTBEAT)
             // `maintain` retires dead workers. apalis's own rescue keeps keys
@@ -111,7 +118,7 @@ impl RedisQueue {
             .lock_tasks(false)
             .persist_results(false)
             .emit_events(false);
-        Ok(Self {
+        Self {
             settlements: Coalescer::start(Settlements {
                 link: link.clone(),
                 data_hash: config.job_data_hash(),
@@ -119,14 +126,16 @@ impl RedisQueue {
             link,
             client,
             config,
+            wake: format!("{name}:wake"),
             clock,
             fleet: Fleet::default(),
-        })
+        }
     }
 
     /// Returns the storage from which a worker takes its jobs.
-    pub fn storage(&self) -> RedisStorage<Job> {
-        RedisStorage::new(self.link.connection()).with_config(self.config.clone())
+    pub fn storage(&self) -> RedisStorage<Job, ApalisLink> {
+        let link = ApalisLink::new(self.link.clone(), &self.config.workers_set());
+        RedisStorage::new(link).with_config(self.config.clone())
     }
 
     /// Removes every trace of a job that a worker took. If Redis has lost the job
@@ -159,11 +168,8 @@ impl RedisQueue {
     /// their last heartbeat. Others can write to Redis, so a time may be anything, and
     /// names that are no text are left out.
     pub async fn workers(&self) -> Result<Vec<LiveWorker>, QueueError> {
-        let set = self.config.workers_set();
-        let read = async |mut redis: ConnectionManager| {
-            redis.zrange_withscores(set, 0, MAX_WORKERS - 1).await
-        };
-        let workers: Vec<(Vec<u8>, f64)> = self.link.with(read).await?;
+        let (set, last) = (self.config.workers_set(), MAX_WORKERS - 1);
+        let workers: Vec<(Vec<u8>, f64)> = self.redis().zrange_withscores(set, 0, last).await?;
         let live = |(name, seconds): (Vec<u8>, f64)| {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -186,14 +192,12 @@ impl RedisQueue {
             (self.config.scheduled_jobs_set(), "zset"),
             (self.config.job_data_hash(), "hash"),
             (self.config.workers_set(), "zset"),
-            (APALIS_QUEUES.to_owned(), "zset"),
         ];
         let mut types = redis::pipe();
         for (key, _) in &keys {
             types.cmd("TYPE").arg(key);
         }
-        let read = async |mut redis| types.query_async(&mut redis).await;
-        let types: Vec<String> = self.link.with(read).await?;
+        let types: Vec<String> = types.query_async(&mut self.redis()).await?;
         for ((key, ours), found) in keys.into_iter().zip(types) {
             if found != ours && found != "none" {
                 tracing::error!(
@@ -202,8 +206,7 @@ impl RedisQueue {
                     ours,
                     "deleted a key of the queue, of a foreign type"
                 );
-                let delete = async |mut redis: ConnectionManager| redis.del(&key).await;
-                self.link.with::<()>(delete).await?;
+                let () = self.redis().del(&key).await?;
             }
         }
         Ok(())
@@ -231,14 +234,18 @@ impl RedisQueue {
                 .key(self.config.job_data_hash())
                 .arg(self.config.job_meta_hash());
             loop {
-                let drop_some = async |mut redis| drop_some.invoke_async(&mut redis).await;
-                match self.link.with::<usize>(drop_some).await? {
+                match drop_some.invoke_async::<usize>(&mut self.redis()).await? {
                     0 => break,
                     dropped => shed += dropped,
                 }
             }
         }
         Ok(shed)
+    }
+
+    /// Returns the connection.
+    fn redis(&self) -> Link {
+        self.link.clone()
     }
 
     /// Returns the key of the set of jobs that a worker has fetched.
@@ -276,9 +283,8 @@ impl RedisQueue {
 
             let script = Script::new(scripts::PROMOTE);
             let mut promote = script.key(self.config.scheduled_jobs_set());
-            promote.key(self.config.active_jobs_list()).arg(WAKE);
-            let promote = async |mut redis| promote.invoke_async::<usize>(&mut redis).await;
-            self.link.with(promote).await?;
+            promote.key(self.config.active_jobs_list()).arg(&self.wake);
+            let _moved: usize = promote.invoke_async(&mut self.redis()).await?;
         }
         Ok(sent)
     }
@@ -305,8 +311,7 @@ impl Queue for RedisQueue {
         pipeline
             .llen(self.config.active_jobs_list())
             .zcard(self.config.scheduled_jobs_set());
-        let read = async |mut redis| pipeline.query_async(&mut redis).await;
-        let (active, scheduled): (usize, usize) = self.link.with(read).await?;
+        let (active, scheduled): (usize, usize) = pipeline.query_async(&mut self.redis()).await?;
         Ok(active + scheduled)
     }
 
@@ -316,7 +321,7 @@ impl Queue for RedisQueue {
         let running = consume::start(self.clone(), consumer, Arc::clone(&wake));
         tokio::select! {
             ended = running.until(shutdown) => ended.map_err(LoopError::Died),
-            () = wake.listen(&self.client, WAKE) => unreachable!("it listens forever"),
+            () = wake.listen(&self.client, &self.wake) => unreachable!("it listens forever"),
         }
     }
 
@@ -326,11 +331,9 @@ impl Queue for RedisQueue {
         retire
             .key(self.config.job_data_hash())
             .key(self.config.workers_set())
-            .key(format!("{NAME}:workers:metadata:{worker}"))
             .arg(self.config.job_meta_hash())
             .arg(worker);
-        let retire = async |mut redis| retire.invoke_async(&mut redis).await;
-        Ok(self.link.with(retire).await?)
+        Ok(retire.invoke_async(&mut self.redis()).await?)
     }
 
     fn share_of(&self, of_all: Duration) -> Duration {

@@ -22,8 +22,8 @@ pub const SETTLE: &str = "
     end";
 
 /// Removes a worker and the jobs that it had fetched. KEYS: the worker's inflight
-/// set, the data hash, the set of workers, the worker's metadata. ARGV: the prefix of
-/// job metadata, the worker's name.
+/// set, the data hash, the set of workers. ARGV: the prefix of job metadata, the worker's
+/// name.
 pub const RETIRE: &str = "
     local held = redis.pcall('smembers', KEYS[1])
     if held.err then held = {} end -- a key of another type, which is deleted below
@@ -31,7 +31,7 @@ pub const RETIRE: &str = "
         redis.call('hdel', KEYS[2], id)
         redis.call('del', ARGV[1] .. ':' .. id)
     end
-    redis.call('del', KEYS[1], KEYS[4])
+    redis.call('del', KEYS[1])
     redis.call('zrem', KEYS[3], ARGV[2])";
 
 /// Drops up to 1,000 waiting jobs. KEYS: the active list, the scheduled set, the data

@@ -42,8 +42,7 @@ impl Batch for Settlements {
             settle.key(&job.inflight_set).key(&job.metadata);
             settle.arg(&job.task_id);
         }
-        let settle = async |mut redis| settle.invoke_async::<()>(&mut redis).await;
-        self.link.with(settle).await?;
+        let () = settle.invoke_async(&mut self.link.clone()).await?;
         Ok(vec![(); done.len()])
     }
 }
