@@ -23,6 +23,8 @@ pub mod metrics;
 pub mod postgres;
 pub mod private_postgres;
 pub mod process;
+pub mod redis_cluster;
+pub mod redis_sentinels;
 pub mod redis_server;
 pub mod relay;
 pub mod rows;

@@ -10,7 +10,7 @@ use crate::scratch;
 const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/redis.conf");
 
 /// The password of the service.
-const PASSWORD: &str = "redis_password_of_the_service";
+pub(crate) const PASSWORD: &str = "redis_password_of_the_service";
 /// The user of the service.
 const USERS: &str = include_str!("../../deploy/redis/users.acl");
 
@@ -42,13 +42,20 @@ impl RedisServer {
     /// Starts a server that accepts only TLS connections, with this certificate
     /// chain and private key, both in PEM format.
     pub async fn start_tls(certificate: &str, key: &str) -> Self {
+        Self::start_tls_with(certificate, key, &[]).await
+    }
+
+    /// Starts a server that accepts only TLS connections, with additional `redis-server`
+    /// arguments.
+    pub async fn start_tls_with(certificate: &str, key: &str, args: &[&str]) -> Self {
+        let more_args = args;
         let (dir, port) = (scratch(), free_port());
         let file = |name: &str, content| {
             let file = dir.path().join(name);
             std::fs::write(&file, content).unwrap();
             file.to_str().unwrap().to_owned()
         };
-        let args = vec![
+        let mut args = vec![
             "--port".to_owned(),
             "0".to_owned(),
             "--tls-port".to_owned(),
@@ -60,6 +67,7 @@ impl RedisServer {
             "--tls-auth-clients".to_owned(),
             "no".to_owned(),
         ];
+        args.extend(more_args.iter().map(|arg| (*arg).to_owned()));
         Self::launch("rediss", dir, port, args).await
     }
 
@@ -71,6 +79,8 @@ impl RedisServer {
         if !has_password {
             args.extend(["--aclfile".to_owned(), users.to_str().unwrap().to_owned()]);
         }
+        // Sentinels let a server rewrite its settings file.
+        std::fs::copy(SETTINGS, dir.path().join("redis.conf")).unwrap();
         let process = spawn(&dir, &args);
         listening(port).await;
         Self {
@@ -137,7 +147,7 @@ impl RedisServer {
 fn spawn(dir: &TempDir, args: &[String]) -> Process {
     let mut command = Command::new("redis-server");
     command
-        .arg(SETTINGS)
+        .arg(dir.path().join("redis.conf"))
         .arg("--dir")
         .arg(dir.path())
         .args(args);

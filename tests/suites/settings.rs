@@ -198,6 +198,8 @@ async fn a_wrong_secret_is_named_and_not_shown() {
         ("REDIS_URL", "http://:hunter2@localhost/"),
         ("REDIS_URL", "redis://:hunter2@localhost:port/"),
         ("REDIS_URL", "redis://:hunter2@localhost/hunter2"),
+        ("REDIS_URL", "redis+cluster://:hunter2@one,two/1"),
+        ("REDIS_URL", "redis+sentinel://:hunter2@one,two"),
         ("SVIX_TOKEN", "testsk hunter2"),
         ("SVIX_TOKEN", "testsk_hunter2\n"),
     ];

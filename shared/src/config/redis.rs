@@ -1,12 +1,13 @@
 use clap::Args;
-use redis::Client;
+use secrecy::ExposeSecret;
 
+use super::redis_servers::{EXPECTED, RedisServers};
 use super::secret::read_secret;
 use super::{Checker, Invalid};
 
 /// The part of `--help` about the secret of Redis.
 pub const REDIS_HELP: &str = "\
-  REDIS_URL      redis://[user:password@]host:port/db, or rediss:// for TLS; or its file: REDIS_URL_FILE";
+  REDIS_URL      redis://[user:password@]host:port/db, redis+sentinel://…host:port,host:port/MASTER/db or redis+cluster://…host:port,host:port; for TLS, rediss in place of redis; or its file: REDIS_URL_FILE";
 
 /// The prefix of a deployment that has Redis for itself.
 const DEFAULT_PREFIX: &str = "partner-keys";
@@ -24,8 +25,8 @@ pub struct RedisArgs {
 /// The settings of Redis.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// A client that has not connected yet.
-    pub client: Client,
+    /// Where the queue is.
+    pub servers: RedisServers,
     /// The beginning of the names of all keys and channels.
     pub prefix: String,
 }
@@ -33,11 +34,13 @@ pub struct RedisConfig {
 impl RedisArgs {
     /// Checks the settings.
     pub fn check(&self, checker: &mut Checker) -> Result<RedisConfig, Invalid> {
-        let expected = "a Redis URL, redis://host:port/db or rediss://…";
         let config = read_secret(checker, "REDIS_URL").and_then(|url| {
+            let text = url.as_ref().map_or("", ExposeSecret::expose_secret);
+            let config = RedisConfig::parse(text);
+            let expected = config.as_ref().err().copied().unwrap_or(EXPECTED);
             checker
                 .secret("REDIS_URL", url.as_ref(), expected)
-                .required(RedisConfig::parse)
+                .required(|_| config.ok())
         });
         let prefix = checker
             .setting(
@@ -53,13 +56,10 @@ impl RedisArgs {
 }
 
 impl RedisConfig {
-    /// Parses a URL. The prefix is the default one. Returns `None` for an invalid URL.
-    #[must_use]
-    pub fn parse(url: &str) -> Option<Self> {
-        let is_known = url.starts_with("redis://") || url.starts_with("rediss://");
-        let client = Client::open(url).ok().filter(|_| is_known)?;
-        Some(Self {
-            client,
+    /// Parses a URL. The prefix is the default one. The error says what was expected.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        Ok(Self {
+            servers: RedisServers::parse(url)?,
             prefix: DEFAULT_PREFIX.to_owned(),
         })
     }

@@ -3,52 +3,21 @@
 use std::collections::BTreeSet;
 
 use redis::AsyncCommands;
-use serde_json::Value;
-use shared::clock::Clock;
-use shared::config::RedisConfig;
-use shared::queue::{Queue, RedisQueue};
 use sqlx::postgres::PgPool;
 use svix_simulator::Pattern;
-use tests::process::binary;
-use tests::{Client, Deployment, Plan, Process, Role, eventually};
-use tokio::process::Command;
+use tests::{Client, Deployment, Plan, Process, Role};
 
-use super::SOON;
+use super::{SOON, create, depth_becomes, redis_status};
 
 /// A prefix that is not the default one.
 const OTHER: &str = "staging:keys";
-
-/// Creates `count` keys.
-async fn create(client: &Client, deployment: &Deployment, count: usize) {
-    for session in deployment.sessions(count).await {
-        assert_eq!(client.create(&session).await.status, 201);
-    }
-}
-
-/// Returns the queue of the deployment with this prefix.
-fn queue(redis_url: &str, prefix: &str) -> RedisQueue {
-    let redis = RedisConfig::parse(redis_url).unwrap().with_prefix(prefix);
-    RedisQueue::new(redis, Clock::system())
-}
-
-/// Returns what `worker status --json` prints, with these variables.
-async fn status(env: &[(&'static str, String)]) -> Value {
-    let mut command = Command::new(binary("worker"));
-    command.args(["status", "--json"]).env_clear();
-    let output = command.envs(env.iter().cloned()).output().await.unwrap();
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 #[tokio::test]
 async fn two_deployments_share_a_redis_and_never_see_each_others_jobs() {
     let mut one = Deployment::production(1).await;
     // Without the privileges of the sample, which are those of the default prefix.
     let url = one.in_production().redis.url();
-    let env = vec![
-        ("REDIS_URL", url.clone()),
-        ("REDIS_PREFIX", OTHER.to_owned()),
-    ];
+    let env = vec![("REDIS_URL", url), ("REDIS_PREFIX", OTHER.to_owned())];
     let mut other = Deployment::planned(Plan {
         workers: 1,
         env,
@@ -62,9 +31,9 @@ async fn two_deployments_share_a_redis_and_never_see_each_others_jobs() {
     assert_eq!(one.svix.calls(Pattern::create()), 10);
     assert_eq!(other.svix.calls(Pattern::create()), 5);
     for deployment in [&one, &other] {
-        let status = status(&deployment.env()).await;
-        let workers = status["redis"]["workers"].as_array().unwrap();
-        assert_eq!(workers.len(), 1, "{status}");
+        let redis = redis_status(&deployment.env()).await;
+        let workers = redis["workers"].as_array().unwrap();
+        assert_eq!(workers.len(), 1, "{redis}");
     }
 
     // Without workers, each queue keeps the jobs of its own deployment.
@@ -73,10 +42,8 @@ async fn two_deployments_share_a_redis_and_never_see_each_others_jobs() {
     }
     create(&one.client, &one, 3).await;
     create(&other.client, &other, 2).await;
-    for (prefix, expected) in [("partner-keys", 3), (OTHER, 2)] {
-        let depth = || async { queue(&url, prefix).depth().await.unwrap() };
-        eventually("the jobs are sent", SOON, depth, |depth| *depth == expected).await;
-    }
+    depth_becomes(&one, 3).await;
+    depth_becomes(&other, 2).await;
     let mut redis = one.in_production().redis.connection().await;
     let keys: BTreeSet<String> = redis.keys("*").await.unwrap();
     let (ours, others): (BTreeSet<_>, BTreeSet<_>) =

@@ -6,24 +6,32 @@ use futures_util::future::{BoxFuture, Shared};
 use rand::RngExt;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
-    ServerErrorKind, Value,
+    Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
 };
 
-/// The time limit for opening a connection, and for the answer to a command.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use super::primary::{limits, primary};
+use crate::config::RedisServers;
+
 /// The longest pause before the second attempt to open a connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A connection to Redis that is opened again after any error. Clones share it.
+/// A connection to the server that has the queue. After any error it is opened again, to the
+/// server that has the queue then. Clones share it.
 ///
 /// redis-rs's `ConnectionManager` reconnects only after I/O errors. If Redis answers
 /// the first connection with an error of its own (an invalid password, a data set
 /// that is still loading), the manager keeps that error forever.
 #[derive(Clone)]
 pub struct Link {
-    client: Client,
+    place: Place,
     current: Arc<Mutex<Current>>,
+}
+
+/// Where the queue is: on the server that has this key.
+#[derive(Clone)]
+struct Place {
+    servers: Arc<RedisServers>,
+    key: Arc<str>,
 }
 
 /// A connection that is being opened, or is open, or could not be opened.
@@ -39,19 +47,26 @@ struct Current {
 }
 
 impl Link {
-    /// Prepares a connection. It is opened when it is first needed.
-    pub fn new(client: Client) -> Self {
+    /// Prepares a connection to the server that has this key, one of the queue's. It is opened
+    /// when it is first needed.
+    pub fn new(servers: RedisServers, key: &str) -> Self {
+        let (servers, key) = (Arc::new(servers), key.into());
         Self {
-            client,
+            place: Place { servers, key },
             current: Arc::default(),
         }
+    }
+
+    /// Returns a client of the server that has the queue now, for a connection of its own.
+    pub async fn primary(&self) -> RedisResult<Client> {
+        self.place.find().await
     }
 
     /// Returns the current connection with its generation, or opens one.
     async fn connection(&self) -> RedisResult<(MultiplexedConnection, u64)> {
         let (opening, generation) = {
             let mut current = self.lock();
-            let begin = || open(self.client.clone()).boxed().shared();
+            let begin = || open(self.place.clone()).boxed().shared();
             let opening = current.opening.get_or_insert_with(begin).clone();
             (opening, current.generation)
         };
@@ -96,18 +111,27 @@ fn is_about_the_connection(error: &RedisError) -> bool {
     error.kind() != ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
+impl Place {
+    async fn find(&self) -> RedisResult<Client> {
+        primary(&self.servers, &self.key).await
+    }
+
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let client = self.find().await?;
+        client
+            .get_multiplexed_async_connection_with_config(&limits())
+            .await
+    }
+}
+
 /// Opens a connection. If that fails, it tries once more after a pause.
-async fn open(client: Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(TIMEOUT))
-        .set_response_timeout(Some(TIMEOUT));
-    let open = || client.get_multiplexed_async_connection_with_config(&config);
-    if let Ok(opened) = open().await {
+async fn open(place: Place) -> RedisResult<MultiplexedConnection> {
+    if let Ok(opened) = place.connect().await {
         return Ok(opened);
     }
     let pause = PAUSE.mul_f64(rand::rng().random_range(0.5..1.0));
     tokio::time::sleep(pause).await;
-    open().await
+    place.connect().await
 }
 
 impl ConnectionLike for Link {
@@ -136,7 +160,8 @@ impl ConnectionLike for Link {
         })
     }
 
+    /// Returns no real number, because nothing that we use asks for it.
     fn get_db(&self) -> i64 {
-        self.client.get_connection_info().redis_settings().db()
+        0
     }
 }

@@ -18,6 +18,7 @@
 mod consume;
 mod fleet;
 mod link;
+mod primary;
 mod registration;
 mod scripts;
 mod settlements;
@@ -90,7 +91,6 @@ pub struct LiveWorker {
 #[derive(Clone)]
 pub struct RedisQueue {
     link: Link,
-    client: redis::Client,
     config: Config,
     /// The channel on which pushed jobs wake the workers.
     wake: String,
@@ -105,9 +105,7 @@ impl RedisQueue {
     /// jobs.
     #[must_use]
     pub fn new(redis: RedisConfig, clock: Clock) -> Self {
-        let RedisConfig { client, prefix } = redis;
-        let link = Link::new(client.clone());
-        let name = queue_name(&prefix);
+        let name = queue_name(&redis.prefix);
         let config = Config::default()
             .queue(&name)
             .batch_size(BATCH)
@@ -118,13 +116,13 @@ impl RedisQueue {
             .lock_tasks(false)
             .persist_results(false)
             .emit_events(false);
+        let link = Link::new(redis.servers, &config.workers_set());
         Self {
             settlements: Coalescer::start(Settlements {
                 link: link.clone(),
                 data_hash: config.job_data_hash(),
             }),
             link,
-            client,
             config,
             wake: format!("{name}:wake"),
             clock,
@@ -321,7 +319,7 @@ impl Queue for RedisQueue {
         let running = consume::start(self.clone(), consumer, Arc::clone(&wake));
         tokio::select! {
             ended = running.until(shutdown) => ended.map_err(LoopError::Died),
-            () = wake.listen(&self.client, &self.wake) => unreachable!("it listens forever"),
+            () = wake.listen(&self.link, &self.wake) => unreachable!("it listens forever"),
         }
     }
 

@@ -10,10 +10,11 @@ use apalis_core::backend::ext::poll_strategy::{PollSnapshot, PollStrategy};
 use futures_util::StreamExt;
 use futures_util::task::AtomicWaker;
 use rand::RngExt;
-use redis::{Client, RedisResult};
+use redis::RedisResult;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use super::fleet::Fleet;
+use super::link::Link;
 use crate::coalesce::BatchError;
 use crate::queue::QueueError;
 
@@ -45,9 +46,9 @@ impl Wake {
 
     /// Calls at each message on the channel, and whenever messages may have been missed.
     /// Never returns. Whatever goes wrong, the tick still wakes the worker.
-    pub(super) async fn listen(&self, client: &Client, channel: &str) {
+    pub(super) async fn listen(&self, link: &Link, channel: &str) {
         loop {
-            if let Err(error) = self.listen_once(client, channel).await {
+            if let Err(error) = self.listen_once(link, channel).await {
                 tracing::debug!(%error, "the subscription to new jobs was lost");
             }
             let pause = PAUSE.mul_f64(rand::rng().random_range(0.5..1.0));
@@ -55,9 +56,9 @@ impl Wake {
         }
     }
 
-    async fn listen_once(&self, client: &Client, channel: &str) -> Result<(), QueueError> {
+    async fn listen_once(&self, link: &Link, channel: &str) -> Result<(), QueueError> {
         let subscribe = async {
-            let mut subscription = client.get_async_pubsub().await?;
+            let mut subscription = link.primary().await?.get_async_pubsub().await?;
             subscription.subscribe(channel).await?;
             Ok(subscription)
         };

@@ -1,0 +1,39 @@
+//! Redis Sentinel: a master with a replica, watched by three Sentinels. All speak TLS, with
+//! users of their own.
+
+use tests::redis_sentinels::RedisSentinels;
+use tests::{Deployment, Plan, PrivateCa, eventually};
+
+use super::{SOON, all_follow_the_new_master, nothing_is_lost_when, redis_status};
+
+#[tokio::test]
+async fn a_master_and_a_sentinel_die_under_load_and_the_replica_is_promoted() {
+    let (ca, dir) = (PrivateCa::new(), tests::scratch());
+    let trusted = ca.write(dir.path()).to_str().unwrap().to_owned();
+    let mut redis = RedisSentinels::start(&ca).await;
+    let env = vec![
+        ("REDIS_URL", redis.service_url()),
+        ("SSL_CERT_FILE", trusted),
+    ];
+    let mut deployment = Deployment::planned(Plan {
+        workers: 1,
+        env,
+        ..Plan::default()
+    })
+    .await;
+    let env = deployment.env();
+    nothing_is_lost_when(
+        "the death of a Redis master with Sentinels",
+        &mut deployment,
+        async || {
+            redis.kill_a_sentinel().await;
+            redis.servers[0].kill().await;
+            let reached = || async { redis_status(&env).await["reached"] == true };
+            eventually("the Sentinels name the new master", SOON, reached, |it| *it).await;
+        },
+    )
+    .await;
+    let log = deployment.in_production().workers[0].log();
+    assert!(log.contains("the queue loop died"), "the worker noticed it");
+    all_follow_the_new_master(&mut deployment).await;
+}
