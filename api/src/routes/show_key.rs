@@ -19,9 +19,9 @@ pub struct ShowKey;
 
 /// The account's active key, if it has one. `has_key` tells the two shapes apart.
 // The shape with more required members must be first: some generated clients try
-// the shapes in order and do not look at the value of `has_key`.
+// the shapes in order and do not look at the value of `has_key`. For the same reason it is
+// an `anyOf`: with `oneOf` they find that a key is also a `NoKey`, and fail.
 #[derive(Union)]
-#[oai(one_of = true)]
 enum PartnerApiKey {
     Active(ActiveKey),
     None(NoKey),

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The key prefix in the document's examples.
 pub const EXAMPLE_PREFIX: &str = "pk_live_0123456789abcdef";
 
-/// A boolean that is always `B`. It tells the shapes of a `oneOf` apart.
+/// A boolean that is always `B`. It tells the shapes of a union apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConstBool<const B: bool>;
 

@@ -59,10 +59,10 @@ func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch key := shown.GetActualInstance().(type) {
-	case *partnerkeys.ActiveKey:
-		return key, nil
-	case *partnerkeys.NoKey:
+	switch {
+	case shown.ActiveKey != nil:
+		return shown.ActiveKey, nil
+	case shown.NoKey != nil:
 		return nil, nil
 	default:
 		return nil, &UnexpectedError{Err: errors.New("neither an ActiveKey nor a NoKey")}

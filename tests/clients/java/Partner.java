@@ -53,7 +53,10 @@ public final class Partner {
   /** Returns the account's active key, or empty if it has none. */
   public Optional<ActiveKey> show() throws ApiException {
     Object key = send(keys::getPartnerApiKey).getActualInstance(); // an ActiveKey or a NoKey
-    return key instanceof ActiveKey active ? Optional.of(active) : Optional.empty();
+    if (key instanceof NoKey) return Optional.empty();
+    // The generated client checks the constant, but not that it is there.
+    if (key instanceof ActiveKey active && active.getHasKey() != null) return Optional.of(active);
+    throw new ApiException("neither an ActiveKey nor a NoKey");
   }
 
   /** Revokes the account's key. Does nothing if it has none. */
