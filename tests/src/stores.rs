@@ -7,7 +7,8 @@ use std::time::Duration;
 use shared::clock::Timestamp;
 use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
-use shared::store::{Actor, Claim, Job, NewKey, Origin, SqliteStore, Store};
+use shared::secret_hash::SecretHash;
+use shared::store::{Actor, Claim, Job, KeyOfRequest, NewKey, Origin, SqliteStore, Store};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{PgPool, SqlSafeStr};
 use tempfile::TempDir;
@@ -144,6 +145,12 @@ impl StoreUnderTest {
         self.store.claim(job, now, lease_end).await.unwrap()
     }
 
+    /// Returns the key that the account created by a request with this hash.
+    pub async fn of_request(&self, account: &str, hash: &SecretHash) -> Option<KeyOfRequest> {
+        let account = AccountId::parse(account).unwrap();
+        self.store.key_of_request(&account, hash).await.unwrap()
+    }
+
     /// Creates a key for this account in the store and returns it.
     pub async fn mint(&self, account: &str, at: Timestamp) -> NewKey {
         let key = new_key(account, at);
@@ -185,6 +192,7 @@ pub fn new_key(account: &str, created_at: Timestamp) -> NewKey {
         key_hash: key.hash(),
         key_prefix: key.prefix(),
         created_at,
+        idempotency_hash: None,
     }
 }
 

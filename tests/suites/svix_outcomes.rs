@@ -56,6 +56,7 @@ impl ProvisionerTest {
             key_hash: key.hash(),
             key_prefix: key.prefix(),
             created_at: clock.now(),
+            idempotency_hash: None,
         };
         assert!(store.insert_key(&new, &caller()).await.unwrap());
         Self {

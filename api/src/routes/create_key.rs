@@ -88,6 +88,7 @@ impl CreateKey {
             key_hash: key.hash(),
             key_prefix: key.prefix(),
             created_at: now,
+            idempotency_hash: None,
         };
         if !app.store.insert_key(&new, &origin).await? {
             return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS));

@@ -49,6 +49,16 @@ impl StoreError {
         }
     }
 
+    /// Returns whether the statement would have violated this constraint or unique index of
+    /// PostgreSQL.
+    pub(super) fn violates(&self, constraint: &str) -> bool {
+        let error = match self {
+            Self::Internal(error) => error.as_database_error(),
+            _ => None,
+        };
+        error.and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
+    }
+
     /// Returns whether the database has answered and keeps the connection: the statement
     /// failed, and nothing else. Errors of the classes 08 and 57P end the connection.
     pub(super) fn is_an_answer(&self) -> bool {

@@ -43,9 +43,9 @@ macro_rules! impl_store {
             use $crate::secret_hash::SecretHash;
             use $crate::store::impl_store::{event, within_deadline};
             use $crate::store::{
-                Backlog, Claim, DeadLetter, EventKind, Job, KeyEvent, KeyFilter, ListedKey,
-                ListedSession, NewKey, Origin, Outcome, Rearm, Revoked, Store, StoreError,
-                StoredKey, sql,
+                Backlog, Claim, DeadLetter, EventKind, Job, KeyEvent, KeyFilter, KeyOfRequest,
+                ListedKey, ListedSession, NewKey, Origin, Outcome, Rearm, Revoked, Store,
+                StoreError, StoredKey, sql,
             };
 
             impl $store {
@@ -95,6 +95,18 @@ macro_rules! impl_store {
                     origin: &Origin,
                 ) -> Result<bool, StoreError> {
                     self.create_key(key, origin).await
+                }
+
+                async fn key_of_request(
+                    &self,
+                    account: &AccountId,
+                    idempotency_hash: &SecretHash,
+                ) -> Result<Option<KeyOfRequest>, StoreError> {
+                    let query = sqlx::query_as(sql::KEY_OF_REQUEST)
+                        .bind(account.as_str())
+                        .bind(idempotency_hash.as_bytes());
+                    self.run("find key of request", query.fetch_optional(&self.pool))
+                        .await
                 }
 
                 async fn active_key(

@@ -20,8 +20,8 @@ pub use error::StoreError;
 pub use events::{Actor, EventKind, KeyEvent, Origin};
 pub use postgres::PostgresStore;
 pub use records::{
-    Backlog, Claim, DeadLetter, Job, KeyFilter, ListedKey, ListedSession, NewKey, Outcome, Rearm,
-    Revoked, StoredKey, WebhookState, Work,
+    Backlog, Claim, DeadLetter, Job, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey,
+    Outcome, Rearm, Revoked, StoredKey, WebhookState, Work,
 };
 pub use sqlite::SqliteStore;
 
@@ -42,8 +42,17 @@ pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_milli
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Stores a key and, in the same row, the work to provision it, due at once.
-    /// Returns false, and stores nothing, if the account already has an active key.
+    /// Returns false, and stores nothing, if the account already has an active key, or if
+    /// [`Store::key_of_request`] would return a key.
     async fn insert_key(&self, key: &NewKey, origin: &Origin) -> Result<bool, StoreError>;
+
+    /// Returns the key that the account created by a request with this idempotency hash,
+    /// also if the key was revoked since.
+    async fn key_of_request(
+        &self,
+        account: &AccountId,
+        idempotency_hash: &SecretHash,
+    ) -> Result<Option<KeyOfRequest>, StoreError>;
 
     /// Returns the account's active key.
     async fn active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError>;

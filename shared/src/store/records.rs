@@ -21,6 +21,19 @@ pub struct NewKey {
     pub key_prefix: KeyPrefix,
     /// The time of creation. Provisioning is due from then on.
     pub created_at: Timestamp,
+    /// The SHA-256 of the request's `Idempotency-Key`, if it has one.
+    pub idempotency_hash: Option<SecretHash>,
+}
+
+/// A key that a request has created before.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct KeyOfRequest {
+    /// The key's first 24 characters.
+    pub key_prefix: KeyPrefix,
+    /// The time of creation.
+    pub created_at: Timestamp,
+    /// The time of revocation, if the key was revoked since.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// An active key, as stored.

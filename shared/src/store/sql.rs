@@ -17,12 +17,22 @@ pub(super) const SET_UP_CONNECTION: &str = "
            set_config('enable_seqscan', 'off', FALSE),
            set_config('jit', 'off', FALSE)";
 
-/// Creates a key, in SQLite. `ON CONFLICT` names the index that allows one active key for each
-/// account; a violation of any other constraint stays an error.
+/// Creates a key, in SQLite, unless the same request, by its `$6`, has created one before.
+/// `ON CONFLICT` names the index that allows one active key for each account; a violation of
+/// any other constraint stays an error.
 pub(super) const INSERT_KEY: &str = "
-    INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
-    VALUES ($1, $2, $3, $4, $5, $5)
+    INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at,
+                              idempotency_hash)
+    SELECT $1, $2, $3, $4, $5, $5, $6
+    WHERE NOT EXISTS (
+        SELECT 1 FROM api_partners WHERE account_id = $2 AND idempotency_hash = $6)
     ON CONFLICT (account_id) WHERE is_active DO NOTHING";
+
+/// Finds the key that a request created, also if it was revoked since.
+pub(super) const KEY_OF_REQUEST: &str = "
+    SELECT key_prefix, created_at, revoked_at
+    FROM api_partners
+    WHERE account_id = $1 AND idempotency_hash = $2";
 
 /// [`ACTIVE_KEY`] for many accounts, in PostgreSQL.
 pub(super) const ACTIVE_KEYS: &str = "
@@ -47,16 +57,23 @@ pub(super) const SESSION_ACCOUNTS: &str = "
 
 /// [`INSERT_KEY`] for many accounts with the events, in PostgreSQL. Returns the ids of the
 /// keys that were created. The rows are in the order of their accounts, so that two
-/// processes cannot wait for each other.
+/// processes cannot wait for each other. The subquery with `LIMIT` makes sure that every plan
+/// looks in the index, once for each request with an `idempotency_hash`.
 pub(super) const INSERT_KEYS: &str = "
     WITH asked AS (
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             AS asked (id, account_id, key_hash, key_prefix, created_at, actor, reason, session_id,
-                      client_address, user_agent, request_id)),
+                      client_address, user_agent, request_id, idempotency_hash)),
     created AS (
-        INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at)
-        SELECT id, account_id, key_hash, key_prefix, created_at, created_at
+        INSERT INTO api_partners (id, account_id, key_hash, key_prefix, created_at, next_attempt_at,
+                                  idempotency_hash)
+        SELECT id, account_id, key_hash, key_prefix, created_at, created_at, idempotency_hash
         FROM asked
+        WHERE idempotency_hash IS NULL OR (
+            SELECT id FROM api_partners AS earlier
+            WHERE earlier.account_id = asked.account_id
+              AND earlier.idempotency_hash = asked.idempotency_hash
+            LIMIT 1) IS NULL
         ORDER BY account_id
         ON CONFLICT (account_id) WHERE is_active DO NOTHING
         RETURNING id),

@@ -47,7 +47,8 @@ impl SqliteStore {
             .bind(key.account_id.as_str())
             .bind(key.key_hash.as_bytes())
             .bind(key.key_prefix.as_str())
-            .bind(key.created_at);
+            .bind(key.created_at)
+            .bind(key.idempotency_hash.as_ref().map(SecretHash::as_bytes));
         let (kind, now) = (EventKind::Created, key.created_at);
         self.execute_and_record("create key", insert, key.id, now, kind, origin)
             .await

@@ -7,7 +7,7 @@ use rstest::rstest;
 use shared::clock::Timestamp;
 use shared::ids::{AccountId, KeyId};
 use shared::secret_hash::SecretHash;
-use shared::store::{NewKey, Outcome, Work};
+use shared::store::{KeyOfRequest, NewKey, Outcome, Work};
 use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, caller, job, minted, new_key};
 use tokio::task::JoinSet;
@@ -83,6 +83,93 @@ async fn a_duplicate_hash_or_id_is_a_permanent_error(
         assert!(!refused.is_transient(), "{refused}");
     }
     assert_eq!(db.rows().await, [minted(&key)]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_repeated_creates_no_second_key(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let hash = SecretHash::of(b"request 1");
+    let request = |account: &str, hash| NewKey {
+        idempotency_hash: Some(hash),
+        ..new_key(account, at(0))
+    };
+    let create = async |key: &NewKey| db.store.insert_key(key, &caller()).await.unwrap();
+    let first = request("acct", hash);
+    assert_eq!(db.of_request("acct", &hash).await, None);
+    assert!(create(&first).await);
+    let mut expected = KeyOfRequest {
+        key_prefix: first.key_prefix.clone(),
+        created_at: first.created_at,
+        revoked_at: None,
+    };
+    assert!(!create(&request("acct", hash)).await);
+    assert_eq!(db.of_request("acct", &hash).await, Some(expected.clone()));
+    // A request that was refused is not remembered.
+    let other = SecretHash::of(b"request 2");
+    assert!(!create(&request("acct", other)).await);
+    assert_eq!(db.of_request("acct", &other).await, None);
+
+    let account = &first.account_id;
+    db.store
+        .revoke_key(account, at(1), &caller())
+        .await
+        .unwrap();
+    assert!(!create(&request("acct", hash)).await);
+    expected.revoked_at = Some(at(1));
+    assert_eq!(db.of_request("acct", &hash).await, Some(expected));
+    assert_eq!(db.rows().await.len(), 1);
+
+    assert!(create(&request("acct", other)).await, "another request");
+    assert!(
+        create(&request("another", hash)).await,
+        "of another account"
+    );
+    db.store
+        .revoke_key(account, at(2), &caller())
+        .await
+        .unwrap();
+    assert!(create(&new_key("acct", at(3))).await, "without the header");
+}
+
+/// A request and its repetitions, while the account also revokes its key.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_repetitions_one_creates_a_key_also_if_it_is_revoked_meanwhile(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    // Two stores, as in two processes: their statements wait for each other.
+    let stores = [db.store.clone(), db.another().await];
+    for round in 0..20 {
+        let hash = SecretHash::of(format!("{round}").as_bytes());
+        let mut requests = JoinSet::new();
+        for number in 0..16 {
+            let store = Arc::clone(&stores[number % 2]);
+            let key = NewKey {
+                idempotency_hash: Some(hash),
+                ..new_key("acct", at(0))
+            };
+            requests.spawn(async move {
+                if number % 4 == 3 {
+                    let account = &key.account_id;
+                    store.revoke_key(account, at(1), &caller()).await.unwrap();
+                    return false;
+                }
+                store.insert_key(&key, &caller()).await.unwrap()
+            });
+        }
+        let created = requests.join_all().await;
+        let created = created.iter().filter(|created| **created).count();
+        assert_eq!(created, 1, "round {round}");
+        let account = AccountId::parse("acct").unwrap();
+        db.store
+            .revoke_key(&account, at(2), &caller())
+            .await
+            .unwrap();
+    }
 }
 
 /// Creations of the same moment share a statement.

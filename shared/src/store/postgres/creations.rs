@@ -10,9 +10,14 @@ use super::{column, operation};
 use crate::coalesce::Batch;
 use crate::ids::KeyId;
 use crate::metrics::Operation;
+use crate::secret_hash::SecretHash;
 use crate::store::{NewKey, Origin, StoreError, sql};
 
-/// Stores keys. The answer is false for an account that has an active key.
+/// The index that allows each request one key.
+const ONE_PER_REQUEST: &str = "api_partners_one_per_request";
+
+/// Stores keys. The answer is false for an account that has an active key, and for a request
+/// that has created a key before.
 pub(super) struct Creations(pub(super) KeptConnection);
 
 #[async_trait]
@@ -40,8 +45,16 @@ impl Batch for Creations {
                 origin.client_address.as_deref()
             }))
             .bind(column(asked, |(_, origin)| origin.user_agent.as_deref()))
-            .bind(column(asked, |(_, origin)| origin.request_id));
-        let created: Vec<(KeyId,)> = self.0.run(insert).await?;
+            .bind(column(asked, |(_, origin)| origin.request_id))
+            .bind(column(asked, |(key, _)| {
+                key.idempotency_hash.as_ref().map(SecretHash::as_bytes)
+            }));
+        let created: Result<Vec<(KeyId,)>, _> = self.0.run(insert).await;
+        let created = match created {
+            // The key of the same request was created and revoked while this statement waited.
+            Err(error) if error.violates(ONE_PER_REQUEST) && asked.len() == 1 => Vec::new(),
+            created => created?,
+        };
         let created: HashSet<KeyId> = created.into_iter().map(|(id,)| id).collect();
         Ok(column(asked, |(key, _)| created.contains(&key.id)))
     }
