@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 /** The exports of a client's partner.ts. */
 interface Partner<Client> {
   connect(baseUrl: string, token: string): Client;
-  create(client: Client): Promise<{ api_key: string; prefix: string; message: string }>;
+  create(client: Client, idempotencyKey: string): Promise<{ api_key: string; prefix: string; message: string }>;
   show(client: Client): Promise<ActiveKey | undefined>;
   revoke(client: Client): Promise<void>;
   openPortal(client: Client): Promise<string>;
@@ -14,12 +14,14 @@ interface Partner<Client> {
   UnexpectedResponse: abstract new (...args: never[]) => Error & { status: number | undefined };
 }
 
+type Time = string | Date;
+
 interface ActiveKey {
   prefix: string;
   has_webhook: boolean;
-  created_at: string;
-  last_used_at?: string | undefined;
-  webhook?: { state: string; attempts: number; next_attempt_at?: string | undefined } | undefined;
+  created_at: Time;
+  last_used_at?: Time | undefined;
+  webhook?: { state: string; attempts: number; next_attempt_at?: Time | undefined } | undefined;
 }
 
 interface PartnerError extends Error {
@@ -27,26 +29,27 @@ interface PartnerError extends Error {
   code: string;
   requestId: string;
   retryAfter: number | undefined;
+  created: { prefix: string; created_at: Time; revoked_at?: Time | undefined } | undefined;
 }
 
 /** Runs commands until the input ends. `withCookie` creates a client that sends only this cookie. */
 export async function drive<C>(partner: Partner<C>, withCookie: (baseUrl: string, cookie: string) => C): Promise<void> {
   const baseUrl = process.env["BASE_URL"] ?? "http://127.0.0.1:8080";
   for await (const line of createInterface({ input: process.stdin })) {
-    const [command = "", credential = ""] = line.trim().split(" ");
+    const [command = "", credential = "", idempotencyKey = ""] = line.trim().split(" ");
     const token = credential.slice(credential.indexOf(":") + 1);
     const client = credential.startsWith("cookie:")
       ? withCookie(baseUrl, `session=${token}`)
       : partner.connect(baseUrl, token);
-    const result = await run(partner, client, command).catch((error: unknown) => errorJson(partner, error));
+    const result = await run(partner, client, command, idempotencyKey).catch((error: unknown) => errorJson(partner, error));
     process.stdout.write(`${JSON.stringify(result)}\n`);
   }
 }
 
-async function run<C>(partner: Partner<C>, client: C, command: string): Promise<object> {
+async function run<C>(partner: Partner<C>, client: C, command: string, idempotencyKey: string): Promise<object> {
   switch (command) {
     case "create": {
-      const { api_key, prefix, message } = await partner.create(client);
+      const { api_key, prefix, message } = await partner.create(client, idempotencyKey);
       return { created: requireAll({ api_key, prefix, message }) };
     }
     case "show": {
@@ -82,8 +85,8 @@ function requireAll(members: Record<string, unknown>): object {
 
 function errorJson<C>({ PartnerError, UnexpectedResponse }: Partner<C>, error: unknown): object {
   if (error instanceof PartnerError) {
-    const { status, code, message, requestId, retryAfter = null } = error;
-    return { error: { status, code, message, request_id: requestId, retry_after: retryAfter } };
+    const { status, code, message, requestId, retryAfter = null, created = null } = error;
+    return { error: { status, code, message, request_id: requestId, retry_after: retryAfter, created } };
   }
   const { status = null } = error instanceof UnexpectedResponse ? error : {};
   const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error;

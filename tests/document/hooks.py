@@ -1,6 +1,6 @@
 """Hooks of schemathesis: more parameters and bodies, credentials, and our own checks.
 
-The operations have no parameters and no body. The hooks add some, only to the loaded document, because HTTP
+The operations have one parameter and no body. The hooks add some, only to the loaded document, because HTTP
 allows clients to send them.
 """
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 import schemathesis
-from model import KEY_PATH, MAX_BODY, PORTAL_PATH, Model
+from model import IDEMPOTENCY_VALUE, KEY_PATH, MAX_BODY, PORTAL_PATH, Model, text
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.generation.stateful.state_machine import APIStateMachine
 
@@ -38,6 +38,13 @@ PARAMETERS = [
     optional("X-Request-Id", "header", {"type": "string", "format": "uuid"}, {"enum": [PLACEHOLDER_KEY]}),
     optional("api_key", "query", {"enum": [PLACEHOLDER_KEY]}),
 ]
+# Some values are sent again and again.
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"anyOf": [{"enum": ["first", "second"]}, {"type": "string", "pattern": "^[!-~]{1,250}$"}]},
+}
 BODY = {
     "required": False,
     "content": {
@@ -55,7 +62,8 @@ BODY = {
 def before_load_schema(context, raw_schema):
     for path in raw_schema["paths"].values():
         for operation in path.values():
-            operation["parameters"] = PARAMETERS
+            has_parameter = "parameters" in operation
+            operation["parameters"] = [*PARAMETERS, IDEMPOTENCY_KEY] if has_parameter else PARAMETERS
             operation["requestBody"] = BODY
     # Links name the next operations to try. The model provides the credentials and the expected response.
     key = raw_schema["paths"][KEY_PATH]
@@ -206,6 +214,9 @@ def before_call(context, case, kwargs):
     key = next(filter(None, MODEL.active.values()), MODEL.revoked[-1])
     if case.query.get("api_key") == PLACEHOLDER_KEY:
         case.query["api_key"] = key
+    # The service remembers the values, also after a reset. Each scenario needs values of its own.
+    if IDEMPOTENCY_VALUE.fullmatch(text(case.headers.get("Idempotency-Key", ""))):
+        case.headers["Idempotency-Key"] = f"{MODEL.scenario:04}{case.headers['Idempotency-Key']}"
     if case.headers.get("X-Request-Id") == PLACEHOLDER_KEY:
         case.headers["X-Request-Id"] = key
 

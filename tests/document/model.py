@@ -9,6 +9,7 @@ KEY_PATH = "/api/v1/partners/api-key"
 PORTAL_PATH = "/api/v1/partners/portal"
 RAW_KEY = re.compile(r"pk_live_[0-9a-f]{64}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+IDEMPOTENCY_VALUE = re.compile(r"[!-~]{1,255}")
 BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)
 MAX_BODY = 16 * 1024
 
@@ -38,6 +39,9 @@ class Model:
         # The active key of each account, by session token. Each session is of a different account.
         self.active = dict.fromkeys(sessions)
         self.revoked = []
+        # The requests that created a key, as `(token, Idempotency-Key)`.
+        self.creators = set()
+        self.scenario = 0
         self.cases = 0
         self.answers = Counter()
         self.kinds = Counter()
@@ -45,6 +49,7 @@ class Model:
 
     def begin(self):
         self.turn, self.last = 0, next(iter(self.active))
+        self.scenario += 1
 
     def caller(self, path, headers):
         """Returns the valid credential as `(token or key, whether it is in the cookie)`, or None without one."""
@@ -86,8 +91,15 @@ class Model:
         if by_cookie and request.method != "GET" and not self.claims_own_origin(headers):
             return {403}
         if request.method == "POST":
-            return {409} if self.active[token] else {201}
+            name = self.idempotency_key(headers)
+            if name is not None and not IDEMPOTENCY_VALUE.fullmatch(name):
+                return {400}
+            return {409} if self.active[token] or (token, name) in self.creators else {201}
         return {200}
+
+    def idempotency_key(self, headers):
+        value = headers.get("Idempotency-Key")
+        return None if value is None else text(value).strip(" \t")
 
     def problems(self, request, status, headers, body):
         """Returns the problems of this response, and records the changes that the request made."""
@@ -113,6 +125,8 @@ class Model:
         key, self.last = self.active[token], token
         if request.method == "POST":
             self.active[token] = answer["api_key"]
+            if name := self.idempotency_key(request.headers):
+                self.creators.add((token, name))
             return [] if answer["api_key"].startswith(answer["prefix"]) else ["has a prefix of another key"]
         if request.method == "DELETE":
             if key:
@@ -148,7 +162,8 @@ def common_problems(request, status, headers, body):
     try:
         answer = json.loads(body)
         error = answer["error"]
-        is_valid = list(answer) == ["error"] and set(error) == {"code", "message", "request_id"}
+        is_valid = list(answer) == ["error"] and set(error) - {"created"} == {"code", "message", "request_id"}
+        is_valid = is_valid and ("created" not in error or (status == 409 and "Idempotency-Key" in request.headers))
         is_valid = is_valid and error["code"] == CODES[status] and error["message"]
         is_valid = is_valid and error["request_id"] == ids[0]
     except (ValueError, KeyError, TypeError):

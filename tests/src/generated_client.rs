@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use uuid::Uuid;
 
 use crate::process::binary;
 
@@ -81,6 +82,11 @@ impl GeneratedClient {
         self.call("create", session).await
     }
 
+    /// Calls `createPartnerApiKey` with this `Idempotency-Key`.
+    pub async fn create_once(&mut self, session: Credential<'_>, idempotency_key: &str) -> Value {
+        self.send("create", session, idempotency_key).await
+    }
+
     /// Calls `getPartnerApiKey`.
     pub async fn show(&mut self, session: Credential<'_>) -> Value {
         self.call("show", session).await
@@ -96,14 +102,29 @@ impl GeneratedClient {
         self.call("portal", key).await
     }
 
-    /// Calls one of the four operations: `create`, `show`, `revoke` or `portal`.
-    /// Returns the response as JSON that the program made from the generated types.
+    /// Calls one of the four operations: `create`, `show`, `revoke` or `portal`. A creation
+    /// has a new `Idempotency-Key`. Returns the response as JSON that the program made from
+    /// the generated types.
     pub async fn call(&mut self, operation: &str, credential: Credential<'_>) -> Value {
+        let idempotency_key = match operation {
+            "create" => Uuid::new_v4().to_string(),
+            _ => String::new(),
+        };
+        self.send(operation, credential, &idempotency_key).await
+    }
+
+    async fn send(
+        &mut self,
+        operation: &str,
+        credential: Credential<'_>,
+        idempotency_key: &str,
+    ) -> Value {
         let credential = match credential {
             Credential::Bearer(token) => format!("bearer:{token}"),
             Credential::Cookie(token) => format!("cookie:{token}"),
         };
-        let line = format!("{operation} {credential}\n");
+        let line = format!("{operation} {credential} {idempotency_key}");
+        let line = format!("{}\n", line.trim_end());
         self.input.write_all(line.as_bytes()).await.unwrap();
         self.input.flush().await.unwrap();
         let result = tokio::time::timeout(TIMEOUT, self.output.next_line()).await;

@@ -4,6 +4,7 @@
 mod bodies;
 mod database_down;
 mod framework;
+mod idempotency;
 mod key;
 mod portal;
 

@@ -102,7 +102,19 @@ fn the_operations_have_their_ids_statuses_and_callers() {
             session.clone()
         };
         assert_eq!(operation["security"], callers, "{name}");
-        assert!(operation.get("requestBody").is_none() && operation.get("parameters").is_none());
+        assert!(operation.get("requestBody").is_none());
+        let parameters = operation["parameters"].as_array().map(Vec::as_slice);
+        let parameters = parameters.unwrap_or_default().iter();
+        let parameters: Vec<_> = parameters
+            .map(|parameter| (&parameter["name"], &parameter["required"]))
+            .collect();
+        let expected = (&json!("Idempotency-Key"), &json!(false));
+        let is_creation = *method == reqwest::Method::POST;
+        assert_eq!(
+            parameters,
+            vec![expected; usize::from(is_creation)],
+            "{name}"
+        );
 
         for (status, response) in operation["responses"].as_object().unwrap() {
             let at = format!("{name} {status}");

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use shared::store::StoreError;
 
-use super::{ErrorCode, messages};
+use super::{EarlierKey, ErrorCode, messages};
 
 /// The time that clients should wait before they try again while the database
 /// is unavailable.
@@ -18,6 +18,8 @@ pub struct ApiError {
     pub message: String,
     /// The time after which trying again may help; `None` if it does not help.
     pub retry_after: Option<Duration>,
+    /// The key that the same request has created before.
+    pub created: Option<Box<EarlierKey>>,
 }
 
 impl ApiError {
@@ -28,6 +30,7 @@ impl ApiError {
             code,
             message,
             retry_after: None,
+            created: None,
         }
     }
 
@@ -48,6 +51,15 @@ impl ApiError {
     /// Creates the 401 for a request without an active partner key.
     pub fn no_partner_key() -> Self {
         Self::new(ErrorCode::Unauthorized, messages::NO_PARTNER_KEY)
+    }
+
+    /// Creates the 409 for a request that has created this key before.
+    pub fn already_created(key: EarlierKey) -> Self {
+        let message = messages::already_created(&key);
+        Self {
+            created: Some(Box::new(key)),
+            ..Self::new(ErrorCode::Conflict, message)
+        }
     }
 
     /// Creates the 500. Its cause must be logged: the client gets the request id

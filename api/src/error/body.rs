@@ -1,5 +1,8 @@
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
+use shared::clock::Timestamp;
+use shared::store::KeyOfRequest;
+use time::OffsetDateTime;
 
 /// The kind of error, for programs. A code always has the same status; a status may
 /// get further codes in the future. Some codes are reserved, or are used only for
@@ -17,7 +20,7 @@ pub enum ErrorCode {
     NotFound,
     /// 405: the address does not support the method.
     MethodNotAllowed,
-    /// 409: the account already has an active key.
+    /// 409: the account already has an active key, or this request has created one before.
     Conflict,
     /// 413: the request is too large.
     PayloadTooLarge,
@@ -90,4 +93,30 @@ pub struct ErrorDetail {
     /// The id of this request, as in the `X-Request-Id` header. Quote it when you contact
     /// support.
     pub request_id: String,
+    /// The key that this request has created before.
+    #[oai(skip_serializing_if_is_none)]
+    pub created: Option<EarlierKey>,
+}
+
+/// The key that this very request, with the same `Idempotency-Key`, has created before. Only
+/// errors with the code `conflict` have it. The key itself was shown only once.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct EarlierKey {
+    /// The first 24 characters of the key.
+    pub prefix: String,
+    /// The time at which the key was created.
+    pub created_at: OffsetDateTime,
+    /// The time at which the key was revoked. Missing while it is active.
+    #[oai(skip_serializing_if_is_none)]
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+impl From<KeyOfRequest> for EarlierKey {
+    fn from(key: KeyOfRequest) -> Self {
+        Self {
+            prefix: key.key_prefix.to_string(),
+            created_at: key.created_at.to_offset_date_time(),
+            revoked_at: key.revoked_at.map(Timestamp::to_offset_date_time),
+        }
+    }
 }

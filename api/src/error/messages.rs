@@ -1,7 +1,14 @@
 //! The messages of errors that the OpenAPI document shows as examples.
 
+use time::format_description::well_known::Rfc3339;
+
+use super::EarlierKey;
+
 /// 400: the body's framing is invalid, or the connection ended.
 pub const BROKEN_BODY: &str = "The request body is malformed or ended early.";
+/// 400: the header `Idempotency-Key` is invalid.
+pub const INVALID_IDEMPOTENCY_KEY: &str = "The header Idempotency-Key is invalid. Send it once, \
+                                           with 1 to 255 visible ASCII characters.";
 /// 401: the request has no valid session.
 pub const NO_SESSION: &str = "Sign in first: this operation needs a valid session, in the session \
                               cookie or as a Bearer token.";
@@ -19,6 +26,21 @@ pub const SETTING_UP: &str =
 /// 409: the account already has its one key.
 pub const KEY_EXISTS: &str =
     "This account already has an active API key. Revoke it first to create a new one.";
+/// 409: this request has created the key before.
+pub fn already_created(key: &EarlierKey) -> String {
+    let time = key.created_at.format(&Rfc3339).unwrap_or_default();
+    let created = format!(
+        "This request, with the same Idempotency-Key, already created the key {} at {time}.",
+        key.prefix
+    );
+    let advice = if key.revoked_at.is_some() {
+        "That key has been revoked since. To create another, send a new Idempotency-Key."
+    } else {
+        "A key is shown only once: if you have not saved it, revoke it, and create another with \
+         a new Idempotency-Key."
+    };
+    format!("{created} {advice}")
+}
 /// 413: the body is over the limit.
 pub const LARGE_BODY: &str = "The request body is larger than 16 KiB. No body is needed.";
 /// 413: the body is over the limit of an operation that reads it.

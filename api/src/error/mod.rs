@@ -10,5 +10,5 @@ mod documented;
 pub mod messages;
 
 pub use api_error::ApiError;
-pub use body::{ErrorBody, ErrorCode, ErrorDetail};
+pub use body::{EarlierKey, ErrorBody, ErrorCode, ErrorDetail};
 pub use documented::{COMMON_ERRORS, DocumentedError};

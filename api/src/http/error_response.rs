@@ -22,6 +22,7 @@ impl ResponseError for ApiError {
                 code: self.code,
                 message: self.message.clone(),
                 request_id: request_id::current().to_string(),
+                created: self.created.as_deref().cloned(),
             },
         };
         let mut response = Response::builder()

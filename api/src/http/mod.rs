@@ -7,6 +7,7 @@ mod body;
 mod caching;
 mod client_address;
 mod error_response;
+pub mod idempotency;
 mod request_id;
 mod static_text;
 

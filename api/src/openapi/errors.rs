@@ -69,7 +69,10 @@ fn errors_of(operation_id: &str) -> Vec<&'static DocumentedError> {
     }
     let own = find(&routes::ERRORS_BY_OPERATION).unwrap_or_default();
     let limited = std::iter::once(&DocumentedError::RATE_LIMITED);
-    own.chain(&COMMON_ERRORS).chain(limited).collect()
+    // An operation may say more about an error that all have.
+    let common = COMMON_ERRORS.iter().chain(limited);
+    let common = common.filter(|common| own.clone().all(|own| own.code != common.code));
+    own.clone().chain(common).collect()
 }
 
 /// Returns an error's body as the service sends it.
@@ -78,6 +81,7 @@ fn example(error: &DocumentedError) -> Value {
         code: error.code,
         message: error.example_message.to_owned(),
         request_id: "7d2df0e1-1342-4fbd-a9cd-34843d444cac".to_owned(),
+        created: None,
     };
     ErrorBody { error }.to_json().unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use super::types::EXAMPLE_PREFIX;
 use crate::App;
 use crate::auth::SignedIn;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
+use crate::http::idempotency::IdempotencyHash;
 
 /// The `message` of the response. A literal of the contract.
 const MESSAGE: &str = "Save this key — it will not be shown again.";
@@ -54,8 +55,15 @@ pub const ERRORS: &[DocumentedError] = &[
     DocumentedError::NO_SESSION,
     DocumentedError::CROSS_SITE,
     DocumentedError::new(
+        ErrorCode::BadRequest,
+        "The header `Idempotency-Key` is invalid, or the request body is malformed or ended \
+         early. No body is needed.",
+        messages::INVALID_IDEMPOTENCY_KEY,
+    ),
+    DocumentedError::new(
         ErrorCode::Conflict,
-        "The account already has an active key. That key still works.",
+        "The account already has an active key. That key still works. If the error has \
+         `created`, this very request has created that key before.",
         messages::KEY_EXISTS,
     ),
     DocumentedError::UNAVAILABLE,
@@ -68,13 +76,27 @@ impl CreateKey {
     /// The key is shown once, in this response; only its hash is stored. An account has
     /// at most one active key: revoke it to create another. The webhooks are set up in
     /// the background; `getPartnerApiKey` shows when they are ready.
+    ///
+    /// If the response is lost, send the request again with the same `Idempotency-Key`. If the
+    /// first one created a key, the response is 409, and `error.created` says which key it was.
     #[oai(
         path = "/api/v1/partners/api-key",
         method = "post",
         operation_id = "createPartnerApiKey",
         tag = "Tag::ApiKey"
     )]
-    async fn create(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Created, ApiError> {
+    async fn create(
+        &self,
+        caller: SignedIn,
+        Data(app): Data<&App>,
+        /// A value that only this request has, for example a random UUID: 1 to 255 visible
+        /// ASCII characters. A repetition of the request with the same value never creates a
+        /// second key. The value is remembered with the key, also after the key was revoked,
+        /// until the operators of the service delete old revoked keys.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_hash: IdempotencyHash,
+    ) -> Result<Created, ApiError> {
+        let IdempotencyHash(idempotency_hash) = idempotency_hash;
         let SignedIn { account, origin } = caller;
         app.limits.create(&account)?;
         let key = PartnerKey::generate().map_err(|error| {
@@ -88,10 +110,10 @@ impl CreateKey {
             key_hash: key.hash(),
             key_prefix: key.prefix(),
             created_at: now,
-            idempotency_hash: None,
+            idempotency_hash,
         };
         if !app.store.insert_key(&new, &origin).await? {
-            return Err(ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS));
+            return Err(refused(app, &new).await?);
         }
         metrics::KEYS_CREATED.inc();
         let client = origin.client_address.as_deref();
@@ -109,4 +131,14 @@ impl CreateKey {
             message: MESSAGE.to_owned(),
         })))
     }
+}
+
+/// Returns the error for a key that was not stored.
+async fn refused(app: &App, new: &NewKey) -> Result<ApiError, ApiError> {
+    let key_exists = ApiError::new(ErrorCode::Conflict, messages::KEY_EXISTS);
+    let Some(hash) = &new.idempotency_hash else {
+        return Ok(key_exists);
+    };
+    let earlier = app.store.key_of_request(&new.account_id, hash).await?;
+    Ok(earlier.map_or(key_exists, |key| ApiError::already_created(key.into())))
 }

@@ -40,6 +40,7 @@ func runSafely(line string) (result object) {
 		return object{"error": object{
 			"status": documented.Status, "code": documented.Code, "message": documented.Message,
 			"request_id": documented.RequestID, "retry_after": documented.RetryAfter,
+			"created": earlierJSON(documented.Created),
 		}}
 	case errors.As(err, &other) && other.Status != 0:
 		return unexpected(other.Status, err.Error())
@@ -50,7 +51,8 @@ func runSafely(line string) (result object) {
 }
 
 func run(line string) (object, error) {
-	command, credential, _ := strings.Cut(line, " ")
+	command, rest, _ := strings.Cut(line, " ")
+	credential, idempotencyKey, _ := strings.Cut(rest, " ")
 	scheme, token, _ := strings.Cut(credential, ":")
 	partner, ctx := NewPartner(os.Getenv("BASE_URL")), context.Background()
 	switch scheme {
@@ -64,7 +66,7 @@ func run(line string) (object, error) {
 
 	switch command {
 	case "create":
-		created, err := partner.Create(ctx)
+		created, err := partner.Create(ctx, idempotencyKey)
 		if err != nil {
 			return nil, err
 		}
@@ -87,6 +89,13 @@ func run(line string) (object, error) {
 		return object{"portal": object{"url": portal.Url}}, nil
 	}
 	return nil, fmt.Errorf("unknown command %q", command)
+}
+
+func earlierJSON(key *partnerkeys.EarlierKey) any {
+	if key == nil {
+		return nil
+	}
+	return object{"prefix": key.Prefix, "created_at": key.CreatedAt, "revoked_at": key.RevokedAt}
 }
 
 func keyJSON(key *partnerkeys.ActiveKey) object {

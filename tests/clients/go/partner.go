@@ -21,7 +21,8 @@ type DocumentedError struct {
 	Code       partnerkeys.ErrorCode
 	Message    string
 	RequestID  string
-	RetryAfter *int // seconds; nil without the header
+	RetryAfter *int                    // seconds; nil without the header
+	Created    *partnerkeys.EarlierKey // what this request created before; nil if nothing
 }
 
 func (e *DocumentedError) Error() string { return fmt.Sprintf("%s (%s)", e.Message, e.Code) }
@@ -48,9 +49,11 @@ func WithToken(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, partnerkeys.ContextAccessToken, token)
 }
 
-// Create creates the account's key. Only this response contains it.
-func (p *Partner) Create(ctx context.Context) (*partnerkeys.CreatedKey, error) {
-	return unwrap(p.client.APIKeyAPI.CreatePartnerApiKey(ctx).Execute())
+// Create creates the account's key. Only this response contains it. Use a new random UUID as idempotencyKey for each
+// key, and the same one to repeat a request whose response was lost. If the key was created before, the result is a
+// DocumentedError with Created.
+func (p *Partner) Create(ctx context.Context, idempotencyKey string) (*partnerkeys.CreatedKey, error) {
+	return unwrap(p.client.APIKeyAPI.CreatePartnerApiKey(ctx).IdempotencyKey(idempotencyKey).Execute())
 }
 
 // Show returns the account's active key, or nil if it has none.
@@ -95,7 +98,9 @@ func unwrap[T any](value *T, response *http.Response, err error) (*T, error) {
 	if errors.As(err, &failure) {
 		if body, ok := failure.Model().(partnerkeys.ErrorBody); ok && body.Error.Code.IsValid() {
 			detail, retryAfter := body.Error, seconds(response.Header.Get("Retry-After"))
-			return nil, &DocumentedError{response.StatusCode, detail.Code, detail.Message, detail.RequestId, retryAfter}
+			return nil, &DocumentedError{
+				response.StatusCode, detail.Code, detail.Message, detail.RequestId, retryAfter, detail.Created,
+			}
 		}
 	}
 	return nil, &UnexpectedError{response.StatusCode, err}

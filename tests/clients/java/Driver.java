@@ -2,6 +2,7 @@ import com.example.partnerkeys.ApiClient;
 import com.example.partnerkeys.ApiException;
 import com.example.partnerkeys.model.ActiveKey;
 import com.example.partnerkeys.model.CreatedKey;
+import com.example.partnerkeys.model.EarlierKey;
 import com.example.partnerkeys.model.Webhook;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -41,7 +42,8 @@ final class Driver {
           "code", documented.errorCode,
           "message", documented.getMessage(),
           "request_id", documented.requestId,
-          "retry_after", documented.retryAfter().map(Duration::toSeconds).orElse(null)));
+          "retry_after", documented.retryAfter().map(Duration::toSeconds).orElse(null),
+          "created", documented.created().map(Driver::earlierJson).orElse(null)));
     } catch (ApiException other) {
       return unexpected(other.getCode() == 0 ? null : other.getCode(), other); // 0: no status is known
     } catch (RuntimeException bug) {
@@ -50,12 +52,12 @@ final class Driver {
   }
 
   private static Map<String, Object> run(String line) throws ApiException {
-    String[] words = line.split("[ :]", 3);
+    String[] words = line.split("[ :]", 4);
     if (words.length < 3) throw new IllegalArgumentException("not a command and a credential: " + line);
     var partner = new Partner(BASE_URL, credential(words[1], words[2]));
     switch (words[0]) {
       case "create":
-        CreatedKey created = partner.create();
+        CreatedKey created = partner.create(words[3]);
         return object("created", object(
             "api_key", required(created.getApiKey()),
             "prefix", required(created.getPrefix()),
@@ -76,6 +78,13 @@ final class Driver {
     return scheme.equals("cookie") // the generated client does not support cookies
         ? request -> request.header("Cookie", "session=" + token)
         : Partner.bearer(token);
+  }
+
+  private static Map<String, Object> earlierJson(EarlierKey key) {
+    return object(
+        "prefix", required(key.getPrefix()),
+        "created_at", required(key.getCreatedAt()),
+        "revoked_at", key.getRevokedAt());
   }
 
   private static Map<String, Object> keyJson(ActiveKey key) {

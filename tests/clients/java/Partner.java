@@ -14,11 +14,18 @@ public final class Partner {
     private static final long serialVersionUID = 1;
     public final ErrorCode errorCode;
     public final String requestId;
+    private final EarlierKey created;
 
     private DocumentedException(ApiException failure, ErrorDetail detail) {
       super(detail.getMessage(), failure, failure.getCode(), failure.getResponseHeaders(), failure.getResponseBody());
       errorCode = detail.getCode();
       requestId = detail.getRequestId();
+      created = detail.getCreated();
+    }
+
+    /** Returns the key that this request created before, or empty if it did not. */
+    public Optional<EarlierKey> created() {
+      return Optional.ofNullable(created);
     }
 
     /** Returns the time to wait before the next request, or empty without the header. */
@@ -45,9 +52,13 @@ public final class Partner {
     return request -> request.header("Authorization", "Bearer " + token);
   }
 
-  /** Creates the account's key. Only this response contains it. */
-  public CreatedKey create() throws ApiException {
-    return send(keys::createPartnerApiKey);
+  /**
+   * Creates the account's key. Only this response contains it. Use a new random UUID as idempotencyKey for each key,
+   * and the same one to repeat a request whose response was lost. If the key was created before, throws a
+   * DocumentedException with created().
+   */
+  public CreatedKey create(String idempotencyKey) throws ApiException {
+    return send(() -> keys.createPartnerApiKey(idempotencyKey));
   }
 
   /** Returns the account's active key, or empty if it has none. */

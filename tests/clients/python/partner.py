@@ -21,6 +21,7 @@ class PartnerError(Exception):
         self.code = detail.code
         self.message = detail.message
         self.request_id = detail.request_id
+        self.created = detail.created or None  # what this request created before
         self.retry_after = int(retry_after) if retry_after and retry_after.isdigit() else None  # seconds
 
 
@@ -38,9 +39,13 @@ def connect(base_url: str, token: str) -> AuthenticatedClient:
     return AuthenticatedClient(base_url=base_url, token=token, timeout=timeout)
 
 
-def create(client: AuthenticatedClient) -> CreatedKey:
-    """Creates the account's key. Only this response contains it."""
-    response = create_partner_api_key.sync_detailed(client=client)
+def create(client: AuthenticatedClient, idempotency_key: str) -> CreatedKey:
+    """Creates the account's key. Only this response contains it.
+
+    Use a new random UUID as `idempotency_key` for each key, and the same one to repeat a request whose response was
+    lost. If the key was created before, this raises a `PartnerError` with `created`.
+    """
+    response = create_partner_api_key.sync_detailed(client=client, idempotency_key=idempotency_key)
     match response.parsed:
         case CreatedKey() as created:
             return created

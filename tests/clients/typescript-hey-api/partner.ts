@@ -2,7 +2,7 @@
 
 import { createClient, type Client } from "./generated/client/index.js";
 import { createPartnerApiKey, deletePartnerApiKey, getPartnerApiKey, getPartnerPortal } from "./generated/index.js";
-import type { ActiveKey, CreatedKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
+import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -11,12 +11,14 @@ export class PartnerError extends Error {
   readonly code: ErrorCode;
   readonly requestId: string;
   readonly retryAfter: number | undefined; // seconds
+  readonly created: EarlierKey | undefined; // what this request created before
 
-  constructor({ status, headers }: Response, { code, message, request_id }: ErrorDetail) {
+  constructor({ status, headers }: Response, { code, message, request_id, created }: ErrorDetail) {
     super(message);
     this.status = status;
     this.code = code;
     this.requestId = request_id;
+    this.created = created;
     this.retryAfter = Number.parseInt(headers.get("Retry-After") ?? "", 10) || undefined;
   }
 }
@@ -43,9 +45,13 @@ export function connect(baseUrl: string, token: string): Client {
   });
 }
 
-/** Creates the account's key. Only this response contains it. */
-export async function create(client: Client): Promise<CreatedKey> {
-  return unwrap(await createPartnerApiKey({ client }));
+/**
+ * Creates the account's key. Only this response contains it. Use a new random UUID as `idempotencyKey` for each
+ * key, and the same one to repeat a request whose response was lost. If the key was created before, a
+ * `PartnerError` with `created` is thrown.
+ */
+export async function create(client: Client, idempotencyKey: string): Promise<CreatedKey> {
+  return unwrap(await createPartnerApiKey({ client, headers: { "Idempotency-Key": idempotencyKey } }));
 }
 
 /** Returns the account's active key, or undefined if it has none. */

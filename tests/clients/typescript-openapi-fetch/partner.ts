@@ -1,7 +1,7 @@
 // The four operations, written with the generated types.
 
 import createClient, { type Client } from "openapi-fetch";
-import type { ActiveKey, CreatedKey, ErrorBody, ErrorCode, ErrorDetail, paths } from "./generated/api.js";
+import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail, paths } from "./generated/api.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -10,12 +10,14 @@ export class PartnerError extends Error {
   readonly code: ErrorCode;
   readonly requestId: string;
   readonly retryAfter: number | undefined; // seconds
+  readonly created: EarlierKey | undefined; // what this request created before
 
-  constructor({ status, headers }: Response, { code, message, request_id }: ErrorDetail) {
+  constructor({ status, headers }: Response, { code, message, request_id, created }: ErrorDetail) {
     super(message);
     this.status = status;
     this.code = code;
     this.requestId = request_id;
+    this.created = created;
     this.retryAfter = Number.parseInt(headers.get("Retry-After") ?? "", 10) || undefined;
   }
 }
@@ -41,9 +43,13 @@ export function connect(baseUrl: string, token: string): Client<paths> {
   });
 }
 
-/** Creates the account's key. Only this response contains it. */
-export async function create(client: Client<paths>): Promise<CreatedKey> {
-  return unwrap(await client.POST("/api/v1/partners/api-key"));
+/**
+ * Creates the account's key. Only this response contains it. Use a new random UUID as `idempotencyKey` for each
+ * key, and the same one to repeat a request whose response was lost. If the key was created before, a
+ * `PartnerError` with `created` is thrown.
+ */
+export async function create(client: Client<paths>, idempotencyKey: string): Promise<CreatedKey> {
+  return unwrap(await client.POST("/api/v1/partners/api-key", { params: { header: { "Idempotency-Key": idempotencyKey } } }));
 }
 
 /** Returns the account's active key, or undefined if it has none. */

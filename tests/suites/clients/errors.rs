@@ -53,6 +53,7 @@ impl RelayedClient {
                 "message": detail["message"],
                 "request_id": detail["request_id"],
                 "retry_after": response.retry_after,
+                "created": null,
             }});
             assert_eq!(parsed, expected, "{operation}");
         }

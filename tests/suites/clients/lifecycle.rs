@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Credential, Deployment, GeneratedClient, Kind, eventually};
 
-use super::{TIMEOUT, assert_same_key};
+use super::{TIMEOUT, assert_same_key, milliseconds};
 
 pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     let deployment = Deployment::start(Kind::Production).await;
@@ -12,7 +12,7 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     let session = Credential::Bearer(&token);
     assert_eq!(client.show(session).await, json!({"no_key": {}}));
 
-    let created = client.create(session).await;
+    let created = client.create_once(session, "first").await;
     let text = |member: &str| created["created"][member].as_str().map(str::to_owned);
     let (key, prefix, message) = (text("api_key"), text("prefix"), text("message"));
     let key = key.unwrap_or_else(|| panic!("{created}"));
@@ -21,11 +21,19 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     let expected_message = "Save this key — it will not be shown again.";
     assert_eq!(message.as_deref(), Some(expected_message));
 
+    // Repeats the request, as if its response was lost.
+    let repeated = client.create_once(session, "first").await;
+    let earlier = &repeated["error"]["created"];
+    assert_eq!(earlier["prefix"], key[..24], "{repeated}");
+    assert_eq!(earlier["revoked_at"], json!(null), "{repeated}");
+
     deployment.provisioned(&token, TIMEOUT).await;
     let shown = client.show(session).await;
     assert_same_key(&shown, &deployment.client.show(&token).await.body);
     assert_eq!(shown["active_key"]["webhook"]["state"], "ready");
     assert_eq!(shown["active_key"]["has_webhook"], true);
+    let times = [&earlier["created_at"], &shown["active_key"]["created_at"]];
+    assert_eq!(milliseconds(times[0]), milliseconds(times[1]), "{repeated}");
 
     let opened = client.portal(Credential::Bearer(&key)).await;
     let url = opened["portal"]["url"].as_str();
@@ -47,7 +55,10 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     }
     let refused = client.portal(Credential::Bearer(&key)).await;
     assert_eq!(refused["error"]["code"], "unauthorized");
-    let second = client.create(session).await;
+    let repeated = client.create_once(session, "first").await;
+    let earlier = &repeated["error"]["created"];
+    assert!(milliseconds(&earlier["revoked_at"]).is_some(), "{repeated}");
+    let second = client.create_once(session, "second").await;
     assert_ne!(second["created"]["api_key"], key.as_str());
     client.finish().await;
 }

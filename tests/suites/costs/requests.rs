@@ -12,8 +12,8 @@ use tests::{Client, Deployment, Plan, Role, TestDatabase, Wire, eventually};
 
 use super::SOON;
 use Operation::{
-    Create, ForwardAuth, Introspect, MalformedForwardAuth, MalformedIntrospect, MalformedPortal,
-    Portal, Revoke, Show,
+    Create, CreateAgain, CreateOnce, ForwardAuth, Introspect, MalformedForwardAuth,
+    MalformedIntrospect, MalformedPortal, Portal, Revoke, Show,
 };
 
 /// An operation, the number of its statements, each a round trip, and the fewest and the
@@ -31,6 +31,9 @@ const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
     (Show, 2, 0..=0),
     // The session, and the insert with its event.
     (Create, 2, 0..=1),
+    (CreateOnce, 2, 0..=1),
+    // Besides, the key that the request has created before.
+    (CreateAgain, 3, 1..=2),
     // The session, BEGIN, the update, its event and COMMIT.
     (Revoke, 5, 1..=2),
     // The key by its hash, and the event.
@@ -56,6 +59,10 @@ enum Operation {
     ForwardAuth,
     Show,
     Create,
+    /// A creation with an `Idempotency-Key`.
+    CreateOnce,
+    /// Its repetition.
+    CreateAgain,
     Revoke,
     Portal,
     MalformedIntrospect,
@@ -112,7 +119,12 @@ impl Costs {
     /// Creates what the operation needs: a session, with a key if it is to be revoked.
     async fn session_for(&self, operation: Operation) -> String {
         match operation {
-            Create => self.deployment.session().await,
+            Create | CreateOnce => self.deployment.session().await,
+            CreateAgain => {
+                let session = self.deployment.session().await;
+                self.run(CreateOnce, &session).await;
+                session
+            }
             Revoke => {
                 let session = self.deployment.session().await;
                 assert_eq!(self.deployment.client.create(&session).await.status, 201);
@@ -132,6 +144,8 @@ impl Costs {
             MalformedForwardAuth => (self.forward_auth("pk_live_malformed").await, 401),
             Show => (client.show(session).await, 200),
             Create => (client.create(session).await, 201),
+            CreateOnce => (client.create_once(session, "request").await, 201),
+            CreateAgain => (client.create_once(session, "request").await, 409),
             Revoke => (client.revoke(session).await, 200),
             Portal => (client.portal(&self.key).await, 200),
             MalformedPortal => (client.portal("pk_live_malformed").await, 401),

@@ -20,8 +20,16 @@ pub async fn use_everything(deployment: &Deployment, secrets: &mut Secrets) -> S
     let client = &deployment.client;
     let session = deployment.session().await;
     secrets.add_session(&session);
-    let first = client.create(&session).await.text("api_key");
+    let request = "a_value_of_the_header_idempotency_key";
+    secrets.add("an idempotency key", request);
+    let created = client.create_once(&session, request).await;
+    let first = created.text("api_key");
     secrets.add_key(&first);
+    let repeated = client.create_once(&session, request).await;
+    assert_eq!(repeated.body["error"]["created"]["prefix"], first[..24]);
+    let invalid = format!("{request} {request}");
+    let refused = client.create_once(&session, &invalid).await;
+    refused.is_error(400, "bad_request");
     client.create(&session).await.is_error(409, "conflict");
     deployment.provisioned(&session, SOON).await;
     open_portal(deployment, &first, secrets).await;

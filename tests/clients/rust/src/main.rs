@@ -20,15 +20,18 @@ async fn main() -> Result<(), Error> {
     let base_url = std::env::var("BASE_URL")?;
     for line in std::io::stdin().lines() {
         let line = line?;
-        let (command, credential) = line
-            .split_once(' ')
-            .ok_or("a command is COMMAND CREDENTIAL")?;
+        let mut words = line.split(' ');
+        let (Some(command), Some(credential)) = (words.next(), words.next()) else {
+            return Err("a command is COMMAND CREDENTIAL [IDEMPOTENCY_KEY]".into());
+        };
+        let idempotency_key = words.next().unwrap_or_default();
         let client = match credential.split_once(':') {
             Some(("cookie", token)) => with_cookie(&base_url, token)?,
             Some(("bearer", token)) => partner::client(&base_url, token)?,
             _ => return Err("a credential is bearer:TOKEN or cookie:TOKEN".into()),
         };
-        let result = run(command, &client).await.unwrap_or_else(error_json);
+        let result = run(command, &client, idempotency_key).await;
+        let result = result.unwrap_or_else(error_json);
         let mut out = std::io::stdout();
         writeln!(out, "{result}")?;
         out.flush()?;
@@ -46,10 +49,10 @@ fn with_cookie(base_url: &str, token: &str) -> Result<Client, Error> {
     Ok(Client::new_with_client(base_url, http))
 }
 
-async fn run(command: &str, client: &Client) -> Result<Value, PartnerError> {
+async fn run(command: &str, client: &Client, idempotency_key: &str) -> Result<Value, PartnerError> {
     Ok(match command {
         "create" => {
-            let key = partner::create(client).await?;
+            let key = partner::create(client, idempotency_key).await?;
             json!({"created": {"api_key": key.api_key, "prefix": key.prefix, "message": key.message}})
         }
         "show" => match partner::show(client).await? {
@@ -96,6 +99,11 @@ fn error_json(error: PartnerError) -> Value {
             "message": error.message,
             "request_id": error.request_id,
             "retry_after": retry_after.map(|after| after.as_secs()),
+            "created": error.created.map(|key| json!({
+                "prefix": key.prefix,
+                "created_at": key.created_at.to_rfc3339(),
+                "revoked_at": key.revoked_at.map(|at| at.to_rfc3339()),
+            })),
         }}),
         PartnerError::Unexpected(status, reason) => json!({"unexpected": {
             "status": status.map(|status| status.as_u16()),

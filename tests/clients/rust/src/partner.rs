@@ -56,8 +56,13 @@ pub fn client(base_url: &str, token: &str) -> Result<Client, Box<dyn std::error:
 }
 
 /// Creates the account's key. Only this response contains it.
-pub async fn create(client: &Client) -> Result<CreatedKey, PartnerError> {
-    Ok(client.create_partner_api_key().await?.into_inner())
+///
+/// Use a new random UUID as `idempotency_key` for each key, and the same one to repeat a
+/// request whose response was lost. If the key was created before, the error's detail has
+/// `created`.
+pub async fn create(client: &Client, idempotency_key: &str) -> Result<CreatedKey, PartnerError> {
+    let created = client.create_partner_api_key(Some(idempotency_key)).await?;
+    Ok(created.into_inner())
 }
 
 /// Returns the account's active key, if it has one.

@@ -1,0 +1,95 @@
+"""The test driver of the Python clients.
+
+It reads the commands of tests/suites/clients.rs, one a line, and writes each result as a line of JSON.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+BASE_URL = os.environ["BASE_URL"]
+
+
+def drive(partner: ModuleType, with_cookie: Callable[[str, str], Any]) -> None:
+    """Runs commands until the input ends.
+
+    `partner` is a client's module, and `with_cookie` creates a client that sends only this cookie.
+    """
+
+    def client_for(credential: str) -> Any:
+        kind, token = credential.split(":", 1)
+        return partner.connect(BASE_URL, token) if kind == "bearer" else with_cookie(BASE_URL, f"session={token}")
+
+    for line in sys.stdin:
+        try:
+            command, credential, *rest = line.split()
+            with client_for(credential) as client:
+                result = run(partner, command, client, *rest)
+        except partner.PartnerError as error:
+            result = {"error": error_json(error)}
+        except partner.UnexpectedResponse as error:
+            result = {"unexpected": {"status": error.status, "reason": str(error)}}
+        except Exception as error:  # no response, or one that the generated code cannot parse
+            result = {"unexpected": {"status": None, "reason": repr(error)}}
+        print(json.dumps(result), flush=True)
+
+
+def run(partner: ModuleType, command: str, client: Any, idempotency_key: str = "") -> dict[str, object]:
+    match command:
+        case "create":
+            created = partner.create(client, idempotency_key)
+            return {"created": {"api_key": created.api_key, "prefix": created.prefix, "message": created.message}}
+        case "show":
+            key = partner.show(client)
+            return {"active_key": key_json(key)} if key else {"no_key": {}}
+        case "revoke":
+            partner.revoke(client)
+            return {"revoked": {}}
+        case "portal":
+            return {"portal": {"url": partner.open_portal(client)}}
+    raise ValueError(f"unknown command: {command}")
+
+
+def error_json(error: Any) -> dict[str, object]:
+    return {
+        "status": error.status,
+        "code": error.code,
+        "message": error.message,
+        "request_id": error.request_id,
+        "retry_after": error.retry_after,
+        "created": earlier_json(error.created) if error.created else None,
+    }
+
+
+def earlier_json(key: Any) -> dict[str, object]:
+    return {
+        "prefix": key.prefix,
+        "created_at": key.created_at.isoformat(),
+        "revoked_at": time_json(key.revoked_at),
+    }
+
+
+def key_json(key: Any) -> dict[str, object]:
+    return {
+        "prefix": key.prefix,
+        "has_webhook": key.has_webhook,
+        "created_at": key.created_at.isoformat(),
+        "last_used_at": time_json(key.last_used_at),
+        "webhook": webhook_json(key.webhook) if key.webhook else None,
+    }
+
+
+def webhook_json(webhook: Any) -> dict[str, object]:
+    return {
+        "state": webhook.state,
+        "attempts": webhook.attempts,
+        "next_attempt_at": time_json(webhook.next_attempt_at),
+    }
+
+
+def time_json(value: Any) -> str | None:
+    """Returns the time as text, or None for what the client has in place of a missing one."""
+    return value.isoformat() if value else None
