@@ -23,7 +23,7 @@ bench: ## measure beside PostgreSQL itself and peers, and write docs/BENCHMARKS.
 	cargo build --release --locked --bin api --bin worker --bin standalone --bin svix-simulator
 	@bench/run $(BENCH_TARGET) $(ARGS)
 
-clients: needed ## generate clients in five languages, and test them and the document
+clients: needed ## generate clients in seven languages, and test them and the document
 	@scripts/test --test suites -- clients:: document:: released::
 
 stack: ## run the processes of the Procfile with PostgreSQL, Redis and a simulated Svix
@@ -64,6 +64,7 @@ build: tools
 $(PACKAGES): | tools
 tools:
 	@scripts/install-deps redis postgresql procps curl node npm chromium venv java java-annotations go go-validator \
+	  ruby ruby-typhoeus php php-curl php-mbstring php-guzzle \
 	  nginx caddy haproxy promtool systemd-analyze buildah
 
 # npm writes this file last.

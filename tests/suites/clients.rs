@@ -41,8 +41,13 @@ macro_rules! for_each_client {
 for_each_client! {
     go = "go",
     java = "java",
+    php = "php",
     python = "python",
+    python_openapi_generator = "python-openapi-generator",
+    ruby = "ruby",
     rust = "rust",
+    typescript_axios = "typescript-axios",
+    typescript_fetch = "typescript-fetch",
     typescript_hey_api = "typescript-hey-api",
     typescript_openapi_fetch = "typescript-openapi-fetch",
 }

@@ -107,6 +107,7 @@ fn the_guide_names_the_versions_that_are_pinned() {
         "openapi-python-client",
         "progenitor",
         "openapi-generator-cli",
+        "axios",
     ] {
         let (version, quoted) = (&pinned[tool], format!("`{tool}`"));
         let rows = guide.lines().filter(|line| line.starts_with("| ["));

@@ -1,0 +1,96 @@
+"""The four operations, written with the generated client."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from partner_keys import (
+    ActiveKey,
+    ApiClient,
+    APIKeyApi,
+    ApiException,
+    Configuration,
+    CreatedKey,
+    ErrorBody,
+    ErrorDetail,
+    NoKey,
+    WebhooksApi,
+)
+
+T = TypeVar("T")
+
+TIMEOUT = 30.0  # seconds; no timeout by default
+
+
+class PartnerError(Exception):
+    """An error that the OpenAPI document describes."""
+
+    def __init__(self, status: int, detail: ErrorDetail, retry_after: str | None) -> None:
+        super().__init__(detail.message)
+        self.status = status
+        self.code = detail.code
+        self.message = detail.message
+        self.request_id = detail.request_id
+        self.created = detail.created  # what this request created before
+        self.retry_after = int(retry_after) if retry_after and retry_after.isdigit() else None  # seconds
+
+
+class UnexpectedResponse(Exception):
+    """Any other response, for example from a proxy. Omits the body, because it may contain a key."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(f"an undocumented response with status {status}" if status else "an undocumented response")
+        self.status = status
+
+
+def connect(base_url: str, token: str) -> ApiClient:
+    """Creates a client. `token` is a session token, or the partner key to open the portal."""
+    # By default, urllib3 waits for as long as `Retry-After` says and repeats the request.
+    return ApiClient(Configuration(host=base_url, access_token=token, retries=0))
+
+
+def create(client: ApiClient, idempotency_key: str) -> CreatedKey:
+    """Creates the account's key. Only this response contains it.
+
+    Use a new random UUID as `idempotency_key` for each key, and the same one to repeat a request whose response was
+    lost. If the key was created before, this raises a `PartnerError` with `created`.
+    """
+    keys = APIKeyApi(client)
+    return unwrap(lambda: keys.create_partner_api_key(idempotency_key=idempotency_key, _request_timeout=TIMEOUT))
+
+
+def show(client: ApiClient) -> ActiveKey | None:
+    """Returns the account's active key, or None if it has none."""
+    key = unwrap(lambda: APIKeyApi(client).get_partner_api_key(_request_timeout=TIMEOUT))
+    match key.actual_instance:
+        case ActiveKey() as active:
+            return active
+        case NoKey(has_key=False):  # an ActiveKey that it cannot parse also becomes a NoKey
+            return None
+    raise UnexpectedResponse(200)
+
+
+def revoke(client: ApiClient) -> None:
+    """Revokes the account's key. Does nothing if it has none."""
+    unwrap(lambda: APIKeyApi(client).delete_partner_api_key(_request_timeout=TIMEOUT))
+
+
+def open_portal(client: ApiClient) -> str:
+    """Returns a link to the webhook portal. Needs a client whose token is the partner key."""
+    return unwrap(lambda: WebhooksApi(client).get_partner_portal(_request_timeout=TIMEOUT)).url
+
+
+def unwrap(call: Callable[[], T | None]) -> T:
+    """Returns the result, or raises the exception for any other response."""
+    try:
+        result = call()
+    except ApiException as failure:  # its text contains the body
+        match failure.data:
+            case ErrorBody(error=detail):
+                headers = failure.headers or {}
+                raise PartnerError(failure.status, detail, headers.get("Retry-After")) from None
+        raise UnexpectedResponse(failure.status) from None
+    except ValueError:  # the generated code cannot parse the body, and quotes it
+        raise UnexpectedResponse(None) from None
+    if result is None:  # a status that is not in the document
+        raise UnexpectedResponse(None)
+    return result

@@ -1,0 +1,90 @@
+# frozen_string_literal: true
+
+# Test driver: reads the commands of tests/suites/clients.rs, one a line, and writes each result as a line of JSON.
+require "json"
+require "time"
+require "partner"
+
+# A client that sends only this cookie. The generated client does not support cookies.
+class PartnerWithCookie < Partner
+  def initialize(base_url, cookie)
+    super(base_url, nil)
+    @client.default_headers["Cookie"] = cookie
+    def @client.update_params_for_auth!(*); end # would send an empty Bearer token
+  end
+end
+
+def client_for(credential)
+  kind, token = credential.split(":", 2)
+  base_url = ENV.fetch("BASE_URL")
+  kind == "bearer" ? Partner.new(base_url, token) : PartnerWithCookie.new(base_url, "session=#{token}")
+end
+
+def run(command, partner, idempotency_key)
+  case command
+  when "create"
+    created = partner.create(idempotency_key)
+    { created: { api_key: created.api_key, prefix: created.prefix, message: created.message } }
+  when "show"
+    key = partner.show
+    key ? { active_key: key_json(key) } : { no_key: {} }
+  when "revoke"
+    partner.revoke
+    { revoked: {} }
+  when "portal"
+    { portal: { url: partner.open_portal } }
+  else
+    raise "unknown command: #{command}"
+  end
+end
+
+def key_json(key)
+  webhook = key.webhook
+  {
+    prefix: key.prefix,
+    has_webhook: key.has_webhook,
+    created_at: time_json(key.created_at),
+    last_used_at: time_json(key.last_used_at),
+    webhook: webhook && {
+      state: webhook.state,
+      attempts: webhook.attempts,
+      next_attempt_at: time_json(webhook.next_attempt_at)
+    }
+  }
+end
+
+def time_json(time)
+  time&.iso8601(6)
+end
+
+def error_json(error)
+  created = error.created
+  {
+    status: error.status,
+    code: error.code,
+    message: error.message,
+    request_id: error.request_id,
+    retry_after: error.retry_after,
+    created: created && {
+      prefix: created.prefix,
+      created_at: time_json(created.created_at),
+      revoked_at: time_json(created.revoked_at)
+    }
+  }
+end
+
+$stdout.sync = true
+$stdin.each_line do |line|
+  command, credential, idempotency_key = line.split
+  result =
+    begin
+      run(command, client_for(credential), idempotency_key)
+    rescue Partner::DocumentedError => error
+      { error: error_json(error) }
+    rescue Partner::UnexpectedResponse => error
+      { unexpected: { status: error.status, reason: error.message } }
+    rescue StandardError => error
+      { unexpected: { status: nil, reason: error.inspect } }
+    end
+  puts JSON.generate(result)
+end

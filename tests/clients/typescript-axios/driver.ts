@@ -1,0 +1,7 @@
+import { drive } from "../driver.js";
+import { Configuration } from "./generated/index.js";
+import * as partner from "./partner.js";
+
+await drive(partner, (basePath, cookie) => {
+  return new Configuration({ basePath, baseOptions: { headers: { Cookie: cookie } } });
+});

@@ -1,0 +1,85 @@
+// The four operations, written with the generated client.
+
+import { isAxiosError, type AxiosResponse } from "axios";
+import { APIKeyApi, Configuration, WebhooksApi } from "./generated/index.js";
+import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
+
+/** An error that the OpenAPI document describes. */
+export class PartnerError extends Error {
+  override readonly name = "PartnerError";
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly requestId: string;
+  readonly retryAfter: number | undefined; // seconds
+  readonly created: EarlierKey | undefined; // what this request created before
+
+  constructor({ status, headers }: AxiosResponse, { code, message, request_id, created }: ErrorDetail) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.requestId = request_id;
+    this.created = created;
+    this.retryAfter = Number.parseInt(headers["retry-after"] ?? "", 10) || undefined;
+  }
+}
+
+/** Any other response, for example from a proxy, or no response. An error of axios also contains the token. */
+export class UnexpectedResponse extends Error {
+  override readonly name = "UnexpectedResponse";
+
+  constructor(
+    readonly status: number | undefined,
+    reason = `an undocumented response with status ${status}`,
+  ) {
+    super(reason);
+  }
+}
+
+/** Creates a client. `token` is a session token, or the partner key to open the portal. */
+export function connect(basePath: string, token: string): Configuration {
+  return new Configuration({ basePath, accessToken: token, baseOptions: { timeout: 30_000 } }); // no timeout by default
+}
+
+/**
+ * Creates the account's key. Only this response contains it. Use a new random UUID as `idempotencyKey` for each
+ * key, and the same one to repeat a request whose response was lost. If the key was created before, a
+ * `PartnerError` with `created` is thrown.
+ */
+export async function create(client: Configuration, idempotencyKey: string): Promise<CreatedKey> {
+  return unwrap(new APIKeyApi(client).createPartnerApiKey(idempotencyKey));
+}
+
+/** Returns the account's active key, or undefined if it has none. */
+export async function show(client: Configuration): Promise<ActiveKey | undefined> {
+  const key = await unwrap(new APIKeyApi(client).getPartnerApiKey());
+  // The generator makes one type of both, in which all members seem to be there.
+  if (key.has_key === false) return undefined;
+  if (!key.has_key || !key.prefix) throw new UnexpectedResponse(200);
+  return key;
+}
+
+/** Revokes the account's key. Does nothing if it has none. */
+export async function revoke(client: Configuration): Promise<void> {
+  await unwrap(new APIKeyApi(client).deletePartnerApiKey());
+}
+
+/** Returns a link to the webhook portal. Needs a client whose token is the partner key. */
+export async function openPortal(client: Configuration): Promise<string> {
+  return (await unwrap(new WebhooksApi(client).getPartnerPortal())).url;
+}
+
+/** Returns the data, or throws the error. Nothing else checks the response against its type. */
+async function unwrap<T>(result: Promise<AxiosResponse<T>>): Promise<T> {
+  try {
+    const { data, status } = await result;
+    if (typeof data !== "object") throw new UnexpectedResponse(status); // axios returns other text as it is
+    return data;
+  } catch (failure) {
+    if (!isAxiosError<Partial<ErrorBody>>(failure)) throw failure;
+    const { response, message } = failure;
+    if (!response) throw new UnexpectedResponse(undefined, message);
+    const detail = response.data?.error;
+    if (detail?.code) throw new PartnerError(response, detail);
+    throw new UnexpectedResponse(response.status);
+  }
+}
