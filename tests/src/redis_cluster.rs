@@ -101,9 +101,37 @@ impl RedisCluster {
         )
     }
 
-    /// Returns the number of the master that has this key.
+    /// Moves the slot of this key to another master, as for a new one.
+    pub async fn move_slot(&self, key: &str, from: usize, to: usize) {
+        let slot = self.slot(key).await.to_string();
+        let (from, to) = (&self.servers[from], &self.servers[to]);
+        let source: String = cluster(from, &["MYID"]).await;
+        let target: String = cluster(to, &["MYID"]).await;
+        let () = cluster(to, &["SETSLOT", &slot, "IMPORTING", &source]).await;
+        let () = cluster(from, &["SETSLOT", &slot, "MIGRATING", &target]).await;
+        let port = to.port().to_string();
+        loop {
+            let keys: Vec<String> = cluster(from, &["GETKEYSINSLOT", &slot, "100"]).await;
+            if keys.is_empty() {
+                break;
+            }
+            let mut command = redis::cmd("MIGRATE");
+            command.arg(&["127.0.0.1", &port, "", "0", "5000", "KEYS"]);
+            let mut redis = from.connection().await;
+            let () = command.arg(keys).query_async(&mut redis).await.unwrap();
+        }
+        for server in [to, from] {
+            let () = cluster(server, &["SETSLOT", &slot, "NODE", &target]).await;
+        }
+    }
+
+    async fn slot(&self, key: &str) -> u16 {
+        cluster(&self.servers[0], &["KEYSLOT", key]).await
+    }
+
+    /// Returns the number of the master that has this key at first.
     pub async fn owner(&self, key: &str) -> usize {
-        let slot: u16 = cluster(&self.servers[0], &["KEYSLOT", key]).await;
+        let slot = self.slot(key).await;
         let has_it = |(first, last): &(&str, &str)| {
             (first.parse().unwrap()..=last.parse().unwrap()).contains(&slot)
         };

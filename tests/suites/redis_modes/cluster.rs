@@ -36,7 +36,7 @@ async fn wakes_a_worker(server: &RedisServer) {
 }
 
 #[tokio::test]
-async fn a_cluster_fails_over_twice_under_load() {
+async fn a_cluster_moves_the_queue_and_fails_over_twice_under_load() {
     let mut cluster = RedisCluster::start().await;
     let owner = cluster.owner(KEY).await;
     let env = vec![("REDIS_URL", cluster.service_url())];
@@ -47,6 +47,12 @@ async fn a_cluster_fails_over_twice_under_load() {
     })
     .await;
     wakes_a_worker(&cluster.servers[owner]).await;
+
+    let (from, owner) = (owner, (owner + 1) % 3);
+    nothing_is_lost_when("a move of the queue's slot", &mut deployment, async || {
+        cluster.move_slot(KEY, from, owner).await;
+    })
+    .await;
 
     // The old master lives on, and refers to the new one.
     let replica = cluster.replica(owner);
