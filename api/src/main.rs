@@ -5,7 +5,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use commands::{KeyCommand, PurgeArgs, ServeArgs, SessionCommand, StoreArgs};
+use commands::{DoctorArgs, KeyCommand, PurgeArgs, ServeArgs, SessionCommand, StoreArgs};
 use shared::config::{
     CERTIFICATES_HELP, DATABASE_HELP, INTERNAL_HELP, REDIS_HELP, SVIX_HELP, environment_help,
 };
@@ -38,6 +38,9 @@ enum Command {
     /// Deletes the sessions that have ended and, if asked for, old revoked keys
     #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Purge(PurgeArgs),
+    /// Checks the settings and all that an api needs, and says how to mend what is wrong
+    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
+    Doctor(Box<DoctorArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -66,6 +69,7 @@ async fn main() -> ExitCode {
         Some(Command::Key(command)) => commands::key(command).await,
         Some(Command::Session(command)) => commands::session(command).await,
         Some(Command::Purge(args)) => commands::purge(args).await,
+        Some(Command::Doctor(args)) => commands::doctor(args).await,
     };
     telemetry::flush();
     match done {

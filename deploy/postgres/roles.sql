@@ -61,3 +61,6 @@ GRANT SELECT (id, account_id, key_prefix, is_active, has_webhook, svix_app_id, c
               leased_until, last_error, failed_at)
     ON api_partners TO partner_keys_worker;
 GRANT INSERT ON api_key_events TO partner_keys_worker;
+
+-- `api doctor` and `worker doctor` compare the schema with the one that they know.
+GRANT SELECT (version, success) ON _sqlx_migrations TO partner_keys_api, partner_keys_worker;

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod clock;
 mod coalesce;
 pub mod config;
+pub mod doctor;
 #[cfg(test)]
 mod fuzz;
 pub mod ids;

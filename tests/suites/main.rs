@@ -13,6 +13,7 @@ mod credentials;
 mod dashboard;
 mod dead_letters;
 mod deploy;
+mod doctor;
 mod document;
 mod embedded;
 mod endurance;

@@ -5,7 +5,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use commands::{RetryArgs, StatusArgs, WorkArgs};
+use commands::{DoctorArgs, RetryArgs, StatusArgs, WorkArgs};
 use shared::config::{CERTIFICATES_HELP, DATABASE_HELP, REDIS_HELP, SVIX_HELP, environment_help};
 use shared::{runtime, telemetry};
 
@@ -28,6 +28,9 @@ enum Command {
     /// Makes work due again that was given up or that waits for a later attempt
     #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Retry(RetryArgs),
+    /// Checks the settings and all that a worker needs, and says how to mend what is wrong
+    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP]))]
+    Doctor(DoctorArgs),
 }
 
 #[tokio::main]
@@ -38,6 +41,7 @@ async fn main() -> ExitCode {
         None => commands::work(&cli.work).await,
         Some(Command::Status(args)) => commands::status(args).await,
         Some(Command::Retry(args)) => commands::retry(args).await,
+        Some(Command::Doctor(args)) => commands::doctor(args).await,
     };
     telemetry::flush();
     match done {

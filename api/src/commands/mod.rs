@@ -1,5 +1,6 @@
 //! The commands of the `api` binary, one file each.
 
+mod doctor;
 mod key;
 mod migrate;
 mod purge;
@@ -13,6 +14,7 @@ use shared::config::{Checker, ConfigError, DatabaseArgs, LogArgs};
 use shared::store::PostgresStore;
 use shared::telemetry;
 
+pub use doctor::{DoctorArgs, doctor};
 pub use key::{KeyCommand, key};
 pub use migrate::migrate;
 pub use purge::{PurgeArgs, purge};

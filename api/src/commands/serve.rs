@@ -8,8 +8,8 @@ use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
     AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig,
-    InternalArgs, InternalConfig, LogArgs, RedisArgs, RedisConfig, SessionArgs, SessionConfig,
-    SvixArgs, check_certificates,
+    InternalArgs, InternalConfig, Invalid, LogArgs, RedisArgs, RedisConfig, SessionArgs,
+    SessionConfig, SvixArgs, check_certificates,
 };
 use shared::metrics::{self, Part};
 use shared::queue::{RedisQueue, nudge};
@@ -22,7 +22,7 @@ use shared::{runtime, telemetry};
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
-    http: HttpArgs,
+    pub(super) http: HttpArgs,
     #[command(flatten)]
     internal: InternalArgs,
     #[command(flatten)]
@@ -51,29 +51,49 @@ struct ServeSettings {
     log: LogConfig,
 }
 
+/// The result of the check of each setting.
+pub(super) struct CheckedSettings {
+    pub(super) http: Result<HttpConfig, Invalid>,
+    pub(super) internal: Result<Option<InternalConfig>, Invalid>,
+    pub(super) admin: Result<Option<SocketAddr>, Invalid>,
+    pub(super) sessions: Result<SessionConfig, Invalid>,
+    pub(super) database: Result<DatabaseConfig, Invalid>,
+    pub(super) redis: Result<RedisConfig, Invalid>,
+    pub(super) svix: Result<SvixConfig, Invalid>,
+    pub(super) certificates: Result<(), Invalid>,
+    log: Result<LogConfig, Invalid>,
+}
+
 impl ServeArgs {
+    /// Checks each setting. The problems are in the checker.
+    pub(super) fn check(&self, checker: &mut Checker) -> CheckedSettings {
+        CheckedSettings {
+            log: self.log.check(checker),
+            database: self.database.check(checker),
+            redis: self.redis.check(checker),
+            svix: self.svix.check(checker),
+            http: self.http.check(checker),
+            internal: self.internal.check(checker),
+            admin: self.admin.check(checker),
+            sessions: self.sessions.check(checker),
+            certificates: check_certificates(checker),
+        }
+    }
+
     fn settings(&self) -> Result<ServeSettings, ConfigError> {
         let mut checker = Checker::default();
-        let log = self.log.check(&mut checker);
-        let database = self.database.check(&mut checker);
-        let redis = self.redis.check(&mut checker);
-        let svix = self.svix.check(&mut checker);
-        let http = self.http.check(&mut checker);
-        let internal = self.internal.check(&mut checker);
-        let admin = self.admin.check(&mut checker);
-        let sessions = self.sessions.check(&mut checker);
-        let certificates = check_certificates(&mut checker);
+        let checked = self.check(&mut checker);
         checker.finish(|| {
-            certificates?;
+            checked.certificates?;
             Ok(ServeSettings {
-                http: http?,
-                internal: internal?,
-                admin: admin?,
-                sessions: sessions?,
-                database: database?,
-                redis: redis?,
-                svix: svix?,
-                log: log?,
+                http: checked.http?,
+                internal: checked.internal?,
+                admin: checked.admin?,
+                sessions: checked.sessions?,
+                database: checked.database?,
+                redis: checked.redis?,
+                svix: checked.svix?,
+                log: checked.log?,
             })
         })
     }

@@ -5,10 +5,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// One invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Problem {
-    variable: Cow<'static, str>,
-    given: String,
-    expected: &'static str,
+pub struct Problem {
+    /// The variable's name.
+    pub variable: Cow<'static, str>,
+    /// What was given, without secrets: `is not set`, `is "x"`.
+    pub given: String,
+    /// What was expected.
+    pub expected: &'static str,
 }
 
 /// The error for invalid settings. It lists every problem on a line of its own.
@@ -82,6 +85,11 @@ impl Checker {
             "off" => Some(false),
             _ => None,
         })
+    }
+
+    /// Returns the problems, for a program that goes on with the settings that are valid.
+    pub fn problems(self) -> Vec<Problem> {
+        self.0
     }
 
     /// Builds the settings from the results of their checks. Returns every problem

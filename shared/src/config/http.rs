@@ -77,6 +77,15 @@ pub struct HttpConfig {
 }
 
 impl HttpArgs {
+    /// Returns the number of open connections that is asked for, also if the process may not
+    /// open that many.
+    pub fn wanted_connections(&self) -> usize {
+        let given = self.max_connections.as_deref();
+        given
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(MAX_CONNECTIONS)
+    }
+
     /// Checks the settings.
     pub fn check(&self, checker: &mut Checker) -> Result<HttpConfig, Invalid> {
         let address = checker

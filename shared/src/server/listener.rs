@@ -52,7 +52,7 @@ impl Listener {
     }
 
     /// Returns the variable that sets the address.
-    fn variable(self) -> &'static str {
+    pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Public => "LISTEN_ADDR",
             Self::Internal => "INTERNAL_ADDR",

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use events::{Actor, EventKind, KeyEvent, Origin};
+pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
 pub use records::{
     Backlog, Claim, DeadLetter, Job, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey,

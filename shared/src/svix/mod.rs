@@ -47,16 +47,23 @@ pub struct SvixConfig {
 }
 
 impl SvixConfig {
-    /// Returns the URL of the server. The regions are those that the SDK knows.
-    fn server(&self) -> &str {
+    /// Returns the URL of the server.
+    pub(crate) fn server(&self) -> &str {
+        let of_region = || self.region().map_or("https://api.svix.com", |(_, url)| url);
+        self.server_url.as_deref().unwrap_or_else(of_region)
+    }
+
+    /// Returns the region of the cloud that the token names at its end, and the URL of its
+    /// server. The regions are those that the SDK knows.
+    pub(crate) fn region(&self) -> Option<(&'static str, &'static str)> {
         let region = self.token.expose_secret().rsplit('.').next();
-        self.server_url.as_deref().unwrap_or(match region {
-            Some("us") => "https://api.us.svix.com",
-            Some("eu") => "https://api.eu.svix.com",
-            Some("in") => "https://api.in.svix.com",
-            Some("ca") => "https://api.ca.svix.com",
-            Some("au") => "https://api.au.svix.com",
-            _ => "https://api.svix.com",
+        Some(match region? {
+            "us" => ("us", "https://api.us.svix.com"),
+            "eu" => ("eu", "https://api.eu.svix.com"),
+            "in" => ("in", "https://api.in.svix.com"),
+            "ca" => ("ca", "https://api.ca.svix.com"),
+            "au" => ("au", "https://api.au.svix.com"),
+            _ => return None,
         })
     }
 }
@@ -97,6 +104,19 @@ impl SvixClient {
         let answer = answer.await.map_err(SvixError::from_sdk);
         running.ended(answer.as_ref().err().map(|error| error.failure));
         answer
+    }
+
+    /// Asks for an application that nobody has, so that Svix checks our token. Changes nothing.
+    pub(crate) async fn try_token(&self) -> Result<(), SvixError> {
+        let uid = format!("{}doctor", self.uid_prefix);
+        let applications = self.svix.application();
+        match self
+            .call(SvixCall::GetApplication, applications.get(uid))
+            .await
+        {
+            Err(error) if error.failure != SvixFailure::NotFound => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Gets the account's application, or creates it. Returns its id at Svix.

@@ -75,11 +75,13 @@ async fn the_context_of_the_build_has_what_the_build_reads() {
     for name in ["api", "worker"] {
         let list = binary(name).with_extension("d");
         let list = std::fs::read_to_string(list).unwrap();
-        let read = list
-            .split_whitespace()
-            .filter_map(|path| path.strip_prefix(&prefix));
+        // A file that is included from elsewhere has `..` in its path.
+        let read = list.split_whitespace().filter_map(|path| {
+            let path = std::fs::canonicalize(path).ok()?;
+            Some(path.to_str()?.strip_prefix(&prefix)?.to_owned())
+        });
         for path in read.filter(|path| !path.starts_with(".git/") && !path.starts_with("target/")) {
-            assert!(sent.contains(path), "{name} is compiled from {path}");
+            assert!(sent.contains(&*path), "{name} is compiled from {path}");
             seen += 1;
         }
     }

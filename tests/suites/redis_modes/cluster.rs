@@ -1,7 +1,9 @@
 //! Redis Cluster: three masters, each with a replica.
 
 use tests::redis_cluster::RedisCluster;
-use tests::{Deployment, Plan, RedisServer, eventually};
+use tests::{Deployment, Plan, RedisServer, Role, eventually};
+
+use crate::doctor::finds_redis_healthy;
 
 use super::{SOON, all_follow_the_new_master, nothing_is_lost_when};
 
@@ -47,6 +49,7 @@ async fn a_cluster_moves_the_queue_and_fails_over_twice_under_load() {
     })
     .await;
     wakes_a_worker(&cluster.servers[owner]).await;
+    finds_redis_healthy(&deployment.env_for(Role::Worker)).await;
 
     let (from, owner) = (owner, (owner + 1) % 3);
     nothing_is_lost_when("a move of the queue's slot", &mut deployment, async || {

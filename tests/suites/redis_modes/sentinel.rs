@@ -38,4 +38,5 @@ async fn a_master_freezes_and_a_sentinel_dies_under_load_and_the_replica_is_prom
     let log = deployment.in_production().workers[0].log();
     assert!(log.contains("the queue loop died"), "the worker noticed it");
     all_follow_the_new_master(&mut deployment).await;
+    crate::doctor::finds_redis_healthy(&env).await;
 }

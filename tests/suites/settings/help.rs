@@ -76,6 +76,12 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
             [&both[..], &http, &internal, &sessions].concat(),
             api,
         ),
+        (
+            "api",
+            &["doctor"],
+            [&both[..], &http, &internal, &sessions].concat(),
+            api,
+        ),
         ("api", &["migrate"], [&store[..], &log].concat(), database),
         (
             "api",
@@ -91,6 +97,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ),
         ("api", &["purge"], [&store[..], &log].concat(), database),
         ("worker", &[], [&both[..], &work].concat(), all),
+        ("worker", &["doctor"], [&both[..], &work].concat(), all),
         (
             "standalone",
             &[],

@@ -6,8 +6,8 @@ use clap::Args;
 use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
-    AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, LogArgs, RedisArgs, RedisConfig,
-    SvixArgs, WorkerArgs, check_certificates,
+    AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, Invalid, LogArgs, RedisArgs,
+    RedisConfig, SvixArgs, WorkerArgs, check_certificates,
 };
 use shared::metrics::{self, Part};
 use shared::queue::RedisQueue;
@@ -44,25 +44,43 @@ struct WorkSettings {
     log: LogConfig,
 }
 
+/// The result of the check of each setting.
+pub(super) struct CheckedSettings {
+    pub(super) concurrency: Result<usize, Invalid>,
+    pub(super) database: Result<DatabaseConfig, Invalid>,
+    pub(super) redis: Result<RedisConfig, Invalid>,
+    pub(super) svix: Result<SvixConfig, Invalid>,
+    pub(super) admin: Result<Option<SocketAddr>, Invalid>,
+    pub(super) certificates: Result<(), Invalid>,
+    log: Result<LogConfig, Invalid>,
+}
+
 impl WorkArgs {
+    /// Checks each setting. The problems are in the checker.
+    pub(super) fn check(&self, checker: &mut Checker) -> CheckedSettings {
+        CheckedSettings {
+            log: self.log.check(checker),
+            database: self.database.check(checker),
+            redis: self.redis.check(checker),
+            svix: self.svix.check(checker),
+            concurrency: self.worker.check(checker),
+            admin: self.admin.check(checker),
+            certificates: check_certificates(checker),
+        }
+    }
+
     fn settings(&self) -> Result<WorkSettings, ConfigError> {
         let mut checker = Checker::default();
-        let log = self.log.check(&mut checker);
-        let database = self.database.check(&mut checker);
-        let redis = self.redis.check(&mut checker);
-        let svix = self.svix.check(&mut checker);
-        let concurrency = self.worker.check(&mut checker);
-        let admin = self.admin.check(&mut checker);
-        let certificates = check_certificates(&mut checker);
+        let checked = self.check(&mut checker);
         checker.finish(|| {
-            certificates?;
+            checked.certificates?;
             Ok(WorkSettings {
-                concurrency: concurrency?,
-                database: database?,
-                redis: redis?,
-                svix: svix?,
-                admin: admin?,
-                log: log?,
+                concurrency: checked.concurrency?,
+                database: checked.database?,
+                redis: checked.redis?,
+                svix: checked.svix?,
+                admin: checked.admin?,
+                log: checked.log?,
             })
         })
     }

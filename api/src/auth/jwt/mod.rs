@@ -16,10 +16,11 @@ use serde_json::{Map, Value};
 use shared::clock::Clock;
 use shared::config::JwtConfig;
 use shared::session::SessionToken;
+use url::Url;
 
 use super::Session;
 use keys::{Keys, NoKey};
-pub use provider::ProviderError;
+pub use provider::{FetchError, ProviderError};
 
 /// The accepted algorithms: those with public keys. With a shared secret (HMAC),
 /// everybody who can verify a session could make one, and an attacker could use
@@ -128,6 +129,12 @@ impl JwtSessions {
         let id = claims::token_id(&claims);
         Ok(Session { account, id })
     }
+}
+
+/// Fetches the keys at `url` once. Returns how many of them can sign sessions.
+pub async fn provider_keys(url: &Url) -> Result<usize, FetchError> {
+    let provider = provider::Provider::new(url).map_err(|error| error.0)?;
+    Ok(provider.fetch().await?.len())
 }
 
 fn check_header(header: &Header) -> Result<(), Refusal> {

@@ -27,7 +27,7 @@ pub struct Provider {
 /// The HTTP client could not be created, because the CA certificates are unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("could not create the HTTP client for the identity provider's keys: {0}")]
-pub struct ProviderError(#[from] reqwest::Error);
+pub struct ProviderError(#[from] pub(super) reqwest::Error);
 
 /// The reason why a fetch failed. It is logged, so it must not contain the URL,
 /// whose query may be secret.

@@ -37,6 +37,7 @@ use redis::{AsyncCommands, RedisError, Script};
 
 use self::fleet::Fleet;
 use self::link::Link;
+pub(crate) use self::primary::primary as find_primary;
 use self::registration::ApalisLink;
 use self::settlements::{Settlement, Settlements};
 use self::wake::Wake;
@@ -74,7 +75,7 @@ impl From<RedisError> for QueueError {
 
 /// Returns the queue's name, with which all its keys and channels begin. The hash tag puts
 /// them into one slot of a cluster, and those of different prefixes into different ones.
-fn queue_name(prefix: &str) -> String {
+pub(crate) fn queue_name(prefix: &str) -> String {
     format!("{prefix}:{{{prefix}}}")
 }
 

@@ -30,7 +30,8 @@ use crate::ids::{AccountId, KeyId};
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
+/// The schema that this program knows.
+pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The time for which a caller waits for a free connection. It is short, so that an
 /// exhausted pool or a server that is down gives a prompt 503, not a growing queue.

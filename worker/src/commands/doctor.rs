@@ -1,0 +1,47 @@
+//! `worker doctor`: checks what a worker needs, and says how to mend it.
+
+use std::future::ready;
+
+use clap::Args;
+use shared::config::Checker;
+use shared::doctor::{Descriptors, Doctor};
+use shared::server::{Listener, RESERVED_DESCRIPTORS};
+
+use super::WorkArgs;
+
+/// The flags of `worker doctor`: those of a worker that works.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Prints JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+/// Prints what it finds, and ends the process.
+pub async fn doctor(args: &DoctorArgs) -> ! {
+    let mut checker = Checker::default();
+    let settings = args.work.check(&mut checker);
+    let database = settings.database.ok();
+    let connections = database.as_ref().map(|it| it.max_connections as usize);
+    let needed = settings.concurrency.ok().zip(connections);
+    let admin = settings.admin.ok().flatten();
+    let doctor = Doctor {
+        program: "worker",
+        checker,
+        database,
+        redis: settings.redis.ok(),
+        // Without certificates, its client cannot be created.
+        svix: settings.svix.ok().filter(|_| settings.certificates.is_ok()),
+        addresses: admin
+            .map(|address| (Listener::Admin, address))
+            .into_iter()
+            .collect(),
+        descriptors: needed.map(|(concurrency, connections)| Descriptors {
+            needed: concurrency + connections + RESERVED_DESCRIPTORS,
+            purpose: "WORKER_CONCURRENCY, DATABASE_MAX_CONNECTIONS and itself",
+        }),
+    };
+    doctor.examine(ready(Vec::new())).await.end(args.json)
+}
