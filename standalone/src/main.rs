@@ -1,20 +1,22 @@
 //! The `standalone` binary: the api and a worker in one process, on a SQLite file and
 //! an in-memory queue. Without `SVIX_TOKEN` it starts the Svix simulator too.
 
+mod backup;
 mod banner;
+mod data_dir;
 mod demo;
+mod new_file;
 
-use std::fs::{DirBuilder, File, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use api::auth::Sessions;
 use api::{App, Servers};
-use clap::Parser;
+use backup::{BackupArgs, RestoreArgs, backup, restore};
+use clap::{Args, Parser, Subcommand};
+use data_dir::DataArgs;
 use shared::admin::Admin;
 use shared::clock::Clock;
 use shared::config::{
@@ -24,24 +26,36 @@ use shared::config::{
 };
 use shared::metrics::{self, Part};
 use shared::queue::{MemoryQueue, nudge};
-use shared::store::{SqliteStore, Store};
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
 use shared::{runtime, telemetry};
 use svix_simulator::{Options, Simulator};
 use worker::{Backlog, Worker, health};
 
-/// The beginnings of the names of our files in `DATA_DIR`.
-const OUR_FILES: [&str; 3] = ["partner-keys.db", "svix-simulator.json", "lock"];
-
 /// Runs partner API keys in one process, with nothing else to install or start.
 #[derive(Debug, Parser)]
-#[command(name = "standalone", version = shared::VERSION)]
+#[command(name = "standalone", version = shared::VERSION, args_conflicts_with_subcommands = true)]
 #[command(after_help = environment_help(&[SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
 struct Cli {
-    /// Directory of the database, created if it does not exist
-    #[arg(long, env = "DATA_DIR", value_name = "DIR", default_value = "data")]
-    data: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Writes a copy of the database to a file, also while the service runs
+    Backup(BackupArgs),
+    /// Puts a backup in the place of the database, while the service does not run
+    Restore(RestoreArgs),
+}
+
+/// The flags of a service that runs.
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    data: DataArgs,
     /// on or off: the sign-in to a demo account, for browsers on this machine
     /// [default: on with the simulator, off with a real Svix]
     #[arg(long, env = "DEMO", value_name = "MODE")]
@@ -76,7 +90,7 @@ struct Settings {
     log: LogConfig,
 }
 
-impl Cli {
+impl RunArgs {
     fn settings(&self) -> Result<Settings, ConfigError> {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
@@ -112,7 +126,12 @@ impl Cli {
 async fn main() -> ExitCode {
     runtime::init();
     runtime::keep_files_private();
-    let done = run(&Cli::parse()).await;
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        None => run(&cli.run).await,
+        Some(Command::Backup(args)) => backup(args).await,
+        Some(Command::Restore(args)) => restore(args).await,
+    };
     telemetry::flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -123,18 +142,18 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: &Cli) -> anyhow::Result<()> {
-    let settings = cli.settings()?;
+async fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let settings = args.settings()?;
     telemetry::init_buffered(settings.log);
     metrics::show(Part::Api);
     metrics::show(Part::Worker);
     let shutdown = runtime::shutdown_on_signal()?;
 
-    let (store, _lock) = open_store(&cli.data).await?;
+    let (store, _lock) = args.data.open_store().await?;
     let store = Arc::new(store);
     let (svix, simulator) = match settings.svix {
         Some(svix) => (svix, None),
-        None => start_simulator(&cli.data).await?,
+        None => start_simulator(&args.data).await?,
     };
     let clock = Clock::system();
     let queue = Arc::new(MemoryQueue::new());
@@ -204,45 +223,11 @@ async fn run(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the database and locks its directory for this process.
-async fn open_store(data: &Path) -> anyhow::Result<(SqliteStore, File)> {
-    let refused = || format!("DATA_DIR: cannot keep the database in {}", data.display());
-    create_private_directory(data).with_context(refused)?;
-    let lock = File::create(data.join("lock")).with_context(refused)?;
-    let in_use = || format!("DATA_DIR: another standalone uses {}", data.display());
-    lock.try_lock().with_context(in_use)?;
-    let store = SqliteStore::open(&data.join("partner-keys.db")).await;
-    let store = store.with_context(refused)?;
-    store.migrate().await.with_context(refused)?;
-    Ok((store, lock))
-}
-
-/// Creates the directory, if it does not exist, for this user alone, and takes our files
-/// in it from other users. SQLite gives its further files the permissions of the database.
-fn create_private_directory(data: &Path) -> std::io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(data)?;
-    // An older version, or somebody else, may have created them.
-    if std::fs::metadata(data)?.permissions().mode() & 0o077 != 0 {
-        let data = data.display();
-        tracing::warn!(%data, "other users can enter DATA_DIR; chmod 700 shuts them out");
-    }
-    for file in std::fs::read_dir(data)? {
-        let file = file?;
-        let name = file.file_name().to_string_lossy().into_owned();
-        if OUR_FILES.iter().any(|ours| name.starts_with(ours)) {
-            std::fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
-        }
-    }
-    Ok(())
-}
-
 /// Starts the Svix simulator. Returns the settings that lead to it.
-async fn start_simulator(data: &Path) -> anyhow::Result<(SvixConfig, Option<Simulator>)> {
+async fn start_simulator(data: &DataArgs) -> anyhow::Result<(SvixConfig, Option<Simulator>)> {
     let options = Options {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        // Beside the database, because each refers to what is in the other.
-        data: Some(data.join("svix-simulator.json")),
+        data: Some(data.simulator()),
         ..Options::default()
     };
     let simulator = Simulator::start(options)

@@ -9,6 +9,9 @@ use tests::deployment::issue_session;
 use tests::{Client, Process, eventually, scratch};
 use tokio::process::Command;
 
+mod backup;
+mod trouble;
+
 const SOON: Duration = Duration::from_secs(10);
 
 /// A running `standalone` with default settings, except for its address and directory.

@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use sqlx::error::DatabaseError;
+use sqlx::migrate::MigrateError;
+
 use crate::coalesce::BatchError;
 use crate::metrics::Failure;
 
@@ -20,13 +23,31 @@ pub enum StoreError {
     Internal(Arc<sqlx::Error>),
     /// The schema could not be migrated.
     #[error("the migration failed: {0}")]
-    Migration(Arc<sqlx::migrate::MigrateError>),
+    Migration(Arc<MigrateError>),
 }
 
 impl StoreError {
     /// Returns whether a retry may help.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut)
+    }
+}
+
+impl StoreError {
+    /// Returns whether SQLite says that the file is damaged (11), or is no database (26).
+    pub fn is_damage(&self) -> bool {
+        let error: &sqlx::Error = match self {
+            Self::Unavailable(error) | Self::Internal(error) => error,
+            Self::Migration(error) => match &**error {
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+                _ => return false,
+            },
+            Self::TimedOut => return false,
+        };
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        let code = code.filter(|code| code.len() < 5); // SQLite's are shorter than PostgreSQL's
+        code.and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, 11 | 26))
     }
 }
 
@@ -93,8 +114,8 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-impl From<sqlx::migrate::MigrateError> for StoreError {
-    fn from(error: sqlx::migrate::MigrateError) -> Self {
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
         Self::Migration(Arc::new(error))
     }
 }
@@ -119,8 +140,9 @@ fn is_transient(error: &sqlx::Error) -> bool {
 /// single codes 25006 (a read-only standby), 3D000 (no such database), 40001 and
 /// 40P01 (serialization, deadlock), 55000 (the database takes no connections:
 /// `ALTER DATABASE … ALLOW_CONNECTIONS false`) and 55P03 (lock timeout).
-/// SQLite: 5 and 6 (busy, locked), 10 (I/O), 13 (full), 14 (cannot open), in the
-/// low byte of an extended code.
+/// SQLite: 5 and 6 (busy, locked), 8 (read-only), 10 (I/O), 11 (damaged), 13 (full), 14 (cannot
+/// open) and 26 (no database), in the low byte of an extended code. Some of them only an operator
+/// can end.
 fn is_transient_code(code: &str) -> bool {
     match code.len() {
         5 => {
@@ -132,7 +154,7 @@ fn is_transient_code(code: &str) -> bool {
         }
         _ => code
             .parse::<u32>()
-            .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
+            .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 11 | 13 | 14 | 26)),
     }
 }
 
@@ -143,7 +165,7 @@ mod tests {
     #[test]
     fn errors_that_may_pass_are_transient_and_others_are_not() {
         for code in [
-            "08006", "57P01", "57014", "53300", "25006", "55000", "5", "261", "13",
+            "08006", "57P01", "57014", "53300", "25006", "55000", "5", "261", "13", "1032", "11",
         ] {
             assert!(is_transient_code(code), "{code}");
         }

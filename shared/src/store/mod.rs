@@ -12,6 +12,7 @@ mod postgres;
 mod records;
 mod sql;
 mod sqlite;
+pub mod sqlite_file;
 mod timestamp;
 
 use async_trait::async_trait;

@@ -1,13 +1,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::Sqlite;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::query::Query;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
+use sqlx::{Connection, Sqlite};
 
 use super::impl_store::{event, impl_store};
 use super::{Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
@@ -16,7 +16,8 @@ use crate::ids::{AccountId, KeyId};
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+/// The schema that this program knows.
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// The store of the embedded deployment, in a SQLite file, for one process.
 #[derive(Debug, Clone)]
@@ -36,6 +37,15 @@ impl SqliteStore {
             .busy_timeout(Duration::from_secs(2));
         let pool = SqlitePoolOptions::new()
             .acquire_timeout(Duration::from_secs(2))
+            // After some errors, such as a full disk, SQLite has rolled back by itself. sqlx then
+            // counts a transaction that is none, and its next rollback would leave one open, which
+            // locks the database. The ping waits for the rollback.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             .connect_with(options)
             .await?;
         Ok(Self { pool })

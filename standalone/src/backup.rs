@@ -1,0 +1,115 @@
+//! `standalone backup` and `standalone restore`.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use shared::clock::Clock;
+use shared::store::sqlite_file;
+
+use crate::data_dir::DataArgs;
+use crate::new_file::NewFile;
+
+/// The flags of `standalone backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// File to write, which only you can read
+    file: PathBuf,
+    /// Replaces the file if it exists
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// The flags of `standalone restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// File that `standalone backup` has written
+    file: PathBuf,
+    /// Replaces the database that is there, and keeps it under another name
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// Writes a copy of the database, also while the service runs.
+pub async fn backup(args: &BackupArgs) -> anyhow::Result<()> {
+    let database = args.data.database();
+    if !database.exists() {
+        bail!("DATA_DIR: there is no database at {}", database.display());
+    }
+    let (file, name) = (&args.file, args.file.display());
+    if file.exists() && !args.replace {
+        bail!("{name} exists; choose another name, or use --replace");
+    }
+    let keys = copy(&database, file, args.replace, |_| Ok(()))
+        .await
+        .with_context(|| format!("{name} was not written"))?;
+    let bytes = fs::metadata(file)?.len();
+    println!("{name}: {keys} keys, {bytes} bytes");
+    Ok(())
+}
+
+/// Puts a backup in the place of the database. The service must not run.
+pub async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+    let name = args.file.display();
+    let _lock = args.data.lock()?;
+    let refused = || format!("{name} cannot be restored");
+    sqlite_file::inspect(&args.file)
+        .await
+        .with_context(refused)?;
+    let database = args.data.database();
+    if database.exists() {
+        if !args.replace {
+            bail!(
+                "there is a database at {}; use --replace, which keeps it under another name",
+                database.display()
+            );
+        }
+        let kept = keep(&database).await?;
+        println!("the database that was there is {}", kept.display());
+    }
+    let keys = copy(&args.file, &database, true, |new| {
+        args.data.give_to_owner(new)
+    })
+    .await
+    .with_context(refused)?;
+    println!("restored {keys} keys from {name}; the service can start");
+    Ok(())
+}
+
+/// Writes a checked copy of the database `from` to `to`, and prepares it before it gets its
+/// name. Returns the number of keys in it.
+async fn copy(
+    from: &Path,
+    to: &Path,
+    replace: bool,
+    prepare: impl FnOnce(&Path) -> io::Result<()>,
+) -> anyhow::Result<i64> {
+    let new = NewFile::at(to);
+    sqlite_file::copy(from, &new.path).await?;
+    let keys = sqlite_file::inspect(&new.path).await?;
+    prepare(&new.path)?;
+    new.put(replace)?;
+    Ok(keys)
+}
+
+/// Gives the database a second name, under which it stays. Its log must not stay: it would be
+/// applied to the file that comes in its place.
+async fn keep(database: &Path) -> anyhow::Result<PathBuf> {
+    let cannot = || {
+        let database = database.display();
+        format!("the database that is there cannot be read; move {database}* away and try again")
+    };
+    sqlite_file::close_log(database)
+        .await
+        .with_context(cannot)?;
+    let mut kept = database.as_os_str().to_owned();
+    kept.push(format!(".before-{}", Clock::system().now()));
+    let kept = PathBuf::from(kept);
+    fs::hard_link(database, &kept)?;
+    Ok(kept)
+}
