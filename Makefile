@@ -1,7 +1,7 @@
 # The commands for daily work; `make` alone lists them. ARGS are passed on:
 #     make run ARGS="--help"   make test ARGS="--test suites -- lifecycle::"   make stack ARGS="-c worker=3"
 
-.PHONY: help run test fuzz bench clients stack lint audit openapi release-document needed build tools
+.PHONY: help run test fuzz bench clients stack lint audit openapi release release-document needed build tools
 MAKEFLAGS += --jobs=4 # downloads and generators run while cargo compiles
 
 help: ## list these targets
@@ -51,9 +51,12 @@ openapi: ## write openapi.yaml and openapi-internal.yaml from the code
 release-document: ## keep openapi.yaml as the released document of its version, in docs/released
 	@scripts/release-document
 
+release: ## make a release: version, changelog, document, SBOM, checks, commit and tag; VERSION=1.2.3
+	@scripts/release/release "$(VERSION)" $(ARGS)
+
 # All that the tests need.
 PACKAGES := $(patsubst %/package.json,%/node_modules/.package-lock.json,$(wildcard tests/*/package.json)) \
-            $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard tests/*/requirements.txt))
+            $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard tests/*/requirements.txt) scripts/release/requirements.txt)
 CLIENTS := $(patsubst %/build,%/.built,$(wildcard tests/clients/*/build))
 needed: build $(PACKAGES) $(CLIENTS)
 

@@ -25,6 +25,7 @@ mod metrics;
 mod openapi;
 mod queue;
 mod redis_modes;
+mod release;
 mod released;
 mod retry;
 mod secrets;
