@@ -24,6 +24,8 @@ pub enum Passing {
     /// Adds a member that is not in the OpenAPI document to each object in the
     /// response.
     AddingMembers,
+    /// Gives each member with this name in the response this value.
+    Replacing(&'static str, Value),
     /// Removes these members from each object in the response.
     Without(&'static [&'static str]),
     /// Replaces the status of the response with this one.
@@ -222,6 +224,11 @@ fn change(members: &mut Map<String, Value>, passing: &Passing) {
             members.insert("added_later".to_owned(), added);
         }
         Passing::Without(names) => members.retain(|name, _| !names.contains(&name.as_str())),
+        Passing::Replacing(name, value) => {
+            if let Some(member) = members.get_mut(*name) {
+                *member = value.clone();
+            }
+        }
         _ => {}
     }
 }

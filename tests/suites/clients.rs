@@ -1,6 +1,7 @@
 //! Tests the clients that generators create from `openapi.yaml`. Each client is used
 //! by a program in `tests/clients`. All programs run the same scenarios.
 
+mod checks;
 mod errors;
 mod guide;
 mod lifecycle;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::CLIENTS;
+use super::checks::{CHECKS, Checks, Reaction};
 
 /// A code block, and the path of the file that it is from.
 struct Block {
@@ -120,6 +121,29 @@ fn the_guide_names_the_versions_that_are_pinned() {
             rows.all(|row| row.contains(version)),
             "the guide must name version {version} of {tool}"
         );
+    }
+}
+
+/// Compares the table of what each client checks with what the tests of the clients expect.
+#[test]
+fn the_guide_says_what_each_client_checks() {
+    let guide = std::fs::read_to_string(repository().join("docs/CLIENTS.md")).unwrap();
+    for Checks {
+        row,
+        other_type,
+        new_value,
+        ..
+    } in &CHECKS
+    {
+        let line = guide
+            .lines()
+            .find(|line| line.starts_with(&format!("| {row} |")));
+        let line = line.unwrap_or_else(|| panic!("the guide's table has no row for {row}"));
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        for (cell, reaction) in [(cells[3], other_type), (cells[4], new_value)] {
+            let is_rejected = cell.starts_with("rejected");
+            assert_eq!(is_rejected, *reaction == Reaction::Rejects, "{row}: {cell}");
+        }
     }
 }
 

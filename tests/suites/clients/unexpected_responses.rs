@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use tests::{Credential, Deployment, GeneratedClient, Kind, Passing, Relay};
 
+use super::checks::{self, Reaction};
 use super::{TIMEOUT, assert_same_key};
 
 /// Checks that a client accepts additional members and missing optional members, and
@@ -35,6 +36,20 @@ pub async fn an_unexpected_response_is_parsed_or_reported(name: &'static str) {
         optional.iter().all(|member| key[member].is_null()),
         "{shown}"
     );
+
+    let paused = json!({"state": "paused", "attempts": 1});
+    let checks = checks::of(name);
+    for (member, value, reaction) in [
+        ("has_webhook", json!("yes"), checks.other_type),
+        ("webhook", paused, checks.new_value),
+    ] {
+        relay.passes(Passing::Replacing(member, value));
+        let shown = client.show(session).await;
+        match reaction {
+            Reaction::Rejects => assert_unexpected(&shown),
+            Reaction::Accepts => assert!(shown["active_key"].is_object(), "{member}: {shown}"),
+        }
+    }
 
     // A key that cannot be parsed must not be taken for no key.
     relay.passes(Passing::Without(&["prefix"]));
