@@ -22,6 +22,7 @@ mod jwt_sessions;
 mod key_checks;
 mod lifecycle;
 mod metrics;
+mod monitoring;
 mod openapi;
 mod queue;
 mod redis_modes;
