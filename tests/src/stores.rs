@@ -89,7 +89,10 @@ impl StoreUnderTest {
     /// Creates a store in a database with the current schema.
     pub async fn migrated(database: Database) -> Self {
         let new = Self::empty(database).await;
-        new.store.migrate().await.unwrap();
+        match &new.tables {
+            Tables::Postgres(database, _) => database.migrate().await,
+            Tables::Sqlite(..) => new.store.migrate().await.unwrap(),
+        }
         new
     }
 

@@ -23,6 +23,7 @@ mod key_checks;
 mod lifecycle;
 mod metrics;
 mod openapi;
+mod pooler;
 mod queue;
 mod redis_modes;
 mod release;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use shared::config::{DatabaseConfig, SecretString};
+use shared::config::{DatabaseConfig, Pooler, SecretString};
 use shared::key::PartnerKey;
 use shared::session::SessionToken;
 use shared::svix::SvixConfig;
@@ -203,6 +203,7 @@ fn types_that_hold_a_secret_do_not_print_it() {
     let store = shared::store::PostgresStore::new(DatabaseConfig {
         options: url.parse().unwrap(),
         max_connections: 1,
+        pooler: Pooler::None,
     });
     let shown = format!("{:?} {config:?} {key:?} {session:?} {store:?}", secret());
     assert!(!shown.contains("hunter2"), "{shown}");

@@ -26,7 +26,7 @@ pub use secrecy::SecretString;
 pub use admin::AdminArgs;
 pub use certificates::{CERTIFICATES_HELP, check_certificates};
 pub use check::{Checker, ConfigError, Invalid, Problem, Setting};
-pub use database::{DATABASE_HELP, DatabaseArgs, DatabaseConfig};
+pub use database::{DATABASE_HELP, DatabaseArgs, DatabaseConfig, Pooler};
 pub use http::{HttpArgs, HttpConfig};
 pub use internal::{INTERNAL_HELP, InternalArgs, InternalConfig};
 pub use limits::{LimitArgs, LimitConfig, Rate};

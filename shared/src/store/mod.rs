@@ -37,6 +37,10 @@ use crate::secret_hash::SecretHash;
 /// waits for less than 5 s for a database.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_millis(2400);
 
+/// The reason for errors that only a pooler in transaction mode causes, and what to do.
+const BEHIND_POOLER: &str = "DATABASE_URL seems to name a pooler in transaction mode: set \
+                             DATABASE_POOLER=transaction, or connect to PostgreSQL directly";
+
 /// The database, as the service uses it.
 ///
 /// Every method is one statement or one transaction, so it either happened completely or

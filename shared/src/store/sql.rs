@@ -3,19 +3,32 @@
 //! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
 //! `RETURNING`, partial indexes), and each can be pasted into psql.
 
-/// Sets up a connection to PostgreSQL. `$1` is the time limit of a statement in milliseconds:
-/// the server ends a statement that we no longer wait for, and a transaction that a frozen
-/// process has left. `$2` is the time limit of a wait for a lock.
+use std::time::Duration;
+
+/// Returns the statement that sets up a session of PostgreSQL, or only its current transaction.
+/// It fails on a standby, where what we read could be out of date.
+///
+/// The server ends a statement after `deadline`, when we no longer wait for it, and a transaction
+/// that a frozen process has left. `lock_timeout` is the time limit of a wait for a lock.
 ///
 /// Every statement that clients wait for has its index: a plan made for a small table must
 /// not read the whole table when it has grown. The planner takes what has no index for very
 /// expensive then, which compiling it would not help.
-pub(super) const SET_UP_CONNECTION: &str = "
-    SELECT set_config('statement_timeout', $1, FALSE),
-           set_config('idle_in_transaction_session_timeout', $1, FALSE),
-           set_config('lock_timeout', $2, FALSE),
-           set_config('enable_seqscan', 'off', FALSE),
-           set_config('jit', 'off', FALSE)";
+pub(super) fn set_up(transaction_only: bool, deadline: Duration, lock_timeout: Duration) -> String {
+    let (deadline, lock_timeout) = (deadline.as_millis(), lock_timeout.as_millis());
+    format!(
+        "SELECT set_config('statement_timeout', '{deadline}', {transaction_only}),
+                set_config('idle_in_transaction_session_timeout', '{deadline}', {transaction_only}),
+                set_config('lock_timeout', '{lock_timeout}', {transaction_only}),
+                set_config('enable_seqscan', 'off', {transaction_only}),
+                set_config('jit', 'off', {transaction_only}),
+                {FAIL_ON_STANDBY}"
+    )
+}
+
+/// Fails on a standby (`recovery is in progress`, 55000), and does nothing elsewhere.
+pub(super) const FAIL_ON_STANDBY: &str =
+    "CASE WHEN pg_is_in_recovery() THEN pg_current_wal_lsn()::text END";
 
 /// Creates a key, in SQLite, unless the same request, by its `$6`, has created one before.
 /// `ON CONFLICT` names the index that allows one active key for each account; a violation of

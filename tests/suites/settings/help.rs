@@ -31,7 +31,10 @@ fn variables(help: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
-    let store = [("--database-max-connections", "DATABASE_MAX_CONNECTIONS")];
+    let store = [
+        ("--database-max-connections", "DATABASE_MAX_CONNECTIONS"),
+        ("--database-pooler", "DATABASE_POOLER"),
+    ];
     let redis = [("--redis-prefix", "REDIS_PREFIX")];
     let svix = [
         ("--svix-server-url", "SVIX_SERVER_URL"),
