@@ -17,6 +17,7 @@ mod doctor;
 mod document;
 mod embedded;
 mod endurance;
+mod failover;
 mod faults;
 mod jwt_sessions;
 mod key_checks;
