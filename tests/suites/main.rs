@@ -25,6 +25,7 @@ mod lifecycle;
 mod metrics;
 mod openapi;
 mod pooler;
+mod postgres_versions;
 mod queue;
 mod redis_modes;
 mod release;
