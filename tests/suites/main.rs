@@ -37,3 +37,4 @@ mod shutdown;
 mod store_conformance;
 mod svix_outcomes;
 mod tls;
+mod upgrades;
