@@ -56,12 +56,14 @@ pub struct Row {
     pub leased_until: Option<Timestamp>,
     pub last_error: Option<String>,
     pub failed_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub replaces: Option<KeyId>,
 }
 
 const ROWS: &str = "
     SELECT id, account_id, is_active, has_webhook, svix_app_id, created_at, revoked_at,
            last_used_at, attempts, armed_at_attempt, next_attempt_at, leased_until, last_error,
-           failed_at
+           failed_at, expires_at, replaces
     FROM api_partners ORDER BY id";
 
 impl StoreUnderTest {
@@ -220,6 +222,8 @@ pub fn minted(key: &NewKey) -> Row {
         leased_until: None,
         last_error: None,
         failed_at: None,
+        expires_at: None,
+        replaces: None,
     }
 }
 

@@ -28,6 +28,7 @@ mod redis_modes;
 mod release;
 mod released;
 mod retry;
+mod rotation;
 mod secrets;
 mod settings;
 mod shutdown;

@@ -70,7 +70,8 @@ impl ProvisionerTest {
     }
 
     async fn row(&self) -> StoredKey {
-        self.store.active_key(&self.account).await.unwrap().unwrap()
+        let keys = self.store.keys_of(&self.account).await.unwrap();
+        keys.active.unwrap()
     }
 
     /// Makes the attempt that is due, if there is one. Returns the row.
@@ -301,7 +302,7 @@ async fn a_revoked_key_is_not_provisioned() {
         attempt: 0,
     };
     test.store
-        .revoke_key(&test.account, test.clock.now(), &caller())
+        .revoke_keys(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
     test.provisioner.handle(job).await;
@@ -320,22 +321,22 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     let revoke = async {
         test.svix.wait_for_calls(Route::Create, 1).await;
         test.store
-            .revoke_key(&test.account, test.clock.now(), &caller())
+            .revoke_keys(&test.account, test.clock.now(), &caller())
             .await
             .unwrap()
     };
     let ((), revoked) = tokio::join!(test.provisioner.handle(job), revoke);
     assert_eq!(
-        revoked.expect("the key was active").job(),
+        revoked[0].job(),
         None,
         "the key was not provisioned before its revocation"
     );
     let again = test
         .store
-        .revoke_key(&test.account, test.clock.now(), &caller())
+        .revoke_keys(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
-    assert_eq!(again, None);
+    assert_eq!(again, []);
     assert!(
         test.store
             .due(test.clock.now(), 0, 10)

@@ -139,7 +139,7 @@ mod tests {
             routes,
             &json!({}),
             Arc::new([]),
-            BodyRule::Discarded,
+            BodyRule::KeptAt(&[]),
             Logged::All,
         );
         let request = Request::builder().header("x-request-id", ID).finish();

@@ -46,6 +46,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--trusted-proxies", "TRUSTED_PROXIES"),
         ("--max-connections", "MAX_CONNECTIONS"),
         ("--docs", "DOCS"),
+        ("--rotation-overlap", "ROTATION_OVERLAP"),
         ("--rate-limit-create", "RATE_LIMIT_CREATE"),
         ("--rate-limit-portal", "RATE_LIMIT_PORTAL"),
         ("--rate-limit-failed-auth", "RATE_LIMIT_FAILED_AUTH"),

@@ -13,16 +13,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{Connection, Postgres, Transaction};
 
 use self::attempts::{ClaimRequest, Claims, Completion, Completions};
 use self::creations::Creations;
 use self::kept_connection::{Broken, FRESH, KeptConnection};
-use self::lookups::{ActiveKeys, KeysByHash, SessionAccounts};
+use self::lookups::{KeysByHash, KeysOfAccounts, SessionAccounts};
 use super::impl_store::impl_store;
-use super::{Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
+use super::{AccountKeys, Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::coalesce::Coalescer;
 use crate::config::DatabaseConfig;
@@ -47,7 +47,7 @@ pub struct PostgresStore {
     pool: PgPool,
     creations: Coalescer<Creations>,
     session_accounts: Coalescer<SessionAccounts>,
-    active_keys: Coalescer<ActiveKeys>,
+    keys_of_accounts: Coalescer<KeysOfAccounts>,
     keys_by_hash: Coalescer<KeysByHash>,
     sweeps: Arc<KeptConnection>,
     claims: Coalescer<Claims>,
@@ -97,7 +97,7 @@ impl PostgresStore {
         Self {
             creations: Coalescer::start(Creations(kept())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
-            active_keys: Coalescer::start(ActiveKeys(kept())),
+            keys_of_accounts: Coalescer::start(KeysOfAccounts(kept())),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
             sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
@@ -118,12 +118,28 @@ impl PostgresStore {
         self.session_accounts.ask((*token, now)).await
     }
 
-    async fn find_active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError> {
-        self.active_keys.ask(account.clone()).await
+    async fn find_keys_of(&self, account: &AccountId) -> Result<AccountKeys, StoreError> {
+        self.keys_of_accounts.ask(account.clone()).await
     }
 
-    async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
-        self.keys_by_hash.ask(*hash).await
+    async fn find_key_by_hash(
+        &self,
+        hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, StoreError> {
+        self.keys_by_hash.ask((*hash, now)).await
+    }
+
+    /// Begins a transaction that changes keys of the account. No other changes them
+    /// meanwhile.
+    async fn begin_for(
+        &self,
+        account: &AccountId,
+    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        let lock = sqlx::query(sql::LOCK_KEYS).bind(account.as_str());
+        lock.execute(&mut *transaction).await?;
+        Ok(transaction)
     }
 
     async fn find_due(
