@@ -11,6 +11,7 @@ pub mod config;
 pub mod doctor;
 #[cfg(test)]
 mod fuzz;
+pub mod http_client;
 pub mod ids;
 pub mod key;
 pub mod metrics;
