@@ -15,6 +15,7 @@ pub mod backlog;
 pub mod browser;
 pub mod certificates;
 pub mod client;
+pub mod collector;
 pub mod deployment;
 pub mod generated_client;
 pub mod identity_provider;
@@ -36,6 +37,7 @@ pub mod wire;
 
 pub use certificates::PrivateCa;
 pub use client::{Answer, Client};
+pub use collector::Collector;
 pub use deployment::{Deployment, Kind, Plan};
 pub use generated_client::{Credential, GeneratedClient};
 pub use identity_provider::{IdentityProvider, Mood};

@@ -225,7 +225,7 @@ pub fn minted(key: &NewKey) -> Row {
 
 /// Returns the job for this attempt. `attempt` is the number of earlier attempts.
 pub fn job(key_id: KeyId, attempt: i32) -> Job {
-    Job { key_id, attempt }
+    Job::new(key_id, attempt)
 }
 
 /// Returns the time this many seconds after a fixed instant. The instant is not a

@@ -34,3 +34,4 @@ mod shutdown;
 mod store_conformance;
 mod svix_outcomes;
 mod tls;
+mod tracing;

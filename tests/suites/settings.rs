@@ -9,6 +9,7 @@ use tests::process::binary;
 mod commands;
 mod help;
 mod listen;
+mod otlp;
 
 /// What has no business in any output.
 const PASSWORD: &str = "hunter2";

@@ -296,10 +296,7 @@ async fn a_server_that_is_stopped_or_has_no_tls_is_retried() {
 #[tokio::test]
 async fn a_revoked_key_is_not_provisioned() {
     let test = ProvisionerTest::new().await;
-    let job = Job {
-        key_id: test.id,
-        attempt: 0,
-    };
+    let job = Job::new(test.id, 0);
     test.store
         .revoke_key(&test.account, test.clock.now(), &caller())
         .await
@@ -313,10 +310,7 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     let test = ProvisionerTest::new().await;
     let slow = Fault::Latency(Duration::from_secs(2));
     test.svix.fault(Pattern::create(), slow).until_cleared();
-    let job = Job {
-        key_id: test.id,
-        attempt: 0,
-    };
+    let job = Job::new(test.id, 0);
     let revoke = async {
         test.svix.wait_for_calls(Route::Create, 1).await;
         test.store

@@ -120,10 +120,7 @@ impl CreateKey {
         tracing::info!(key_id = %new.id, prefix = %new.key_prefix, client, "key created");
 
         // The row is the job. The nudge only saves waiting for the next sweep.
-        app.nudge.send(Job {
-            key_id: new.id,
-            attempt: 0,
-        });
+        app.nudge.send(Job::new(new.id, 0));
 
         Ok(Created::Created(Json(CreatedKey {
             api_key: key.expose().to_owned(),

@@ -8,6 +8,7 @@
 mod error;
 mod events;
 mod impl_store;
+mod job;
 mod postgres;
 mod records;
 mod sql;
@@ -19,11 +20,12 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use events::{Actor, EventKind, KeyEvent, Origin};
+pub use job::Job;
 pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
 pub use records::{
-    Backlog, Claim, DeadLetter, Job, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey,
-    Outcome, Rearm, Revoked, StoredKey, WebhookState, Work,
+    Backlog, Claim, DeadLetter, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey, Outcome,
+    Rearm, Revoked, StoredKey, WebhookState, Work,
 };
 pub use sqlite::SqliteStore;
 

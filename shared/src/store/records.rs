@@ -1,8 +1,8 @@
 //! The records that go into the store and come out of it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::EventKind;
+use super::{EventKind, Job};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
 use crate::key::KeyPrefix;
@@ -109,10 +109,8 @@ pub struct Revoked {
 impl Revoked {
     /// Returns the job that ends the key's portal sessions, if it could have any.
     pub fn job(&self) -> Option<Job> {
-        self.has_webhook.then_some(Job {
-            key_id: self.key_id,
-            attempt: self.attempt,
-        })
+        let job = Job::new(self.key_id, self.attempt);
+        self.has_webhook.then_some(job)
     }
 }
 
@@ -167,16 +165,6 @@ pub struct ListedSession {
     pub expires_at: Timestamp,
 }
 
-/// A hint that an attempt is due. The queue holds nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::FromRow)]
-pub struct Job {
-    /// The key's id, which names the row.
-    pub key_id: KeyId,
-    /// The row's `attempts` when the job was created. A claim succeeds only while they
-    /// are equal, so a job that comes late or twice does nothing.
-    pub attempt: i32,
-}
-
 /// The right to make one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Claim {
@@ -215,10 +203,7 @@ pub enum Work<'a> {
 impl Claim {
     /// Returns the job that this is the claim of.
     pub fn job(&self) -> Job {
-        Job {
-            key_id: self.key_id,
-            attempt: self.attempt - 1,
-        }
+        Job::new(self.key_id, self.attempt - 1)
     }
 
     /// Returns whether the work was armed only once, with the creation of the key.
