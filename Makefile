@@ -68,7 +68,7 @@ $(PACKAGES): | tools
 tools:
 	@scripts/install-deps redis postgresql procps curl node npm chromium venv java java-annotations go go-validator \
 	  ruby ruby-typhoeus php php-curl php-mbstring php-guzzle \
-	  nginx caddy haproxy promtool systemd-analyze buildah
+	  nginx caddy haproxy pgbouncer promtool systemd-analyze buildah
 
 # npm writes this file last.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc

@@ -15,7 +15,7 @@ use crate::http::{BodyRule, Logged};
 use crate::limits::Limits;
 use crate::portal::Portal;
 use crate::uses::Uses;
-use crate::{dashboard, health, http, openapi};
+use crate::{dashboard, health, http, openapi, routes};
 
 /// Everything that an operation may use. Cheap to clone: each request has a clone.
 #[derive(Clone)]
@@ -77,14 +77,14 @@ impl App {
     /// Returns the whole HTTP interface, with the routes that `add` adds.
     pub fn endpoint(self, add: impl FnOnce(Route) -> Route) -> impl Endpoint + 'static {
         let service = openapi::service(&self.http.session_cookie);
-        let routes = dashboard::add_to(Route::new(), &self.http);
-        let routes = if self.http.docs {
-            routes.at("/docs", get(service.docs()))
+        let all = dashboard::add_to(Route::new(), &self.http);
+        let all = if self.http.docs {
+            all.at("/docs", get(service.docs()))
         } else {
-            routes
+            all
         };
         let trusted_proxies = self.http.trusted_proxies.clone().into();
-        let routes = add(routes)
+        let all = add(all)
             .at("/openapi.json", get(service.json()))
             .at("/openapi.yaml", get(service.yaml()))
             .at("/healthz", get(health::live))
@@ -92,10 +92,10 @@ impl App {
             .nest("/", service.operations)
             .data(self);
         http::wrap(
-            routes,
+            all,
             &service.document,
             trusted_proxies,
-            BodyRule::Discarded,
+            BodyRule::KeptAt(routes::WITH_BODY),
             Logged::All,
         )
     }

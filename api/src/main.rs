@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use commands::{DoctorArgs, KeyCommand, PurgeArgs, ServeArgs, SessionCommand, StoreArgs};
 use shared::config::{
-    CERTIFICATES_HELP, DATABASE_HELP, INTERNAL_HELP, REDIS_HELP, SVIX_HELP, environment_help,
+    CERTIFICATES_HELP, DATABASE_HELP, INTERNAL_HELP, OTLP_HELP, REDIS_HELP, SVIX_HELP,
+    environment_help,
 };
 use shared::{runtime, telemetry};
 
 /// Serves partner API keys over HTTP. Without a command, it starts to serve.
 #[derive(Debug, Parser)]
 #[command(name = "api", version = shared::VERSION, args_conflicts_with_subcommands = true)]
-#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
+#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP, OTLP_HELP]))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -39,7 +40,7 @@ enum Command {
     #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Purge(PurgeArgs),
     /// Checks the settings and all that an api needs, and says how to mend what is wrong
-    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
+    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP, OTLP_HELP]))]
     Doctor(Box<DoctorArgs>),
 }
 
@@ -69,9 +70,9 @@ async fn main() -> ExitCode {
         Some(Command::Key(command)) => commands::key(command).await,
         Some(Command::Session(command)) => commands::session(command).await,
         Some(Command::Purge(args)) => commands::purge(args).await,
-        Some(Command::Doctor(args)) => commands::doctor(args).await,
+        Some(Command::Doctor(args)) => Box::pin(commands::doctor(args)).await,
     };
-    telemetry::flush();
+    telemetry::finish().await;
     match done {
         Ok(code) => code,
         Err(error) => {

@@ -21,6 +21,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// further uses are not recorded.
 const MAX_MARKS: usize = 100_000;
 
+/// The number of marks that one statement writes at most. It takes a small part of the time
+/// that a statement may take; after an outage, all marks in one statement would not.
+const BATCH: usize = 5_000;
+
 /// The uses that are not written yet.
 pub struct Uses {
     store: Arc<dyn Store>,
@@ -71,15 +75,17 @@ impl Uses {
             return;
         }
         uses.sort_unstable(); // so that two processes lock the rows in the same order
-        if let Err(error) = self.store.touch_keys(&uses).await {
-            let count = uses.len();
-            tracing::warn!(%error, count, "the uses of keys are not written yet");
-            return;
-        }
-        let mut marks = self.marks();
-        for (id, at) in uses {
-            if marks.get(&id) == Some(&at) {
-                marks.remove(&id);
+        for batch in uses.chunks(BATCH) {
+            if let Err(error) = self.store.touch_keys(batch).await {
+                let count = self.marks().len();
+                tracing::warn!(%error, count, "the uses of keys are not written yet");
+                return;
+            }
+            let mut marks = self.marks();
+            for (id, at) in batch {
+                if marks.get(id) == Some(at) {
+                    marks.remove(id);
+                }
             }
         }
     }

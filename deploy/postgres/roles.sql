@@ -55,8 +55,8 @@ GRANT SELECT (token_hash, account_id, expires_at, revoked_at) ON sessions TO par
 GRANT INSERT, SELECT (id) ON api_key_events TO partner_keys_api;
 
 GRANT SELECT (id, account_id, key_prefix, is_active, has_webhook, svix_app_id, created_at,
-              revoked_at, attempts, armed_at_attempt, next_attempt_at, leased_until, last_error,
-              failed_at),
+              revoked_at, expires_at, attempts, armed_at_attempt, next_attempt_at, leased_until,
+              last_error, failed_at),
       UPDATE (has_webhook, svix_app_id, attempts, armed_at_attempt, next_attempt_at,
               leased_until, last_error, failed_at)
     ON api_partners TO partner_keys_worker;

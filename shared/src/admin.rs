@@ -34,10 +34,8 @@ pub trait Source: Send + Sync + 'static {
 pub struct Admin<H> {
     /// The answer of `/healthz`.
     pub health: H,
-    /// The database whose connections are shown.
-    pub store: Arc<dyn Store>,
-    /// What else is asked for at a scrape.
-    pub sources: Vec<Box<dyn Source>>,
+    /// What is asked for at a scrape.
+    pub scrape: Arc<Scrape>,
 }
 
 impl<H: Endpoint + 'static> Admin<H> {
@@ -50,13 +48,8 @@ impl<H: Endpoint + 'static> Admin<H> {
         let bound = server::bind(Listener::Admin, address).await?;
         let address = bound.address;
         tracing::info!(%address, "showing metrics and health");
-        let scrape = Arc::new(Scrape {
-            store: self.store,
-            sources: self.sources,
-            refreshed: Mutex::default(),
-        });
         let metrics = make(move |_| {
-            let scrape = Arc::clone(&scrape);
+            let scrape = Arc::clone(&self.scrape);
             async move { Ok::<_, poem::Error>(scrape.answer().await) }
         });
         let routes = Route::new()
@@ -67,7 +60,9 @@ impl<H: Endpoint + 'static> Admin<H> {
     }
 }
 
-struct Scrape {
+/// What is asked for before metrics are shown or sent. However often that is, it is asked
+/// for at most once in [`FRESH`].
+pub struct Scrape {
     store: Arc<dyn Store>,
     sources: Vec<Box<dyn Source>>,
     /// The time of the last refresh. Whoever refreshes holds it, and the others wait.
@@ -75,7 +70,17 @@ struct Scrape {
 }
 
 impl Scrape {
-    async fn answer(&self) -> Response {
+    /// Creates a scrape of these sources, and of the connections to the database.
+    pub fn new(store: Arc<dyn Store>, sources: Vec<Box<dyn Source>>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            sources,
+            refreshed: Mutex::default(),
+        })
+    }
+
+    /// Asks for what is not fresh.
+    pub async fn refresh(&self) {
         let mut refreshed = self.refreshed.lock().await;
         if refreshed.is_none_or(|at| at.elapsed() >= FRESH) {
             for source in &self.sources {
@@ -85,6 +90,10 @@ impl Scrape {
         }
         drop(refreshed);
         self.store.pool_use().show();
+    }
+
+    async fn answer(&self) -> Response {
+        self.refresh().await;
         let answer = Response::builder().content_type(metrics::CONTENT_TYPE);
         answer.body(metrics::text())
     }

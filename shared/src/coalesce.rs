@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::metrics::{Failure, Operation};
+use crate::trace;
 
 /// The number of requests in one batch.
 const MAX_BATCH: usize = 256;
@@ -83,16 +84,21 @@ impl<B: Batch> Coalescer<B> {
     /// Returns the answer to a question. Fails with [`BatchError::timed_out`] if it does
     /// not come in time.
     pub async fn ask(&self, question: B::Question) -> Result<B::Answer, B::Error> {
+        let span = trace::query(B::OPERATION);
         let (reply, answer) = oneshot::channel();
         let answered = async {
             // The task ends only by a panic, which is a defect and was logged.
             self.asked.send((question, reply)).await.ok()?;
             answer.await.ok()
         };
-        match timeout(DEADLINE, answered).await {
+        let answer = match timeout(DEADLINE, answered).await {
             Ok(Some(answer)) => answer,
             Ok(None) | Err(_) => Err(BatchError::timed_out()),
+        };
+        if let Err(error) = &answer {
+            trace::failed(&span, error.error_type());
         }
+        answer
     }
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use proptest::prelude::*;
 
 use crate::clock::Timestamp;
-use crate::config::{Checker, HttpArgs, LimitArgs, SessionArgs, SvixArgs};
+use crate::config::{Checker, HttpArgs, LimitArgs, RotationArgs, SessionArgs, SvixArgs};
 use crate::ids::AccountId;
 use crate::key::{KeyPrefix, PartnerKey};
 use crate::session::SessionToken;
@@ -35,6 +35,9 @@ proptest! {
             trusted_proxies: text.clone(),
             max_connections: text.clone(),
             docs: text.clone(),
+            rotation: RotationArgs {
+                rotation_overlap: other.clone(),
+            },
             limits: LimitArgs {
                 rate_limit_create: text.clone(),
                 rate_limit_portal: other.clone(),

@@ -11,9 +11,11 @@ pub mod config;
 pub mod doctor;
 #[cfg(test)]
 mod fuzz;
+pub mod http_client;
 pub mod ids;
 pub mod key;
 pub mod metrics;
+pub mod otlp;
 pub mod queue;
 mod random_secret;
 pub mod retry;
@@ -24,6 +26,7 @@ pub mod session;
 pub mod store;
 pub mod svix;
 pub mod telemetry;
+pub mod trace;
 
 /// The version that `--version` prints: that of the packages, and the commit.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GIT_COMMIT"), ")");

@@ -1,5 +1,8 @@
 //! The first and the last steps of every binary.
 
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +63,7 @@ pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
     let shutdown = token.clone();
     tokio::spawn(async move {
         next_signal(&mut terminate, &mut interrupt).await;
+        let _ = STOPPING_SINCE.set(Instant::now());
         tracing::info!("shutting down; a second signal ends the process at once");
         shutdown.cancel();
         next_signal(&mut terminate, &mut interrupt).await;
@@ -68,6 +72,16 @@ pub fn shutdown_on_signal() -> std::io::Result<CancellationToken> {
         std::process::exit(1);
     });
     Ok(token)
+}
+
+/// The time of the first signal.
+static STOPPING_SINCE: OnceLock<Instant> = OnceLock::new();
+
+/// Returns for how long the process has been stopping; zero if no signal told it to.
+pub fn stopping_for() -> Duration {
+    STOPPING_SINCE
+        .get()
+        .map_or(Duration::ZERO, Instant::elapsed)
 }
 
 async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) {

@@ -6,12 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::otlp::{self, OtlpConfig, OtlpError};
+use crate::trace;
 
 /// The size of the buffer for lines, in bytes: some two hundred lines.
 const BUFFER: usize = 64 * 1024;
@@ -49,12 +55,14 @@ pub struct LogConfig {
 
 /// Returns a filter that drops the `trace` events of libraries, whatever `RUST_LOG`
 /// says. HTTP, TLS and Redis clients log there what goes over the wire, including
-/// credentials. Events of our own crates pass at any level.
+/// credentials. Events of our own crates pass at any level. Spans for a collector are not
+/// for the log.
 fn libraries_capped() -> Targets {
     let ours = ["api", "shared", "standalone", "svix_simulator", "worker"];
     Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_targets(ours.map(|name| (name, LevelFilter::TRACE)))
+        .with_target(trace::TARGET, LevelFilter::OFF)
 }
 
 /// The thread that writes the lines of a process which serves or works.
@@ -63,12 +71,14 @@ static WRITER: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 /// Starts the log of a command. Each line is written at once, so that it stands before
 /// what the command says afterwards.
 pub fn init(config: LogConfig) {
-    start(config, io::stderr);
+    start(config, io::stderr, None);
 }
 
-/// Starts the log of a process that serves or works. A thread writes the lines, as many at
-/// a time as there are, so that no request waits for it. Call [`flush`] at the end.
-pub fn init_buffered(config: LogConfig) {
+/// Starts the log of a process that serves or works, and the export of its traces. A thread
+/// writes the lines, as many at a time as there are, so that no request waits for it. Call
+/// [`finish`] at the end.
+pub fn init_buffered(config: LogConfig, otlp: Option<&OtlpConfig>) -> Result<(), OtlpError> {
+    let tracer = otlp.map(otlp::start).transpose()?.flatten();
     let (lines, guard) = NonBlockingBuilder::default()
         .lossy(false)
         .buffered_lines_limit(WAITING_LINES)
@@ -78,7 +88,15 @@ pub fn init_buffered(config: LogConfig) {
             in_a_row: 0,
         });
     *WRITER.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
-    start(config, lines);
+    start(config, lines, tracer);
+    Ok(())
+}
+
+/// Sends what is left to the collector, if there is one, and writes all lines that were
+/// logged. Nothing can be logged afterwards.
+pub async fn finish() {
+    otlp::finish().await;
+    flush();
 }
 
 /// The writer of the thread, which flushes when no more lines are waiting.
@@ -115,24 +133,26 @@ pub fn flush() {
     drop(WRITER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
-fn start<W>(config: LogConfig, writer: W)
+fn start<W>(config: LogConfig, writer: W, tracer: Option<SdkTracer>)
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = fmt::layer().with_writer(writer);
-    let lines = match config.format {
-        LogFormat::Human => {
-            let has_colors = io::IsTerminal::is_terminal(&io::stderr());
-            Box::new(lines.with_ansi(has_colors))
-                as Box<dyn tracing_subscriber::Layer<_> + Send + Sync>
-        }
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_span_list(false)),
-    };
-    tracing_subscriber::registry()
-        .with(config.filter)
-        .with(libraries_capped())
-        .with(lines)
-        .init();
+    let LogConfig { format, filter } = config;
+    if let Some(tracer) = tracer {
+        // The filter is the log's alone: traces do not depend on it.
+        let filter = filter.and(libraries_capped());
+        tracing_subscriber::registry()
+            .with(lines(format, writer).with_filter(filter))
+            .with(exported_spans(tracer))
+            .init();
+    } else {
+        // The filter is everybody's: what is not logged costs nothing.
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(libraries_capped())
+            .with(lines(format, writer))
+            .init();
+    }
 
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(panic = %panic, "the process panicked; this is a defect");
@@ -141,4 +161,36 @@ where
             flush();
         }
     }));
+}
+
+/// Returns the layer that writes the lines.
+fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Human => {
+            let has_colors = io::IsTerminal::is_terminal(&io::stderr());
+            Box::new(lines.with_ansi(has_colors))
+        }
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_span_list(false)),
+    }
+}
+
+/// Returns the layer that exports the spans of [`trace::TARGET`], with the attributes that
+/// they have in the code, and nothing else.
+fn exported_spans<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_level(false)
+        .with_tracked_inactivity(false)
+        .with_filter(Targets::new().with_target(trace::TARGET, LevelFilter::INFO))
 }

@@ -17,14 +17,15 @@ use api::{App, Servers};
 use backup::{BackupArgs, RestoreArgs, backup, restore};
 use clap::{Args, Parser, Subcommand};
 use data_dir::DataArgs;
-use shared::admin::Admin;
+use shared::admin::{Admin, Scrape};
 use shared::clock::Clock;
 use shared::config::{
     AdminArgs, CERTIFICATES_HELP, Checker, ConfigError, HttpArgs, HttpConfig, INTERNAL_HELP,
-    InternalArgs, InternalConfig, LogArgs, SVIX_HELP, SessionArgs, SessionConfig, SvixArgs,
-    WorkerArgs, check_certificates, environment_help,
+    InternalArgs, InternalConfig, LogArgs, OTLP_HELP, SVIX_HELP, SessionArgs, SessionConfig,
+    SvixArgs, WorkerArgs, check_certificates, check_otlp, environment_help,
 };
 use shared::metrics::{self, Part};
+use shared::otlp::{self, OtlpConfig};
 use shared::queue::{MemoryQueue, nudge};
 use shared::svix::SvixConfig;
 use shared::telemetry::LogConfig;
@@ -35,7 +36,7 @@ use worker::{Backlog, Worker, health};
 /// Runs partner API keys in one process, with nothing else to install or start.
 #[derive(Debug, Parser)]
 #[command(name = "standalone", version = shared::VERSION, args_conflicts_with_subcommands = true)]
-#[command(after_help = environment_help(&[SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP]))]
+#[command(after_help = environment_help(&[SVIX_HELP, INTERNAL_HELP, CERTIFICATES_HELP, OTLP_HELP]))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -88,6 +89,7 @@ struct Settings {
     demo: bool,
     concurrency: usize,
     log: LogConfig,
+    otlp: Option<OtlpConfig>,
 }
 
 impl RunArgs {
@@ -105,6 +107,7 @@ impl RunArgs {
             let expected = "off or no value, because the identity provider issues the sessions";
             checker.setting("DEMO", Some("on"), expected).report();
         }
+        let otlp = check_otlp(&mut checker, "standalone");
         let certificates = check_certificates(&mut checker);
         checker.finish(|| {
             certificates?;
@@ -117,6 +120,7 @@ impl RunArgs {
                 demo: demo?,
                 concurrency: concurrency?,
                 log: log?,
+                otlp: otlp?,
             })
         })
     }
@@ -132,7 +136,7 @@ async fn main() -> ExitCode {
         Some(Command::Backup(args)) => backup(args).await,
         Some(Command::Restore(args)) => restore(args).await,
     };
-    telemetry::flush();
+    telemetry::finish().await;
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -144,7 +148,7 @@ async fn main() -> ExitCode {
 
 async fn run(args: &RunArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    telemetry::init_buffered(settings.log);
+    telemetry::init_buffered(settings.log, settings.otlp.as_ref())?;
     metrics::show(Part::Api);
     metrics::show(Part::Worker);
     let shutdown = runtime::shutdown_on_signal()?;
@@ -167,16 +171,17 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
         settings.concurrency,
     );
 
+    let backlog = Backlog {
+        store: store.clone(),
+        queue: queue.clone(),
+        clock: clock.clone(),
+    };
+    let scrape = Scrape::new(store.clone(), vec![Box::new(backlog)]);
+    otlp::export_metrics(&scrape);
     if let Some(address) = settings.admin {
-        let backlog = Backlog {
-            store: store.clone(),
-            queue: queue.clone(),
-            clock: clock.clone(),
-        };
         let admin = Admin {
             health: health::endpoint(worker.liveness()),
-            store: store.clone(),
-            sources: vec![Box::new(backlog)],
+            scrape,
         };
         admin.start(address, shutdown.clone()).await?;
     }

@@ -42,6 +42,17 @@ def run(partner: ModuleType, command: str, client: Any, idempotency_key: str = "
         case "create":
             created = partner.create(client, idempotency_key)
             return {"created": {"api_key": created.api_key, "prefix": created.prefix, "message": created.message}}
+        case "rotate":
+            rotated = partner.rotate(client, idempotency_key, 3600)
+            previous = {"prefix": rotated.previous.prefix, "expires_at": rotated.previous.expires_at.isoformat()}
+            created = {"api_key": rotated.api_key, "prefix": rotated.prefix, "message": rotated.message}
+            return {"rotated": {**created, "previous": previous}}
+        case "finish":
+            partner.finish_rotation(client)
+            return {"finished": {}}
+        case "cancel":
+            partner.cancel_rotation(client)
+            return {"canceled": {}}
         case "show":
             key = partner.show(client)
             return {"active_key": key_json(key)} if key else {"no_key": {}}
@@ -79,6 +90,15 @@ def key_json(key: Any) -> dict[str, object]:
         "created_at": key.created_at.isoformat(),
         "last_used_at": time_json(key.last_used_at),
         "webhook": webhook_json(key.webhook) if key.webhook else None,
+        "rotation": rotation_json(key.rotation) if key.rotation else None,
+    }
+
+
+def rotation_json(rotation: Any) -> dict[str, object]:
+    return {
+        "previous_prefix": rotation.previous_prefix,
+        "previous_expires_at": rotation.previous_expires_at.isoformat(),
+        "previous_last_used_at": time_json(rotation.previous_last_used_at),
     }
 
 

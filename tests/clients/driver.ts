@@ -8,6 +8,9 @@ interface Partner<Client> {
   connect(baseUrl: string, token: string): Client;
   create(client: Client, idempotencyKey: string): Promise<{ api_key: string; prefix: string; message: string }>;
   show(client: Client): Promise<ActiveKey | undefined>;
+  rotate(client: Client, idempotencyKey: string, overlap: number): Promise<RotatedKey>;
+  finishRotation(client: Client): Promise<void>;
+  cancelRotation(client: Client): Promise<void>;
   revoke(client: Client): Promise<void>;
   openPortal(client: Client): Promise<string>;
   PartnerError: abstract new (...args: never[]) => PartnerError;
@@ -16,12 +19,26 @@ interface Partner<Client> {
 
 type Time = string | Date;
 
+interface RotatedKey {
+  api_key: string;
+  prefix: string;
+  message: string;
+  previous: { prefix: string; expires_at: Time };
+}
+
 interface ActiveKey {
   prefix: string;
   has_webhook: boolean;
   created_at: Time;
   last_used_at?: Time | undefined;
   webhook?: { state: string; attempts: number; next_attempt_at?: Time | undefined } | undefined;
+  rotation?: Rotation | undefined;
+}
+
+interface Rotation {
+  previous_prefix: string;
+  previous_expires_at: Time;
+  previous_last_used_at?: Time | undefined;
 }
 
 interface PartnerError extends Error {
@@ -52,6 +69,16 @@ async function run<C>(partner: Partner<C>, client: C, command: string, idempoten
       const { api_key, prefix, message } = await partner.create(client, idempotencyKey);
       return { created: requireAll({ api_key, prefix, message }) };
     }
+    case "rotate": {
+      const { api_key, prefix, message, previous } = await partner.rotate(client, idempotencyKey, 3600);
+      return { rotated: requireAll({ api_key, prefix, message, previous: requireAll({ ...previous }) }) };
+    }
+    case "finish":
+      await partner.finishRotation(client);
+      return { finished: {} };
+    case "cancel":
+      await partner.cancelRotation(client);
+      return { canceled: {} };
     case "show": {
       const key = await partner.show(client);
       return key ? { active_key: keyJson(key) } : { no_key: {} };
@@ -66,8 +93,13 @@ async function run<C>(partner: Partner<C>, client: C, command: string, idempoten
   }
 }
 
-function keyJson({ prefix, has_webhook, created_at, last_used_at = null, webhook }: Nullable<ActiveKey>): object {
-  return requireAll({ prefix, has_webhook, created_at, last_used_at, webhook: webhook ? webhookJson(webhook) : null });
+function keyJson({ prefix, has_webhook, created_at, last_used_at = null, webhook, rotation }: Nullable<ActiveKey>): object {
+  const optional = { webhook: webhook ? webhookJson(webhook) : null, rotation: rotation ? rotationJson(rotation) : null };
+  return requireAll({ prefix, has_webhook, created_at, last_used_at, ...optional });
+}
+
+function rotationJson({ previous_prefix, previous_expires_at, previous_last_used_at = null }: Nullable<Rotation>): object {
+  return requireAll({ previous_prefix, previous_expires_at, previous_last_used_at });
 }
 
 function webhookJson({ state, attempts, next_attempt_at = null }: Nullable<NonNullable<ActiveKey["webhook"]>>): object {

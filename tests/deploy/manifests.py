@@ -1,8 +1,9 @@
-"""Checks Kubernetes manifests against the schemas of Kubernetes and KEDA, and prints them as JSON:
+"""Checks Kubernetes manifests, and prints them as JSON:
 
     manifests.py VERSION… <manifests.yaml
 
-Each document must be valid in each version of Kubernetes. An unknown field or kind is an error.
+Each document must be valid in each version of Kubernetes, or match the schema of KEDA or Prometheus's operator. An
+unknown field or kind is an error.
 """
 
 import json
@@ -14,14 +15,18 @@ import kubernetes_validate
 import yaml
 
 # kubernetes-validate has no schemas of custom resources.
-KEDA = json.loads(Path(__file__).with_name("keda.json").read_text())
+CUSTOM = {
+    schemas["apiVersion"]: schemas["kinds"]
+    for name in ("keda.json", "prometheus-operator.json")
+    for schemas in [json.loads(Path(__file__).with_name(name).read_text())]
+}
 
 
 def problems(document, version):
     name = f"{document.get('kind')} {document.get('metadata', {}).get('name')}"
     try:
-        if document.get("apiVersion") == KEDA["apiVersion"]:
-            jsonschema.validate(document, KEDA["kinds"].get(document["kind"], False))
+        if kinds := CUSTOM.get(document.get("apiVersion")):
+            jsonschema.validate(document, kinds.get(document["kind"], False))
         else:
             kubernetes_validate.validate(document, version, strict=True)
     except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:

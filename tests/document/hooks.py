@@ -1,7 +1,7 @@
 """Hooks of schemathesis: more parameters and bodies, credentials, and our own checks.
 
-The operations have one parameter and no body. The hooks add some, only to the loaded document, because HTTP
-allows clients to send them.
+The operations have one parameter, and only one has a body. The hooks add some, only to the loaded document,
+because HTTP allows clients to send them.
 """
 
 import os
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 import schemathesis
-from model import IDEMPOTENCY_VALUE, KEY_PATH, MAX_BODY, PORTAL_PATH, Model, text
+from model import FINISH_PATH, IDEMPOTENCY_VALUE, KEY_PATH, MAX_BODY, PORTAL_PATH, ROTATION_PATH, Model, text
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.generation.stateful.state_machine import APIStateMachine
 
@@ -64,7 +64,7 @@ def before_load_schema(context, raw_schema):
         for operation in path.values():
             has_parameter = "parameters" in operation
             operation["parameters"] = [*PARAMETERS, IDEMPOTENCY_KEY] if has_parameter else PARAMETERS
-            operation["requestBody"] = BODY
+            operation.setdefault("requestBody", BODY)
     # Links name the next operations to try. The model provides the credentials and the expected response.
     key = raw_schema["paths"][KEY_PATH]
     key["post"]["responses"]["201"]["links"] = {
@@ -73,7 +73,12 @@ def before_load_schema(context, raw_schema):
             "parameters": {"header.Authorization": "Bearer {$response.body#/api_key}"},
         },
         **links(show="getPartnerApiKey", again="createPartnerApiKey", revoke="deletePartnerApiKey"),
+        **links(rotate="startPartnerApiKeyRotation"),
     }
+    rotation = links(show="getPartnerApiKey", again="startPartnerApiKeyRotation", portal="getPartnerPortal")
+    rotation |= links(finish="finishPartnerApiKeyRotation", cancel="cancelPartnerApiKeyRotation")
+    for path, method, status in [(ROTATION_PATH, "post", "201"), (ROTATION_PATH, "delete", "200"), (FINISH_PATH, "post", "200")]:
+        raw_schema["paths"][path][method]["responses"][status]["links"] = rotation
     key["get"]["responses"]["200"]["links"] = links(revoke="deletePartnerApiKey", portal="getPartnerPortal")
     key["delete"]["responses"]["200"]["links"] = links(
         portal="getPartnerPortal", show="getPartnerApiKey", create="createPartnerApiKey"
@@ -142,7 +147,7 @@ def invalid_credential(token):
 
 
 def portal_credentials():
-    active = [key for key in MODEL.active.values() if key]
+    active = MODEL.live_keys()
     roll = RANDOM.random()
     if roll < 0.55 and active:
         return {"Authorization": "Bearer " + RANDOM.choice(active)}
@@ -259,5 +264,7 @@ class EnoughCases:
         least = MIN_CASES // 5
         assert scenarios >= least, f"The run sent {scenarios} requests in scenarios, expected at least {least}"
         served = {(method, path) for (method, path, status) in MODEL.answers if 200 <= status < 300}
-        for operation in [("POST", KEY_PATH), ("GET", KEY_PATH), ("DELETE", KEY_PATH), ("GET", PORTAL_PATH)]:
+        operations = [("POST", KEY_PATH), ("GET", KEY_PATH), ("DELETE", KEY_PATH), ("GET", PORTAL_PATH)]
+        operations += [("POST", ROTATION_PATH), ("POST", FINISH_PATH), ("DELETE", ROTATION_PATH)]
+        for operation in operations:
             assert operation in served, f"{operation} never succeeded"

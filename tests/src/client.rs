@@ -10,14 +10,21 @@ use serde_json::Value;
 
 /// The path of a key.
 pub const KEY_PATH: &str = "/api/v1/partners/api-key";
+/// The path of a rotation.
+pub const ROTATION_PATH: &str = "/api/v1/partners/api-key/rotation";
+/// The path of the end of a rotation.
+pub const FINISH_PATH: &str = "/api/v1/partners/api-key/rotation/finish";
 /// The path of the portal.
 pub const PORTAL_PATH: &str = "/api/v1/partners/portal";
 
-/// The four operations. The last takes the partner key, the others a session.
-pub const OPERATIONS: [(Method, &str); 4] = [
+/// The operations. The last takes the partner key, the others a session.
+pub const OPERATIONS: [(Method, &str); 7] = [
     (Method::POST, KEY_PATH),
     (Method::GET, KEY_PATH),
     (Method::DELETE, KEY_PATH),
+    (Method::POST, ROTATION_PATH),
+    (Method::POST, FINISH_PATH),
+    (Method::DELETE, ROTATION_PATH),
     (Method::GET, PORTAL_PATH),
 ];
 
@@ -164,6 +171,30 @@ impl Client {
     /// Calls `deletePartnerApiKey` with the session as Bearer token.
     pub async fn revoke(&self, session: &str) -> Answer {
         self.send(Method::DELETE, KEY_PATH, |r| r.bearer_auth(session))
+            .await
+    }
+
+    /// Calls `startPartnerApiKeyRotation` with this overlap in seconds, or without one.
+    pub async fn start_rotation(&self, session: &str, overlap: Option<u64>) -> Answer {
+        self.send(Method::POST, ROTATION_PATH, |request| {
+            let request = request.bearer_auth(session);
+            match overlap {
+                Some(seconds) => request.json(&serde_json::json!({ "overlap_seconds": seconds })),
+                None => request,
+            }
+        })
+        .await
+    }
+
+    /// Calls `finishPartnerApiKeyRotation`.
+    pub async fn finish_rotation(&self, session: &str) -> Answer {
+        self.send(Method::POST, FINISH_PATH, |r| r.bearer_auth(session))
+            .await
+    }
+
+    /// Calls `cancelPartnerApiKeyRotation`.
+    pub async fn cancel_rotation(&self, session: &str) -> Answer {
+        self.send(Method::DELETE, ROTATION_PATH, |r| r.bearer_auth(session))
             .await
     }
 

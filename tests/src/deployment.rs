@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use shared::clock::{Clock, Timestamp};
+use shared::config::Pooler;
 use shared::ids::AccountId;
 use shared::session::SessionToken;
 use shared::store::{Backlog, SqliteStore, Store};
@@ -319,6 +320,9 @@ impl Production {
             ("REDIS_URL", self.redis.service_url()),
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
         ]);
+        if self.database.pooler_for(role) == Pooler::Transaction {
+            env.push(("DATABASE_POOLER", "transaction".to_owned()));
+        }
         env.extend(self.env.iter().cloned()); // the last value of a name takes effect
         env
     }

@@ -102,12 +102,12 @@ impl GeneratedClient {
         self.call("portal", key).await
     }
 
-    /// Calls one of the four operations: `create`, `show`, `revoke` or `portal`. A creation
-    /// has a new `Idempotency-Key`. Returns the response as JSON that the program made from
+    /// Calls one of the operations: `create`, `show`, `rotate`, `finish`, `cancel`, `revoke`
+    /// or `portal`. A creation and a rotation have a new `Idempotency-Key`. Returns the response as JSON that the program made from
     /// the generated types.
     pub async fn call(&mut self, operation: &str, credential: Credential<'_>) -> Value {
         let idempotency_key = match operation {
-            "create" => Uuid::new_v4().to_string(),
+            "create" | "rotate" => Uuid::new_v4().to_string(),
             _ => String::new(),
         };
         self.send(operation, credential, &idempotency_key).await

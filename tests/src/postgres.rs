@@ -1,12 +1,19 @@
 //! A database for one test, on the PostgreSQL server that `make test` starts.
 
-use shared::config::DatabaseConfig;
+use shared::config::{DatabaseConfig, Pooler};
 use shared::store::{PostgresStore, Store};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// The script that gives each part of the service its privileges.
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
+
+/// The variable with the port of the pooler that all databases of the server are behind.
+pub const POOLER_PORT: &str = "TEST_POOLER_PORT";
+
+/// The variable with which each test has only a schema of its own, which is much cheaper than a
+/// database.
+pub const IN_SCHEMAS: &str = "TEST_IN_SCHEMAS";
 
 /// A part of the service, with a user of its own in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,22 +47,32 @@ pub struct TestDatabase {
     has_roles: bool,
     /// The part of the service that uses another port of this machine, and that port.
     detour: Option<(Role, u16)>,
+    /// The port of this machine with a pooler in transaction mode, which the service uses.
+    pooler: Option<u16>,
 }
 
 impl TestDatabase {
-    /// Creates an empty database.
+    /// Creates an empty database. With [`IN_SCHEMAS`] it is a schema of the server's database.
     pub async fn create() -> Self {
         let server = crate::variable("TEST_DATABASE_URL");
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mut admin = PgConnection::connect(&server).await.unwrap();
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::query(create).execute(&mut admin).await.unwrap();
-        let (server, _) = server.rsplit_once('/').unwrap();
-        Self {
-            url: format!("{server}/{name}"),
-            has_roles: false,
-            detour: None,
+        let in_schemas = std::env::var_os(IN_SCHEMAS).is_some();
+        let create = if in_schemas {
+            format!("CREATE SCHEMA {name}; GRANT USAGE, CREATE ON SCHEMA {name} TO PUBLIC")
+        } else {
+            format!("CREATE DATABASE {name}")
+        };
+        let create = sqlx::raw_sql(AssertSqlSafe(create));
+        create.execute(&mut admin).await.unwrap();
+        if in_schemas {
+            return Self::at(format!("{server}?options=-c%20search_path%3D{name}"));
         }
+        let (server, _) = server.rsplit_once('/').unwrap();
+        let mut database = Self::at(format!("{server}/{name}"));
+        let pooler = std::env::var(POOLER_PORT).ok();
+        database.pooler = pooler.map(|port| port.parse().unwrap());
+        database
     }
 
     /// Creates a database with the current schema, and a user for each part of the service.
@@ -67,7 +84,7 @@ impl TestDatabase {
     /// with no more than its privileges.
     pub async fn with_schema_and_users(self) -> Self {
         let mut database = self;
-        database.store().migrate().await.unwrap();
+        database.migrate().await;
         let mut admin = PgConnection::connect(&database.url).await.unwrap();
         sqlx::raw_sql(ROLES).execute(&mut admin).await.unwrap();
         for role in Role::ALL.map(Role::name) {
@@ -89,7 +106,14 @@ impl TestDatabase {
             url,
             has_roles: false,
             detour: None,
+            pooler: None,
         }
+    }
+
+    /// Migrates the database to the current schema.
+    pub async fn migrate(&self) {
+        let directly = store_at(&self.url, Pooler::None);
+        directly.migrate().await.unwrap();
     }
 
     /// Returns the URL of the database, for its superuser.
@@ -105,8 +129,9 @@ impl TestDatabase {
         } else {
             self.url.split_once('@').unwrap().0.to_owned()
         };
-        let address = match self.detour {
-            Some((with_detour, port)) if with_detour == role => format!("127.0.0.1:{port}"),
+        let address = match (self.detour, self.pooler) {
+            (Some((with_detour, port)), _) if with_detour == role => format!("127.0.0.1:{port}"),
+            (_, Some(port)) if role != Role::Migrate => format!("127.0.0.1:{port}"),
             _ => self.address(),
         };
         let (_, name) = self.url.rsplit_once('/').unwrap();
@@ -130,6 +155,24 @@ impl TestDatabase {
         }
     }
 
+    /// Makes the service use a pooler in transaction mode on this port of this machine. Migrations
+    /// and what tests do to the tables go to the server directly.
+    #[must_use]
+    pub fn behind_pooler(self, port: u16) -> Self {
+        Self {
+            pooler: Some(port),
+            ..self
+        }
+    }
+
+    /// Returns what this part of the service, or its superuser, connects to.
+    pub fn pooler_for(&self, role: Option<Role>) -> Pooler {
+        match self.pooler {
+            Some(_) if role.is_some_and(|role| role != Role::Migrate) => Pooler::Transaction,
+            _ => Pooler::None,
+        }
+    }
+
     /// Allows new connections, or refuses them and closes the existing ones.
     pub async fn allow_connections(&self, allowed: bool) {
         let server = crate::variable("TEST_DATABASE_URL");
@@ -144,17 +187,32 @@ impl TestDatabase {
         }
     }
 
-    /// Returns a store that uses the database.
+    /// Returns a store that uses the database, through the pooler if there is one.
     pub fn store(&self) -> PostgresStore {
-        PostgresStore::new(DatabaseConfig {
-            options: self.url.parse().unwrap(),
-            // A test that is api and worker keeps five of them.
-            max_connections: 10,
-        })
+        let Some(port) = self.pooler else {
+            return store_at(&self.url, Pooler::None);
+        };
+        let url = self
+            .url
+            .replace(&self.address(), &format!("127.0.0.1:{port}"));
+        store_at(&url, Pooler::Transaction)
     }
 
     /// Opens a connection pool, so that a test can read and change the rows.
     pub async fn pool(&self) -> PgPool {
         PgPool::connect(&self.url).await.unwrap()
     }
+}
+
+/// Returns a store that uses the database at this URL.
+pub fn store_at(url: &str, pooler: Pooler) -> PostgresStore {
+    PostgresStore::new(DatabaseConfig {
+        options: url
+            .parse::<PgConnectOptions>()
+            .unwrap()
+            .extra_float_digits(None),
+        // A test that is api and worker keeps five of them.
+        max_connections: 10,
+        pooler,
+    })
 }

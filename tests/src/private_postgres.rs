@@ -1,7 +1,9 @@
 //! A private PostgreSQL server, which a test can kill, stop, freeze and restart.
 
+mod replication;
+
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 pub struct PrivatePostgres {
     port: u16,
     settings: Vec<String>,
+    /// The directory of the server's programs; `None` for that of the machine.
+    programs: Option<PathBuf>,
     process: Process,
     /// It is dropped after the process, whose logs are in it.
     dir: TempDir,
@@ -40,6 +44,17 @@ impl PrivatePostgres {
     /// superusers. The only user of this server is a superuser.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::launch(settings, &[]).await
+    }
+
+    /// Starts a server of this major version. The servers come from npm: see `tests/postgres`.
+    pub async fn start_version(version: u32, settings: &[(&str, &str)]) -> Self {
+        let package = format!("../tests/postgres/node_modules/postgres-{version}/native/bin");
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join(package);
+        assert!(
+            programs.join("postgres").exists(),
+            "PostgreSQL {version} is not installed: run `make needed`, on Linux for x86-64"
+        );
+        Self::launch_in(scratch(), settings, Some(programs)).await
     }
 
     /// Starts a server that also accepts TLS, with this certificate chain and
@@ -63,17 +78,21 @@ impl PrivatePostgres {
             // The server rejects a key file that other users can read.
             std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
         }
+        Self::launch_in(dir, settings, None).await
+    }
 
+    async fn launch_in(dir: TempDir, settings: &[(&str, &str)], programs: Option<PathBuf>) -> Self {
         let settings: Vec<String> = settings.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let started = Instant::now();
         loop {
             // If another process takes the port first, try the next one.
             let port = free_port();
-            let mut process = spawn(dir.path(), port, &settings);
+            let mut process = spawn(dir.path(), port, &settings, programs.as_deref());
             if accepts_connections(&mut process).await {
                 return Self {
                     port,
                     settings,
+                    programs,
                     process,
                     dir,
                 };
@@ -99,9 +118,7 @@ impl PrivatePostgres {
 
     /// Returns the whole content of the database `postgres` as SQL.
     pub async fn dump(&self) -> String {
-        let programs = Command::new(LAUNCHER).arg("--bin").output().unwrap();
-        let programs = String::from_utf8(programs.stdout).unwrap();
-        let mut dump = tokio::process::Command::new(Path::new(programs.trim()).join("pg_dump"));
+        let mut dump = tokio::process::Command::new(program("pg_dump"));
         dump.env_clear().args(["--dbname", &self.url()]);
         let (status, dump, errors) = Process::spawn(self.dir.path(), "pg_dump", dump).run().await;
         assert!(status.success(), "{errors}");
@@ -134,7 +151,8 @@ impl PrivatePostgres {
         }
         let started = Instant::now();
         loop {
-            self.process = spawn(self.dir.path(), self.port, &self.settings);
+            let programs = self.programs.as_deref();
+            self.process = spawn(self.dir.path(), self.port, &self.settings, programs);
             if accepts_connections(&mut self.process).await {
                 return;
             }
@@ -179,10 +197,20 @@ impl Drop for PrivatePostgres {
     }
 }
 
+/// Returns the path of one of the programs of the machine's PostgreSQL.
+fn program(name: &str) -> PathBuf {
+    let programs = Command::new(LAUNCHER).arg("--bin").output().unwrap();
+    let programs = String::from_utf8(programs.stdout).unwrap();
+    Path::new(programs.trim()).join(name)
+}
+
 /// Starts the server. The returned process becomes the first process of the server.
-fn spawn(dir: &Path, port: u16, settings: &[String]) -> Process {
+fn spawn(dir: &Path, port: u16, settings: &[String], programs: Option<&Path>) -> Process {
     let mut postgres = tokio::process::Command::new(LAUNCHER);
     postgres.arg(dir).arg(port.to_string()).args(settings);
+    if let Some(programs) = programs {
+        postgres.env("POSTGRES_BIN", programs);
+    }
     // `with-services` may kill the process group of the tests, which would leave shared
     // memory behind. It stops a server that has its own process group properly.
     postgres.process_group(0);
@@ -194,7 +222,8 @@ fn spawn(dir: &Path, port: u16, settings: &[String]) -> Process {
 /// It looks for this in the log, because another server may be listening on the port.
 async fn accepts_connections(process: &mut Process) -> bool {
     let look = || {
-        let is_ready = process.log().contains("ready to accept connections");
+        // A standby accepts read-only connections.
+        let is_ready = process.log().contains("ready to accept");
         std::future::ready((is_ready, process.is_running()))
     };
     let done = |(is_ready, is_running): &(bool, bool)| *is_ready || !is_running;

@@ -56,12 +56,14 @@ pub struct Row {
     pub leased_until: Option<Timestamp>,
     pub last_error: Option<String>,
     pub failed_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    pub replaces: Option<KeyId>,
 }
 
 const ROWS: &str = "
     SELECT id, account_id, is_active, has_webhook, svix_app_id, created_at, revoked_at,
            last_used_at, attempts, armed_at_attempt, next_attempt_at, leased_until, last_error,
-           failed_at
+           failed_at, expires_at, replaces
     FROM api_partners ORDER BY id";
 
 impl StoreUnderTest {
@@ -89,7 +91,10 @@ impl StoreUnderTest {
     /// Creates a store in a database with the current schema.
     pub async fn migrated(database: Database) -> Self {
         let new = Self::empty(database).await;
-        new.store.migrate().await.unwrap();
+        match &new.tables {
+            Tables::Postgres(database, _) => database.migrate().await,
+            Tables::Sqlite(..) => new.store.migrate().await.unwrap(),
+        }
         new
     }
 
@@ -220,12 +225,14 @@ pub fn minted(key: &NewKey) -> Row {
         leased_until: None,
         last_error: None,
         failed_at: None,
+        expires_at: None,
+        replaces: None,
     }
 }
 
 /// Returns the job for this attempt. `attempt` is the number of earlier attempts.
 pub fn job(key_id: KeyId, attempt: i32) -> Job {
-    Job { key_id, attempt }
+    Job::new(key_id, attempt)
 }
 
 /// Returns the time this many seconds after a fixed instant. The instant is not a

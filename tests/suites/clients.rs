@@ -5,6 +5,7 @@ mod checks;
 mod errors;
 mod guide;
 mod lifecycle;
+mod rotation;
 mod unexpected_responses;
 
 use std::time::Duration;
@@ -24,6 +25,10 @@ macro_rules! for_each_client {
             #[tokio::test]
             async fn a_key_is_created_used_and_revoked() {
                 super::lifecycle::a_key_is_created_used_and_revoked($name).await;
+            }
+            #[tokio::test]
+            async fn a_key_is_replaced_without_an_interruption() {
+                super::rotation::a_key_is_replaced_without_an_interruption($name).await;
             }
             #[tokio::test]
             async fn each_error_has_its_documented_type() {
@@ -72,6 +77,18 @@ fn assert_same_key(parsed: &Value, expected: &Value) {
         assert_eq!(
             milliseconds(&key[member]),
             milliseconds(&expected[member]),
+            "{member}: {parsed}"
+        );
+    }
+    let (rotation, expected_rotation) = (&key["rotation"], &expected["rotation"]);
+    assert_eq!(
+        rotation["previous_prefix"], expected_rotation["previous_prefix"],
+        "{parsed}"
+    );
+    for member in ["previous_expires_at", "previous_last_used_at"] {
+        assert_eq!(
+            milliseconds(&rotation[member]),
+            milliseconds(&expected_rotation[member]),
             "{member}: {parsed}"
         );
     }

@@ -46,6 +46,16 @@ async fn an_ended_session_leads_to_the_login(#[values(Production, Embedded)] kin
     drive("an_ended_session_leads_to_the_login", &deployment, more).await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_key_is_replaced_by_keyboard_without_an_interruption(
+    #[values(Production, Embedded)] kind: Kind,
+) {
+    let deployment = Deployment::start(kind).await;
+    let name = "a_key_is_replaced_by_keyboard_without_an_interruption";
+    drive(name, &deployment, json!({})).await;
+}
+
 #[tokio::test]
 async fn a_secret_is_forgotten_on_every_way_out() {
     let deployment = Deployment::start(Embedded).await;

@@ -104,9 +104,10 @@ async fn an_operator_re_arms_rows_that_wait_after_the_token_is_fixed() {
     let row = || async {
         deployment
             .store
-            .active_key(&account)
+            .keys_of(&account)
             .await
             .unwrap()
+            .active
             .unwrap()
     };
     eventually("the row waits for its next attempt", SOON, row, |row| {

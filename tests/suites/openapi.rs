@@ -13,10 +13,13 @@ use tests::client::{KEY_PATH, OPERATIONS, PORTAL_PATH};
 use tests::{Deployment, Plan, Process, scratch};
 
 /// The ids of the operations, in the order of [`OPERATIONS`].
-const OPERATION_IDS: [&str; 4] = [
+const OPERATION_IDS: [&str; 7] = [
     "createPartnerApiKey",
     "getPartnerApiKey",
     "deletePartnerApiKey",
+    "startPartnerApiKeyRotation",
+    "finishPartnerApiKeyRotation",
+    "cancelPartnerApiKeyRotation",
     "getPartnerPortal",
 ];
 
@@ -80,10 +83,13 @@ async fn the_committed_document_is_printed_by_the_api() {
 fn the_operations_have_their_ids_statuses_and_callers() {
     let document = document();
     let session = json!([{"SessionBearer": []}, {"SessionCookie": []}]);
-    let statuses: [&[u16]; 4] = [
+    let statuses: [&[u16]; 7] = [
         &[201, 400, 401, 403, 409, 413, 429, 500, 503],
         &[200, 400, 401, 413, 429, 500, 503],
         &[200, 400, 401, 403, 413, 429, 500, 503],
+        &[201, 400, 401, 403, 404, 409, 413, 429, 500, 503],
+        &[200, 400, 401, 403, 413, 429, 500, 503],
+        &[200, 400, 401, 403, 409, 413, 429, 500, 503],
         &[200, 400, 401, 404, 413, 429, 500, 502, 503, 504],
     ];
     for (((method, path), name), statuses) in OPERATIONS.iter().zip(OPERATION_IDS).zip(statuses) {
@@ -102,14 +108,17 @@ fn the_operations_have_their_ids_statuses_and_callers() {
             session.clone()
         };
         assert_eq!(operation["security"], callers, "{name}");
-        assert!(operation.get("requestBody").is_none());
+        let body = operation.get("requestBody");
+        let is_start = name == "startPartnerApiKeyRotation";
+        assert_eq!(body.is_some(), is_start, "{name}");
+        assert!(body.is_none_or(|body| body["required"] != true), "{name}");
         let parameters = operation["parameters"].as_array().map(Vec::as_slice);
         let parameters = parameters.unwrap_or_default().iter();
         let parameters: Vec<_> = parameters
             .map(|parameter| (&parameter["name"], &parameter["required"]))
             .collect();
         let expected = (&json!("Idempotency-Key"), &json!(false));
-        let is_creation = *method == reqwest::Method::POST;
+        let is_creation = is_start || name == "createPartnerApiKey";
         assert_eq!(
             parameters,
             vec![expected; usize::from(is_creation)],
@@ -135,7 +144,7 @@ fn the_operations_have_their_ids_statuses_and_callers() {
             assert_eq!(is_error, status.as_str() >= "400", "{at}: {schema}");
         }
     }
-    assert_eq!(document["paths"].as_object().unwrap().len(), 2);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 4);
     assert_eq!(document["paths"][KEY_PATH].as_object().unwrap().len(), 3);
 }
 

@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use shared::config::{DatabaseConfig, SecretString};
+use shared::config::{DatabaseConfig, Pooler, SecretString};
 use shared::key::PartnerKey;
 use shared::session::SessionToken;
 use shared::svix::SvixConfig;
+use tests::collector::{self, Span};
 use tests::deployment::SVIX_TOKEN;
-use tests::{Deployment, Metrics, Plan, PrivatePostgres, Process, RedisServer};
+use tests::{Collector, Deployment, Metrics, Plan, PrivatePostgres, Process, RedisServer};
 
 mod core_files;
 mod known;
@@ -54,6 +55,17 @@ fn log(process: &Process) -> String {
     log
 }
 
+/// Checks what a collector was sent, which has our header, and traces to the end.
+async fn check_collected(collector: &Collector, secrets: &Secrets, header: &str) {
+    let is_link = |span: &&Span| span.name == "svix open_portal" && !span.has_failed;
+    let links = || async { collector.spans().iter().filter(is_link).count() };
+    let soon = Duration::from_secs(20);
+    tests::eventually("both links are traced", soon, links, |count| *count == 2).await;
+    let received = collector.received();
+    secrets.absent_from("what a collector gets", &received);
+    assert!(known::contains(&received, header.as_bytes()));
+}
+
 #[tokio::test]
 async fn no_secret_is_left_anywhere_in_production() {
     let (database_password, redis_password) = (password("db"), password("redis"));
@@ -65,7 +77,12 @@ async fn no_secret_is_left_anywhere_in_production() {
     let monitor = Monitor::start(redis.port(), &redis_password).await;
     let database = postgres.migrated().await;
     let with_password = format!("postgres:{database_password}@");
-    let env = vec![
+    let collector = Collector::start(collector::Mood::Taking).await;
+    let authorization = password("collector");
+    let header = format!("authorization={authorization}");
+    let mut env = collector.env();
+    env.extend([
+        ("OTEL_EXPORTER_OTLP_HEADERS", header),
         (
             "DATABASE_URL",
             database.url().replace("postgres@", &with_password),
@@ -73,7 +90,7 @@ async fn no_secret_is_left_anywhere_in_production() {
         ("REDIS_URL", redis_url.clone()),
         ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         trace(),
-    ];
+    ]);
     let mut deployment = Deployment::planned(Plan {
         database: Some(database),
         redis: Some(redis),
@@ -87,6 +104,8 @@ async fn no_secret_is_left_anywhere_in_production() {
     secrets.add("the database's password", &database_password);
     secrets.add("Redis's password", &redis_password);
     let key = traffic::use_everything(&deployment, &mut secrets).await;
+    check_collected(&collector, &secrets, &authorization).await;
+    secrets.add("the collector's header", &authorization);
 
     let saved = save(&redis_url, deployment.in_production().redis.dir()).await;
     secrets.absent_from("the dump of Redis", &saved);
@@ -203,6 +222,7 @@ fn types_that_hold_a_secret_do_not_print_it() {
     let store = shared::store::PostgresStore::new(DatabaseConfig {
         options: url.parse().unwrap(),
         max_connections: 1,
+        pooler: Pooler::None,
     });
     let shown = format!("{:?} {config:?} {key:?} {session:?} {store:?}", secret());
     assert!(!shown.contains("hunter2"), "{shown}");

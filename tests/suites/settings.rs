@@ -9,6 +9,7 @@ use tests::process::binary;
 mod commands;
 mod help;
 mod listen;
+mod otlp;
 
 /// What has no business in any output.
 const PASSWORD: &str = "hunter2";
@@ -108,7 +109,10 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
         ("LOG_FORMAT", "xml", "human or json"),
         ("ADMIN_ADDR", "9000", "an address and a port"),
     ];
-    let store = [("DATABASE_MAX_CONNECTIONS", "4", "a whole number from 5 to")];
+    let store = [
+        ("DATABASE_MAX_CONNECTIONS", "4", "a whole number from 5 to"),
+        ("DATABASE_POOLER", "statement", "transaction or none"),
+    ];
     let redis = [("REDIS_PREFIX", "keys:*", "1 to 64 letters")];
     let svix = [
         ("SVIX_SERVER_URL", "http://svix.example", "an https:// URL"),

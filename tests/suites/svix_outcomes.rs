@@ -70,7 +70,8 @@ impl ProvisionerTest {
     }
 
     async fn row(&self) -> StoredKey {
-        self.store.active_key(&self.account).await.unwrap().unwrap()
+        let keys = self.store.keys_of(&self.account).await.unwrap();
+        keys.active.unwrap()
     }
 
     /// Makes the attempt that is due, if there is one. Returns the row.
@@ -296,12 +297,9 @@ async fn a_server_that_is_stopped_or_has_no_tls_is_retried() {
 #[tokio::test]
 async fn a_revoked_key_is_not_provisioned() {
     let test = ProvisionerTest::new().await;
-    let job = Job {
-        key_id: test.id,
-        attempt: 0,
-    };
+    let job = Job::new(test.id, 0);
     test.store
-        .revoke_key(&test.account, test.clock.now(), &caller())
+        .revoke_keys(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
     test.provisioner.handle(job).await;
@@ -313,29 +311,26 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     let test = ProvisionerTest::new().await;
     let slow = Fault::Latency(Duration::from_secs(2));
     test.svix.fault(Pattern::create(), slow).until_cleared();
-    let job = Job {
-        key_id: test.id,
-        attempt: 0,
-    };
+    let job = Job::new(test.id, 0);
     let revoke = async {
         test.svix.wait_for_calls(Route::Create, 1).await;
         test.store
-            .revoke_key(&test.account, test.clock.now(), &caller())
+            .revoke_keys(&test.account, test.clock.now(), &caller())
             .await
             .unwrap()
     };
     let ((), revoked) = tokio::join!(test.provisioner.handle(job), revoke);
     assert_eq!(
-        revoked.expect("the key was active").job(),
+        revoked[0].job(),
         None,
         "the key was not provisioned before its revocation"
     );
     let again = test
         .store
-        .revoke_key(&test.account, test.clock.now(), &caller())
+        .revoke_keys(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
-    assert_eq!(again, None);
+    assert_eq!(again, []);
     assert!(
         test.store
             .due(test.clock.now(), 0, 10)

@@ -11,8 +11,10 @@ use shared::queue::JobHandler;
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store, Work};
 use shared::svix::{SvixClient, SvixConfig};
+use shared::trace;
 use tokio::time::Instant;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::{end_portal_sessions, provision_webhook};
 
@@ -41,8 +43,10 @@ impl JobHandler for JobRunner {
     /// Makes the attempt that the job names. Does nothing if another worker has
     /// claimed it, or if the key was revoked meanwhile.
     async fn handle(&self, job: Job) {
-        let span = tracing::info_span!("job", key_id = %job.key_id);
-        self.attempt(job).instrument(span).await;
+        let trace = trace::job(job);
+        let span = tracing::info_span!("job", key_id = %job.key_id, trace_id = Empty);
+        trace::name_in(&span, &trace);
+        self.attempt(job).instrument(span).instrument(trace).await;
     }
 }
 
@@ -96,7 +100,7 @@ impl JobRunner {
                     return log_outcome(claim, outcome);
                 }
                 Ok(false) => {
-                    metrics::attempted(AttemptOutcome::Superseded);
+                    ended_as(AttemptOutcome::Superseded);
                     tracing::info!(
                         attempt = claim.attempt,
                         "the claim is no longer ours; nothing was written"
@@ -113,14 +117,20 @@ impl JobRunner {
                 }
             }
         }
-        metrics::attempted(AttemptOutcome::NotWritten);
+        ended_as(AttemptOutcome::NotWritten);
     }
+}
+
+/// Counts the outcome, and adds it to the trace.
+fn ended_as(outcome: AttemptOutcome) {
+    metrics::attempted(outcome);
+    trace::attempted(outcome);
 }
 
 /// Logs the outcome that was written, and counts it.
 fn log_outcome(claim: &Claim, outcome: &Outcome) {
     let attempt = claim.attempt;
-    metrics::attempted(match outcome {
+    ended_as(match outcome {
         Outcome::Provisioned { .. } => AttemptOutcome::Provisioned,
         Outcome::PortalSessionsEnded => AttemptOutcome::PortalSessionsEnded,
         Outcome::Retry { .. } => AttemptOutcome::Retry,

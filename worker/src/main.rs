@@ -6,13 +6,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{DoctorArgs, RetryArgs, StatusArgs, WorkArgs};
-use shared::config::{CERTIFICATES_HELP, DATABASE_HELP, REDIS_HELP, SVIX_HELP, environment_help};
+use shared::config::{
+    CERTIFICATES_HELP, DATABASE_HELP, OTLP_HELP, REDIS_HELP, SVIX_HELP, environment_help,
+};
 use shared::{runtime, telemetry};
 
 /// Sets up webhooks, and ends portal sessions, in the background. Without a command, it starts to work.
 #[derive(Debug, Parser)]
 #[command(name = "worker", version = shared::VERSION, args_conflicts_with_subcommands = true)]
-#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP]))]
+#[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP, OTLP_HELP]))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -29,7 +31,7 @@ enum Command {
     #[command(after_help = environment_help(&[DATABASE_HELP]))]
     Retry(RetryArgs),
     /// Checks the settings and all that a worker needs, and says how to mend what is wrong
-    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP]))]
+    #[command(after_help = environment_help(&[DATABASE_HELP, REDIS_HELP, SVIX_HELP, CERTIFICATES_HELP, OTLP_HELP]))]
     Doctor(DoctorArgs),
 }
 
@@ -41,9 +43,9 @@ async fn main() -> ExitCode {
         None => commands::work(&cli.work).await,
         Some(Command::Status(args)) => commands::status(args).await,
         Some(Command::Retry(args)) => commands::retry(args).await,
-        Some(Command::Doctor(args)) => commands::doctor(args).await,
+        Some(Command::Doctor(args)) => Box::pin(commands::doctor(args)).await,
     };
-    telemetry::flush();
+    telemetry::finish().await;
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,7 +8,8 @@ use super::{PARTNER_KEY_SCHEME, bearer_token, caller, register_partner_key};
 use crate::App;
 use crate::error::ApiError;
 
-/// A caller with an active partner key, sent as a Bearer token.
+/// A caller with a partner key that works, sent as a Bearer token: the account's active key,
+/// or the one that a rotation has replaced, until its end.
 ///
 /// The key is looked up at each request. Once its revocation is committed, every
 /// process refuses it.
@@ -31,7 +32,7 @@ impl KeyHolder {
     async fn find(app: &App, request: &Request) -> Result<StoredKey, ApiError> {
         let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
         let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
-        let stored = app.store.key_by_hash(&key.hash()).await?;
+        let stored = app.store.key_by_hash(&key.hash(), app.clock.now()).await?;
         stored.ok_or_else(ApiError::no_partner_key)
     }
 }

@@ -46,7 +46,8 @@ pub async fn doctor(args: &DoctorArgs) -> ! {
         }),
     };
     let provider = check_provider(settings.sessions.ok());
-    doctor.examine(provider).await.end(args.json)
+    let findings = Box::pin(doctor.examine(provider)).await;
+    findings.end(args.json)
 }
 
 /// Fetches the identity provider's keys, if there is one. The URL's path and query may be

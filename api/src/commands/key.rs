@@ -25,7 +25,7 @@ const EVENTS: i64 = 100;
 /// The commands of `api key`.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Lists active keys, or with --all revoked ones too
+    /// Lists keys that work, or with --all revoked ones too
     #[command(after_help = environment_help(&[DATABASE_HELP]))]
     List(ListArgs),
     /// Shows a key, active or revoked
@@ -183,7 +183,7 @@ pub async fn all_keys(store: &dyn Store, filter: &KeyFilter) -> anyhow::Result<V
     let mut all = Vec::new();
     let mut after = KeyId(Uuid::nil());
     loop {
-        let page = store.keys(filter, after, PAGE).await?;
+        let page = store.keys(filter, now(), after, PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(all);
         };
@@ -194,6 +194,9 @@ pub async fn all_keys(store: &dyn Store, filter: &KeyFilter) -> anyhow::Result<V
 
 fn print_key(key: &ListedKey) {
     let state = match key.revoked_at {
+        Some(at) if key.expires_at.is_some_and(|end| now() < end) => {
+            format!("replaced, works until {at}")
+        }
         Some(at) => format!("revoked {at}"),
         None if key.has_webhook => "active, with webhooks".to_owned(),
         None => "active, without webhooks".to_owned(),

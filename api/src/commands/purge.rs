@@ -49,6 +49,8 @@ pub async fn purge(args: &PurgeArgs) -> anyhow::Result<ExitCode> {
     println!("{sessions} ended sessions {verb}");
 
     if let Some(before) = args.revoked_before {
+        // A key that a rotation has replaced has its end, which may be to come, as this time.
+        let before = before.min(now);
         let mut keys = store.count_revoked_keys(before).await?;
         if !args.dry_run {
             keys = 0;

@@ -138,6 +138,7 @@ impl RevokeArgs {
         if revoked.is_some() {
             key.is_active = false;
             key.revoked_at = Some(at);
+            key.expires_at = None;
         }
         let endpoints = match (svix, &key.svix_app_id) {
             (Some(svix), Some(app)) => Some(self.endpoints(svix, app, &key).await?),

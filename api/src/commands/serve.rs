@@ -4,14 +4,15 @@ use std::sync::Arc;
 use api::auth::Sessions;
 use api::{App, Servers, health};
 use clap::Args;
-use shared::admin::Admin;
+use shared::admin::{Admin, Scrape};
 use shared::clock::Clock;
 use shared::config::{
     AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, HttpArgs, HttpConfig,
     InternalArgs, InternalConfig, Invalid, LogArgs, RedisArgs, RedisConfig, SessionArgs,
-    SessionConfig, SvixArgs, check_certificates,
+    SessionConfig, SvixArgs, check_certificates, check_otlp,
 };
 use shared::metrics::{self, Part};
+use shared::otlp::{self, OtlpConfig};
 use shared::queue::{RedisQueue, nudge};
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
@@ -49,6 +50,7 @@ struct ServeSettings {
     redis: RedisConfig,
     svix: SvixConfig,
     log: LogConfig,
+    otlp: Option<OtlpConfig>,
 }
 
 /// The result of the check of each setting.
@@ -62,6 +64,7 @@ pub(super) struct CheckedSettings {
     pub(super) svix: Result<SvixConfig, Invalid>,
     pub(super) certificates: Result<(), Invalid>,
     log: Result<LogConfig, Invalid>,
+    otlp: Result<Option<OtlpConfig>, Invalid>,
 }
 
 impl ServeArgs {
@@ -76,24 +79,26 @@ impl ServeArgs {
             internal: self.internal.check(checker),
             admin: self.admin.check(checker),
             sessions: self.sessions.check(checker),
+            otlp: check_otlp(checker, "api"),
             certificates: check_certificates(checker),
         }
     }
 
     fn settings(&self) -> Result<ServeSettings, ConfigError> {
         let mut checker = Checker::default();
-        let checked = self.check(&mut checker);
+        let results = self.check(&mut checker);
         checker.finish(|| {
-            checked.certificates?;
+            results.certificates?;
             Ok(ServeSettings {
-                http: checked.http?,
-                internal: checked.internal?,
-                admin: checked.admin?,
-                sessions: checked.sessions?,
-                database: checked.database?,
-                redis: checked.redis?,
-                svix: checked.svix?,
-                log: checked.log?,
+                http: results.http?,
+                internal: results.internal?,
+                admin: results.admin?,
+                sessions: results.sessions?,
+                database: results.database?,
+                redis: results.redis?,
+                svix: results.svix?,
+                log: results.log?,
+                otlp: results.otlp?,
             })
         })
     }
@@ -102,7 +107,7 @@ impl ServeArgs {
 /// Serves until a signal tells the process to stop.
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    telemetry::init_buffered(settings.log);
+    telemetry::init_buffered(settings.log, settings.otlp.as_ref())?;
     metrics::show(Part::Api);
     let shutdown = runtime::shutdown_on_signal()?;
 
@@ -114,11 +119,12 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
     let listen = settings.http.listen;
     let sessions = Sessions::new(&settings.sessions, clock)?;
+    let scrape = Scrape::new(store.clone(), Vec::new());
+    otlp::export_metrics(&scrape);
     if let Some(address) = settings.admin {
         let admin = Admin {
             health: health::live,
-            store: store.clone(),
-            sources: Vec::new(),
+            scrape,
         };
         admin.start(address, shutdown.clone()).await?;
     }

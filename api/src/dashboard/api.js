@@ -1,4 +1,4 @@
-// The four operations of the API, as the page calls them.
+// The operations of the API, as the page calls them.
 
 const KEY = "api/v1/partners/api-key";
 const PORTAL = "api/v1/partners/portal";
@@ -15,6 +15,9 @@ export class ApiCallError extends Error {
 export const getKey = () => call("GET", KEY);
 export const createKey = () => call("POST", KEY);
 export const revokeKey = () => call("DELETE", KEY);
+export const startRotation = () => call("POST", `${KEY}/rotation`);
+export const finishRotation = () => call("POST", `${KEY}/rotation/finish`);
+export const cancelRotation = () => call("DELETE", `${KEY}/rotation`);
 /** Requests a portal link. Aborting `signal` cancels the call. */
 export const getPortal = (key, signal) => call("GET", PORTAL, key, signal);
 

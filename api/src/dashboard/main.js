@@ -9,6 +9,7 @@ import { showNewKey } from "./key-dialog.js";
 import { announce, hideNotice, showNotice } from "./notices.js";
 import { LONGEST_DELAY_MS, Poll } from "./poll.js";
 import { connectPortal } from "./portal.js";
+import { connectRotation } from "./rotation.js";
 import { showKey, showUnknown } from "./view.js";
 import { duration, explain } from "./words.js";
 
@@ -30,6 +31,17 @@ connectPortal({
   forgetHeldKey: () => (heldKey = null),
   mayCall,
   showError,
+  poll,
+});
+
+connectRotation({
+  shownKey: () => shownKey,
+  holdKey: (key) => (heldKey = key),
+  takeIn,
+  change: () => (changes += 1),
+  mayCall,
+  showError,
+  warnWhile,
   poll,
 });
 
@@ -56,8 +68,12 @@ function takeIn(answer) {
   showKey(answer);
 }
 
-/** Returns when to refresh again. Only webhooks that are being set up change on their own. */
+/**
+ * Returns when to refresh again. Only webhooks that are being set up change on their own, and the previous
+ * key of a rotation.
+ */
 function nextRefresh() {
+  if (shownKey?.rotation) return "later";
   if (!shownKey || shownKey.has_webhook || shownKey.webhook?.state === "needs_attention") return "never";
   const due = Date.parse(shownKey.webhook?.next_attempt_at ?? "") - serverNow();
   return due > 0 ? Math.min(due + 500, LONGEST_DELAY_MS) : "later";
@@ -120,11 +136,10 @@ function mayCall(dialog, isRevocation = false) {
   return false;
 }
 
-on("generate", "click", () => mayCall() && whileBusy(byId("generate"), generate));
+on("generate", "click", () => mayCall() && whileBusy(byId("generate"), () => warnWhile(generate)));
 async function generate() {
   const startedAt = serverNow();
   hideNotice();
-  addEventListener("beforeunload", warnBeforeLeaving);
   try {
     changes += 1;
     const created = await createKey();
@@ -139,8 +154,6 @@ async function generate() {
     if (error.kind !== "signed-out") await poll.now();
     warnOfLostKey(error, startedAt);
     if (shownKey) byId("key-title").focus(); // the button is no longer there
-  } finally {
-    removeEventListener("beforeunload", warnBeforeLeaving);
   }
 }
 
@@ -150,6 +163,16 @@ function warnOfLostKey(error, startedAt) {
   if (error.kind === "status" || !isNew) return;
   noticedError = null;
   showNotice(`The connection broke before your new key arrived, and the key cannot be shown again. Revoke ${shownKey.prefix} and generate another key.`);
+}
+
+/** Does the work, and meanwhile asks the user before the page is left. */
+async function warnWhile(work) {
+  addEventListener("beforeunload", warnBeforeLeaving);
+  try {
+    await work();
+  } finally {
+    removeEventListener("beforeunload", warnBeforeLeaving);
+  }
 }
 
 /** Asks the user before the page is left. The browser chooses the words. */

@@ -9,7 +9,7 @@ use shared::config::HttpConfig;
 use crate::http::static_text;
 
 /// The files that the page loads from `/dashboard/`, with their content types.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("style.css", CSS, include_str!("style.css")),
     ("api.js", JS, include_str!("api.js")),
@@ -19,6 +19,7 @@ const FILES: [(&str, &str, &str); 11] = [
     ("notices.js", JS, include_str!("notices.js")),
     ("poll.js", JS, include_str!("poll.js")),
     ("portal.js", JS, include_str!("portal.js")),
+    ("rotation.js", JS, include_str!("rotation.js")),
     ("view.js", JS, include_str!("view.js")),
     ("words.js", JS, include_str!("words.js")),
 ];

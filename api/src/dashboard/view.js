@@ -2,6 +2,7 @@
 
 import { serverNow } from "./api.js";
 import { announce } from "./notices.js";
+import { showRotation } from "./rotation.js";
 import { formatExactTime, formatTime, webhookWords } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -21,8 +22,9 @@ export function showKey(answer) {
   if (shownKey) {
     byId("prefix").textContent = shownKey.prefix;
     setTime(byId("created"), shownKey.created_at);
-    showLastUse(shownKey.last_used_at);
+    setLastUse(byId("used"), shownKey.last_used_at);
   }
+  showRotation(shownKey?.rotation);
   showView(shownKey ? "key" : "none");
   showWebhooks();
 }
@@ -34,14 +36,16 @@ export function showUnknown(name) {
   showWebhooks("", "");
 }
 
-function showLastUse(iso) {
-  if (!iso) return byId("used").replaceChildren("Never");
+/** Writes the time of a key's last use into an element. */
+export function setLastUse(place, iso) {
+  if (!iso) return place.replaceChildren("Never");
   const element = document.createElement("time");
   setTime(element, iso);
-  byId("used").replaceChildren(element);
+  place.replaceChildren(element);
 }
 
-function setTime(element, iso) {
+/** Writes a time into a `time` element. */
+export function setTime(element, iso) {
   element.dateTime = iso;
   element.title = formatExactTime(iso);
   element.textContent = formatTime(iso);

@@ -14,7 +14,9 @@ export function explain(error) {
     case 403:
       return "The service did not accept this request. Reload the page, then try again.";
     case 409:
-      return "This account already has a key. It was created in another tab or on another device, and this page shows it now.";
+      return /rotation|previous/.test(error.message)
+        ? error.message
+        : "This account already has a key. It was created in another tab or on another device, and this page shows it now.";
     case 429:
       return "Too many requests in a short time.";
     case 503:

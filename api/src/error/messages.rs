@@ -9,6 +9,9 @@ pub const BROKEN_BODY: &str = "The request body is malformed or ended early.";
 /// 400: the header `Idempotency-Key` is invalid.
 pub const INVALID_IDEMPOTENCY_KEY: &str = "The header Idempotency-Key is invalid. Send it once, \
                                            with 1 to 255 visible ASCII characters.";
+/// 400: the body is not what the operation expects.
+pub const INVALID_BODY: &str =
+    "The request body is invalid. Send none, or a JSON object as the API documentation describes.";
 /// 401: the request has no valid session.
 pub const NO_SESSION: &str = "Sign in first: this operation needs a valid session, in the session \
                               cookie or as a Bearer token.";
@@ -23,6 +26,9 @@ pub const CROSS_SITE: &str = "This request came from another site. Send it from 
 /// 404: the webhooks are not set up yet.
 pub const SETTING_UP: &str =
     "Your webhooks are still being set up automatically. Please try again later.";
+/// 404: the account has no key to replace.
+pub const NO_KEY_TO_ROTATE: &str =
+    "This account has no active API key to replace. Create one instead.";
 /// 409: the account already has its one key.
 pub const KEY_EXISTS: &str =
     "This account already has an active API key. Revoke it first to create a new one.";
@@ -41,6 +47,12 @@ pub fn already_created(key: &EarlierKey) -> String {
     };
     format!("{created} {advice}")
 }
+/// 409: the account's key has replaced another that still works.
+pub const ROTATION_UNDER_WAY: &str =
+    "A rotation is under way, and the previous API key still works. Finish or cancel it first.";
+/// 409: the key that was replaced has ended.
+pub const ROTATION_OVER: &str =
+    "The overlap is over: the previous API key has ended, so the rotation cannot be canceled.";
 /// 413: the body is over the limit.
 pub const LARGE_BODY: &str = "The request body is larger than 16 KiB. No body is needed.";
 /// 413: the body is over the limit of an operation that reads it.

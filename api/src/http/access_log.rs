@@ -29,7 +29,7 @@ impl AccessLine {
     pub fn begin(request: &Request) -> Self {
         Self {
             started: Instant::now(),
-            method: loggable(request.method()),
+            method: method_name(request.method()),
             client: ClientAddress::of(request),
         }
     }
@@ -62,7 +62,7 @@ impl AccessLine {
 
 /// Returns the method's name if it is a standard one, or OpenTelemetry's `_OTHER`. A client
 /// may send any other word as the method, a secret too.
-fn loggable(method: &Method) -> &'static str {
+pub(super) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

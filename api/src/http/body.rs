@@ -1,4 +1,4 @@
-//! Request bodies. None of the public operations needs one, but clients may send one, an
+//! Request bodies. Few of the public operations need one, but clients may send one, an
 //! empty object for instance.
 
 use std::time::Duration;
@@ -20,9 +20,9 @@ const BODY_DEADLINE: Duration = Duration::from_secs(2);
 /// The way in which a listener treats request bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyRule {
-    /// No operation needs a body, so it is read and discarded. If it is late, the request
-    /// goes on without it.
-    Discarded,
+    /// Only the operations at these paths read the body. Elsewhere it is read and discarded;
+    /// if it is late there, the request goes on without it.
+    KeptAt(&'static [&'static str]),
     /// Operations read the body, except those below this path, which ignore it: proxies
     /// ask there about requests whose bodies they keep back.
     Kept {
@@ -57,7 +57,7 @@ pub enum Received {
 /// Reads the body, so that it can be kept or discarded.
 pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
     let keeps = match rule {
-        BodyRule::Discarded => false,
+        BodyRule::KeptAt(paths) => paths.contains(&request.uri().path()),
         BodyRule::Kept { ignored_below } if request.uri().path().starts_with(ignored_below) => {
             return Received::Completely;
         }

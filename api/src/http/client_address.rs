@@ -59,19 +59,26 @@ pub fn find(trusted: &[IpNet], request: &mut Request) {
     }
 }
 
+/// Returns whether the request comes straight from a trusted proxy.
+pub(super) fn is_from_proxy(trusted: &[IpNet], request: &Request) -> bool {
+    let connection = request.remote_addr().as_socket_addr();
+    connection.is_some_and(|connection| is_trusted(trusted, connection.ip()))
+}
+
+fn is_trusted(trusted: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
+}
+
 /// Returns the client's address. Each proxy adds to the end of `X-Forwarded-For` the
 /// address that it got the request from. So the addresses are read from the end, as far
 /// as trusted proxies have written them.
 pub(super) fn client(connection: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| {
-        let address = address.to_canonical();
-        trusted.iter().any(|network| network.contains(&address))
-    };
     let mut client = connection;
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(|line| line.to_str().unwrap_or("-").rsplit(','));
     for hop in hops {
-        if !is_trusted(client) {
+        if !is_trusted(trusted, client) {
             break;
         }
         let Some(address) = parse(hop.trim_matches([' ', '\t'])) else {

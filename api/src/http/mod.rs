@@ -9,6 +9,7 @@ mod client_address;
 mod error_response;
 pub mod idempotency;
 mod request_id;
+mod request_trace;
 mod static_text;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response};
 use serde_json::Value;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::error::ApiError;
 use access_log::AccessLine;
@@ -30,6 +32,7 @@ pub use body::BodyRule;
 use body::Received;
 pub use client_address::ClientAddress;
 pub use request_id::current as current_request_id;
+use request_trace::RequestTrace;
 pub use static_text::{lazy_text, static_text};
 
 /// Adds the rules that hold for every request to the routes. `document` is the OpenAPI document,
@@ -74,10 +77,14 @@ impl Endpoint for EveryRequest {
     /// Answers within the request's span: log lines and errors need its id.
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let id = request_id::of(&request);
-        let span = tracing::info_span!("request", request_id = %id);
+        let trace = RequestTrace::begin(&self.trusted_proxies, id, &request);
+        let span = tracing::info_span!("request", request_id = %id, trace_id = Empty);
+        trace.name_in(&span);
         // Boxed, because the two futures around it would copy it.
         let answered = request_id::scope(id, Box::pin(self.answer(request)));
-        let mut response = answered.instrument(span).await;
+        let answered = answered.instrument(span).instrument(trace.span());
+        let mut response = answered.await;
+        trace.end(&response);
         request_id::add_header(id, &mut response);
         Ok(response)
     }
@@ -139,7 +146,7 @@ mod tests {
             routes,
             &json!({}),
             Arc::new([]),
-            BodyRule::Discarded,
+            BodyRule::KeptAt(&[]),
             Logged::All,
         );
         let request = Request::builder().header("x-request-id", ID).finish();

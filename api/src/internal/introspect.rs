@@ -199,14 +199,15 @@ impl Introspect {
     }
 }
 
-/// Looks up an active key, and records its use. A malformed key costs no query.
+/// Looks up a key that works now, and records its use. A malformed key costs no query.
 pub(super) async fn find(app: &App, token: &str) -> Result<Option<StoredKey>, StoreError> {
     let Ok(key) = PartnerKey::parse(token) else {
         return Ok(None);
     };
-    let stored = app.store.key_by_hash(&key.hash()).await?;
+    let now = app.clock.now();
+    let stored = app.store.key_by_hash(&key.hash(), now).await?;
     if let Some(stored) = &stored {
-        app.uses.record(stored, app.clock.now());
+        app.uses.record(stored, now);
     }
     Ok(stored)
 }

@@ -14,7 +14,9 @@ mod tidy;
 
 use crate::http::{lazy_text, static_text};
 use crate::internal::{ForwardAuth, Introspect};
-use crate::routes::{CreateKey, OpenPortal, RevokeKey, ShowKey};
+use crate::routes::{
+    CancelRotation, CreateKey, FinishRotation, OpenPortal, RevokeKey, ShowKey, StartRotation,
+};
 use operations::Operations;
 
 const TITLE: &str = "Partner API keys";
@@ -22,7 +24,7 @@ const TITLE: &str = "Partner API keys";
 const DESCRIPTION: &str = "\
 Each partner account has one API key, and webhooks through Svix.
 
-The dashboard creates, shows and revokes the key of the signed-in account. The partner's \
+The dashboard creates, shows, replaces and revokes the key of the signed-in account. The partner's \
 backend exchanges the key for a link to the Svix App Portal, where webhook endpoints are \
 managed. Every error has the same shape, `ErrorBody`. Its `request_id` is also in the \
 `X-Request-Id` header of every response.";
@@ -75,7 +77,15 @@ fn openapi_service<A: OpenApi>(
 pub fn service(
     session_cookie: &str,
 ) -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
-    let operations = (CreateKey, ShowKey, RevokeKey, OpenPortal);
+    let operations = (
+        CreateKey,
+        ShowKey,
+        RevokeKey,
+        StartRotation,
+        FinishRotation,
+        CancelRotation,
+        OpenPortal,
+    );
     let service = openapi_service(operations, TITLE, DESCRIPTION);
     described(service, |document| {
         let cookie = &mut document["components"]["securitySchemes"]["SessionCookie"];

@@ -24,9 +24,14 @@ pub fn tidy(document: &mut Value) {
                 "application/json",
             );
             rename(members, "X-REQUEST-ID", "X-Request-Id");
-            // It is the default.
+            // These are the defaults.
             if members.get("deprecated") == Some(&Value::Bool(false)) {
                 members.shift_remove("deprecated");
+            }
+            if let Some(Value::Object(body)) = members.get_mut("requestBody")
+                && body.get("required") == Some(&Value::Bool(false))
+            {
+                body.shift_remove("required");
             }
             members.values_mut().for_each(tidy);
         }

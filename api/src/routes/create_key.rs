@@ -15,7 +15,11 @@ use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 use crate::http::idempotency::IdempotencyHash;
 
 /// The `message` of the response. A literal of the contract.
-const MESSAGE: &str = "Save this key — it will not be shown again.";
+pub const MESSAGE: &str = "Save this key — it will not be shown again.";
+
+/// The key in the document's examples.
+pub const EXAMPLE_KEY: &str =
+    "pk_live_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// The operation `POST /api/v1/partners/api-key`.
 pub struct CreateKey;
@@ -36,7 +40,7 @@ struct CreatedKey {
 impl Example for CreatedKey {
     fn example() -> Self {
         Self {
-            api_key: format!("pk_live_{}", "0123456789abcdef".repeat(4)),
+            api_key: EXAMPLE_KEY.to_owned(),
             prefix: EXAMPLE_PREFIX.to_owned(),
             message: MESSAGE.to_owned(),
         }
@@ -74,8 +78,9 @@ impl CreateKey {
     /// Create the account's API key
     ///
     /// The key is shown once, in this response; only its hash is stored. An account has
-    /// at most one active key: revoke it to create another. The webhooks are set up in
-    /// the background; `getPartnerApiKey` shows when they are ready.
+    /// at most one active key: replace it with `startPartnerApiKeyRotation`, or revoke it
+    /// to create another. The webhooks are set up in the background; `getPartnerApiKey`
+    /// shows when they are ready.
     ///
     /// If the response is lost, send the request again with the same `Idempotency-Key`. If the
     /// first one created a key, the response is 409, and `error.created` says which key it was.
@@ -120,10 +125,7 @@ impl CreateKey {
         tracing::info!(key_id = %new.id, prefix = %new.key_prefix, client, "key created");
 
         // The row is the job. The nudge only saves waiting for the next sweep.
-        app.nudge.send(Job {
-            key_id: new.id,
-            attempt: 0,
-        });
+        app.nudge.send(Job::new(new.id, 0));
 
         Ok(Created::Created(Json(CreatedKey {
             api_key: key.expose().to_owned(),

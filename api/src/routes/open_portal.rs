@@ -87,10 +87,10 @@ impl OpenPortal {
         app.limits.portal(key.id)?;
         app.uses.record(&key, app.clock.now());
 
-        let Some(svix_app_id) = key.svix_app_id.as_deref().filter(|_| key.has_webhook) else {
+        let Some(svix_app_id) = application(app, &key).await? else {
             return Err(not_set_up(app, &key));
         };
-        let link = match app.portal.link(svix_app_id, key.id).await {
+        let link = match app.portal.link(&svix_app_id, key.id).await {
             Ok(link) => link,
             Err(PortalError::Busy) => return Err(busy()),
             Err(PortalError::Svix(error)) => {
@@ -107,14 +107,25 @@ impl OpenPortal {
     }
 }
 
+/// Returns the id of the application at Svix. A key that was replaced before there was one
+/// gets it from its successor.
+async fn application(app: &App, key: &StoredKey) -> Result<Option<String>, StoreError> {
+    match &key.svix_app_id {
+        None if key.expires_at.is_some() => {
+            app.store.adopt_application(key.id, app.clock.now()).await
+        }
+        svix_app_id => Ok(svix_app_id.clone()),
+    }
+}
+
 /// Returns the link in the clear. This is the only place where it leaves the process.
 fn expose(link: &PortalLink) -> String {
     link.expose().to_owned()
 }
 
-/// Records that the link is handed out. Fails if the key was revoked while Svix was
-/// working: then it must not be. If the key is revoked later, the revocation ends the
-/// portal sessions of the link.
+/// Records that the link is handed out. Fails if the key ended while Svix was working: then
+/// it must not be. If the key ends later, its end is also the end of the portal sessions of
+/// the link.
 async fn record_opening(app: &App, key: &StoredKey, origin: &Origin) -> Result<(), ApiError> {
     let now = app.clock.now();
     let is_active = app.store.record_portal_opened(key.id, now, origin).await?;

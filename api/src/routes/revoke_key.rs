@@ -45,8 +45,9 @@ pub const ERRORS: &[DocumentedError] = &[
 impl RevokeKey {
     /// Revoke the account's API key
     ///
-    /// The key stops working immediately and forever. If there is no active key, the
-    /// response is the same. The account's webhook endpoints are kept for its next key.
+    /// The key stops working immediately and forever. During a rotation, so does the previous
+    /// key. If there is no active key, the response is the same. The account's webhook
+    /// endpoints are kept for its next key.
     #[oai(
         path = "/api/v1/partners/api-key",
         method = "delete",
@@ -56,12 +57,15 @@ impl RevokeKey {
     async fn revoke(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Revoked, ApiError> {
         let SignedIn { account, origin } = caller;
         let now = app.clock.now();
-        if let Some(revoked) = app.store.revoke_key(&account, now, &origin).await? {
+        let revoked = app.store.revoke_keys(&account, now, &origin).await?;
+        if !revoked.is_empty() {
+            app.limits.has_revoked(&account);
+        }
+        for revoked in revoked {
             metrics::KEYS_REVOKED.inc();
             let client = origin.client_address.as_deref();
             let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
             tracing::info!(%key_id, %prefix, client, "key revoked");
-            app.limits.has_revoked(&account);
             // The row is the job, as at a creation: the worker ends the portal sessions.
             if let Some(job) = revoked.job() {
                 app.nudge.send(job);

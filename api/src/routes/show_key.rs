@@ -55,6 +55,26 @@ struct ActiveKey {
     /// The progress of setting up the webhooks.
     #[oai(skip_serializing_if_is_none)]
     webhook: Option<Webhook>,
+    /// The rotation that is under way. Missing if there is none.
+    #[oai(skip_serializing_if_is_none)]
+    rotation: Option<Rotation>,
+}
+
+/// A rotation that is under way: the previous key still works.
+#[derive(Object)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "clients see these names, beside those of the new key"
+)]
+struct Rotation {
+    /// The first 24 characters of the previous key.
+    previous_prefix: String,
+    /// The time at which the previous key stops working.
+    previous_expires_at: OffsetDateTime,
+    /// The time at which the previous key was last used. Updated at most once a minute.
+    /// Missing before its first use.
+    #[oai(skip_serializing_if_is_none)]
+    previous_last_used_at: Option<OffsetDateTime>,
 }
 
 /// The progress of setting up the webhooks.
@@ -103,7 +123,26 @@ impl Example for ActiveKey {
                 attempts: 1,
                 next_attempt_at: None,
             }),
+            rotation: Some(Rotation {
+                previous_prefix: "pk_live_fedcba9876543210".to_owned(),
+                previous_expires_at: created_at + Duration::from_hours(24),
+                previous_last_used_at: Some(created_at),
+            }),
         }
+    }
+}
+
+impl Rotation {
+    /// Returns the rotation in which this key was replaced, if it is under way.
+    fn of(previous: &StoredKey, app: &App) -> Option<Self> {
+        let is_live = previous.is_live(app.clock.now());
+        let expires_at = previous.expires_at.filter(|_| is_live)?;
+        let last_use = app.uses.last_use(previous);
+        Some(Self {
+            previous_prefix: previous.key_prefix.to_string(),
+            previous_expires_at: expires_at.to_offset_date_time(),
+            previous_last_used_at: last_use.map(Timestamp::to_offset_date_time),
+        })
     }
 }
 
@@ -125,6 +164,7 @@ impl From<StoredKey> for ActiveKey {
                 attempts: key.attempts,
                 next_attempt_at: key.next_attempt_due().map(Timestamp::to_offset_date_time),
             }),
+            rotation: None,
         }
     }
 }
@@ -151,10 +191,15 @@ impl ShowKey {
         tag = "Tag::ApiKey"
     )]
     async fn show(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Shown, ApiError> {
-        let key = match app.store.active_key(&caller.account).await? {
+        let keys = app.store.keys_of(&caller.account).await?;
+        let key = match keys.active {
             Some(mut key) => {
                 key.last_used_at = app.uses.last_use(&key);
-                PartnerApiKey::Active(key.into())
+                let previous = keys.previous.as_ref();
+                PartnerApiKey::Active(ActiveKey {
+                    rotation: previous.and_then(|previous| Rotation::of(previous, app)),
+                    ..key.into()
+                })
             }
             None => PartnerApiKey::None(NoKey { has_key: ConstBool }),
         };

@@ -2,9 +2,14 @@
 
 use std::borrow::Cow;
 
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem::{FromRequest, Request, RequestBody};
+use poem_openapi::payload::{Json, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{Example, ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, Object};
 use serde_json::Value;
+
+use crate::error::{ApiError, ErrorCode, messages};
 
 /// The key prefix in the document's examples.
 pub const EXAMPLE_PREFIX: &str = "pk_live_0123456789abcdef";
@@ -51,5 +56,67 @@ impl<const B: bool> ParseFromJSON for ConstBool<B> {
 impl<const B: bool> ToJSON for ConstBool<B> {
     fn to_json(&self) -> Option<Value> {
         Some(Value::Bool(B))
+    }
+}
+
+/// No rotation is under way any more.
+#[derive(Object)]
+#[oai(example)]
+pub struct EndedRotation {
+    /// Always true.
+    success: ConstBool<true>,
+}
+
+impl EndedRotation {
+    /// Creates the only value.
+    pub fn new() -> Self {
+        Self { success: ConstBool }
+    }
+}
+
+impl Example for EndedRotation {
+    fn example() -> Self {
+        Self::new()
+    }
+}
+
+/// A JSON object that the request may have as its body. Members that it does not know are
+/// ignored. poem-openapi's own type would refuse a request without a body, which has no
+/// content type, and would repeat invalid values in its errors.
+pub struct OptionalJson<T>(pub Option<T>);
+
+impl<'a, T: ParseFromJSON> ApiExtractor<'a> for OptionalJson<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: None,
+            content: vec![MetaMediaType {
+                content_type: Json::<T>::CONTENT_TYPE,
+                schema: T::schema_ref(),
+            }],
+            required: false,
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        let body = <Vec<u8> as FromRequest>::from_request(request, body).await?;
+        if body.is_empty() {
+            return Ok(Self(None));
+        }
+        let value: Option<Value> = serde_json::from_slice(&body).ok();
+        let value = value.and_then(|value| T::parse_from_json(Some(value)).ok());
+        let invalid = || ApiError::new(ErrorCode::BadRequest, messages::INVALID_BODY);
+        Ok(Self(Some(value.ok_or_else(invalid)?)))
     }
 }

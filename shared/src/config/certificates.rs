@@ -3,7 +3,7 @@ use super::{Checker, Invalid};
 /// The part of `--help` about `SSL_CERT_FILE`. It is a variable without a flag,
 /// because the TLS libraries read it from the environment.
 pub const CERTIFICATES_HELP: &str = "\
-  SSL_CERT_FILE  CA certificates to trust at Redis, Svix and the identity provider, as PEM [default: the system's]";
+  SSL_CERT_FILE  CA certificates to trust at Redis, Svix, the identity provider and the OTLP collector, as PEM [default: the system's]";
 
 /// Checks that there are CA certificates to trust. Without any, the Svix SDK panics
 /// when its client is created, even for a server without TLS.

@@ -2,6 +2,7 @@ use clap::Args;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
+use super::check::Setting;
 use super::secret::read_secret;
 use super::{Checker, Invalid};
 
@@ -16,6 +17,21 @@ pub struct DatabaseArgs {
     /// Maximum number of connections that this process opens [default: 10]
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", value_name = "N")]
     pub database_max_connections: Option<String>,
+
+    /// `transaction` for a pooler in transaction mode, such as PgBouncer [default: none]
+    #[arg(long, env = "DATABASE_POOLER", value_name = "MODE")]
+    pub database_pooler: Option<String>,
+}
+
+/// What stands between this process and PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// Each of our connections is a session of the server until we close it: there is no
+    /// pooler, or one in session mode.
+    None,
+    /// A pooler in transaction mode: each of our transactions may run in another session,
+    /// which others use in between.
+    Transaction,
 }
 
 /// The settings of the database.
@@ -25,6 +41,8 @@ pub struct DatabaseConfig {
     pub options: PgConnectOptions,
     /// The maximum number of connections that this process opens.
     pub max_connections: u32,
+    /// What stands between this process and the server.
+    pub pooler: Pooler,
 }
 
 impl DatabaseArgs {
@@ -37,6 +55,8 @@ impl DatabaseArgs {
                 let scheme = url.split("://").next()?;
                 let is_known = matches!(scheme, "postgres" | "postgresql");
                 let options: PgConnectOptions = url.parse().ok().filter(|_| is_known)?;
+                // PgBouncer refuses this start-up parameter, and we read no floating-point numbers.
+                let options = options.extra_float_digits(None);
                 Some(options.disable_statement_logging())
             })
         });
@@ -49,9 +69,30 @@ impl DatabaseArgs {
             .or_default(10, |text| {
                 text.parse().ok().filter(|n| (5..=1000).contains(n))
             });
+        let pooler = self.pooler(checker, "transaction or none");
+        let pooler = pooler.or_default(Pooler::None, |text| match text {
+            "transaction" => Some(Pooler::Transaction),
+            "none" => Some(Pooler::None),
+            _ => None,
+        });
         Ok(DatabaseConfig {
             options: options?,
             max_connections: max_connections?,
+            pooler: pooler?,
         })
+    }
+
+    /// Checks that there is no pooler in transaction mode, for what needs a session.
+    pub fn check_session(&self, checker: &mut Checker) {
+        if self.database_pooler.as_deref() == Some("transaction") {
+            let expected = "none, and a DATABASE_URL that names PostgreSQL itself: a migration \
+                            needs a session, which a pooler in transaction mode does not give";
+            self.pooler(checker, expected).report();
+        }
+    }
+
+    fn pooler<'a>(&'a self, checker: &'a mut Checker, expected: &'static str) -> Setting<'a> {
+        let given = self.database_pooler.as_deref();
+        checker.setting("DATABASE_POOLER", given, expected)
     }
 }

@@ -1,10 +1,11 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Checker, Invalid, LimitArgs, LimitConfig};
+use super::{Checker, Invalid, LimitArgs, LimitConfig, RotationArgs};
 use crate::{runtime, server};
 
 /// The default of `MAX_CONNECTIONS`, if the process may open that many descriptors.
@@ -52,6 +53,10 @@ pub struct HttpArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "its type explains it")]
+    pub rotation: RotationArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type explains it")]
     pub limits: LimitArgs,
 }
 
@@ -72,6 +77,9 @@ pub struct HttpConfig {
     pub max_connections: usize,
     /// Whether `/docs` is served.
     pub docs: bool,
+    /// The time for which a key that was replaced still works, unless a request asks for
+    /// another.
+    pub rotation_overlap: Duration,
     /// The limits on what one caller may do.
     pub limits: LimitConfig,
 }
@@ -146,6 +154,7 @@ impl HttpArgs {
                 text.parse().ok().filter(|n| (1..=available).contains(n))
             });
         let docs = checker.switch("DOCS", self.docs.as_deref(), true);
+        let rotation_overlap = self.rotation.check(checker);
         let limits = self.limits.check(checker);
         Ok(HttpConfig {
             listen: listen_address(address?, port?),
@@ -155,6 +164,7 @@ impl HttpArgs {
             trusted_proxies: trusted_proxies?,
             max_connections: max_connections?,
             docs: docs?,
+            rotation_overlap: rotation_overlap?,
             limits: limits?,
         })
     }

@@ -45,7 +45,7 @@ pub(super) fn is_set(variable: &str) -> bool {
 
 /// Returns the value of a variable. An empty one counts as not set. In one that is not
 /// UTF-8, a character stands that no secret setting allows.
-fn value(name: &str) -> Option<String> {
+pub(super) fn value(name: &str) -> Option<String> {
     let value = env::var_os(name)?.to_string_lossy().into_owned();
     Some(value).filter(|value| !value.is_empty())
 }

@@ -2,10 +2,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use prometheus::HistogramVec;
+use tracing::Span;
 use url::Url;
 
 use super::durations;
 use crate::svix::SvixFailure;
+use crate::trace;
 
 static CALLS: LazyLock<HistogramVec> = LazyLock::new(|| {
     durations(
@@ -74,9 +76,11 @@ impl SvixCalls {
 
     /// Begins to measure a call.
     pub fn begin(&self, call: SvixCall) -> RunningCall<'_> {
+        let [method, operation] = call.labels();
         RunningCall {
             to: self,
             call,
+            span: trace::svix_call(method, operation, (&*self.address, &*self.port)),
             began: Instant::now(),
             // Whoever drops the call did not want to wait longer.
             error: "timed_out",
@@ -84,11 +88,12 @@ impl SvixCalls {
     }
 }
 
-/// A call that is being made. It is recorded when it is dropped.
+/// A call that is being made. It is measured, and its span ends, when it is dropped.
 #[derive(Debug)]
 pub struct RunningCall<'a> {
     to: &'a SvixCalls,
     call: SvixCall,
+    span: Span,
     began: Instant,
     error: &'static str,
 }
@@ -104,6 +109,9 @@ impl Drop for RunningCall<'_> {
     fn drop(&mut self) {
         let [method, operation] = self.call.labels();
         let to = self.to;
+        if !self.error.is_empty() {
+            trace::failed(&self.span, self.error);
+        }
         CALLS
             .with_label_values(&[method, operation, self.error, &*to.address, &*to.port])
             .observe(self.began.elapsed().as_secs_f64());

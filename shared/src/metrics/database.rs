@@ -4,6 +4,7 @@ use std::time::Instant;
 use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec};
 
 use super::{durations, gauges, registered};
+use crate::trace;
 
 static OPERATIONS: LazyLock<HistogramVec> = LazyLock::new(|| {
     durations(
@@ -63,8 +64,12 @@ impl Operation {
         operation: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let began = Instant::now();
+        let span = trace::query(self);
         let done = operation.await;
         let error = done.as_ref().err().map_or("", Failure::error_type);
+        if done.is_err() {
+            trace::failed(&span, error);
+        }
         OPERATIONS
             .with_label_values(&[self.system, self.summary, error])
             .observe(began.elapsed().as_secs_f64());

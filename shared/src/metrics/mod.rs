@@ -11,6 +11,7 @@
 mod calls;
 mod connections;
 mod database;
+mod otlp;
 mod process;
 mod requests;
 mod work;
@@ -23,6 +24,8 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+
+use crate::clock::Clock;
 
 pub use calls::{SvixCall, SvixCalls};
 pub use connections::ConnectionMetrics;
@@ -73,6 +76,29 @@ pub fn text() -> String {
         tracing::error!(%error, "the metrics cannot be shown; this is a defect");
         String::new()
     })
+}
+
+/// Returns all metrics, in OTLP's form.
+pub fn for_otlp() -> Vec<opentelemetry_proto::tonic::metrics::v1::Metric> {
+    process::refresh();
+    let period = otlp::Period {
+        from: process::started_at(),
+        to: process::nanos(Clock::system().now()),
+    };
+    let families = REGISTRY.gather();
+    families.iter().map(|it| otlp::metric(it, period)).collect()
+}
+
+/// Counts an export of traces or metrics that failed.
+pub fn export_failed(signal: &'static str) {
+    static FAILED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+        counters(
+            "partner_keys_otlp_failures_total",
+            "Requests to the OTLP collector that failed. What they held may be lost.",
+            &["signal"],
+        )
+    });
+    FAILED.with_label_values(&[signal]).inc();
 }
 
 /// Why no instrument can be refused: each is a static with a name of its own.

@@ -8,7 +8,7 @@ use prometheus::{Counter, Gauge, IntGauge, IntGaugeVec};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{gauges, registered};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::runtime;
 
 static START: LazyLock<Gauge> = LazyLock::new(|| {
@@ -56,6 +56,22 @@ pub(super) fn show() {
     LazyLock::force(&START);
     let build = [env!("CARGO_PKG_VERSION"), env!("GIT_COMMIT")];
     BUILD.with_label_values(&build).set(1);
+}
+
+/// Returns the start, in nanoseconds since 1970.
+pub(super) fn started_at() -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the microseconds of the start were whole, and after 1970"
+    )]
+    let micros = (START.get() * 1e6) as u64;
+    micros * 1000
+}
+
+/// Returns a time in nanoseconds since 1970.
+pub(super) fn nanos(time: Timestamp) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or_default() * 1000
 }
 
 /// Reads what the process uses now.

@@ -158,7 +158,13 @@ impl AttemptOutcome {
         Self::NotWritten,
     ];
 
-    fn as_str(self) -> &'static str {
+    /// Returns whether the work is not done.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Retry | Self::DeadLetter | Self::NotWritten)
+    }
+
+    /// Returns the outcome's name.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Provisioned => "provisioned",
             Self::PortalSessionsEnded => "portal_sessions_ended",

@@ -1,7 +1,7 @@
 //! The queue: a hint that there is work, never the truth.
 //!
-//! It holds [`Job`]s, that is `{key_id, attempt}`, and nothing else. Losing the
-//! whole queue at any moment costs only latency, because the sweep reads the
+//! It holds [`Job`]s, that is `{key_id, attempt}` and perhaps a trace, and nothing else.
+//! Losing the whole queue at any moment costs only latency, because the sweep reads the
 //! rows again.
 
 mod consumer;

@@ -20,11 +20,11 @@ const BATCH: usize = 100;
 pub struct Nudge(mpsc::Sender<Job>);
 
 impl Nudge {
-    /// Sends the job soon, or drops it if too many are waiting. It never waits and
-    /// never fails.
+    /// Sends the job soon, as part of the current trace, or drops it if too many are
+    /// waiting. It never waits and never fails.
     pub fn send(&self, job: Job) {
         // Full or closed: the sweep finds the row.
-        if self.0.try_send(job).is_err() {
+        if self.0.try_send(job.in_current_trace()).is_err() {
             metrics::NUDGES_DROPPED.inc();
         }
     }

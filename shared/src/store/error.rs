@@ -21,6 +21,9 @@ pub enum StoreError {
     /// Any other error: a defect, or a schema that is not ours.
     #[error("the database refused: {0}")]
     Internal(Arc<sqlx::Error>),
+    /// The session of a transaction is not that of the one before it.
+    #[error("{explained}: {0}", explained = super::BEHIND_POOLER)]
+    BehindPooler(Arc<sqlx::Error>),
     /// The schema could not be migrated.
     #[error("the migration failed: {0}")]
     Migration(Arc<MigrateError>),
@@ -37,7 +40,7 @@ impl StoreError {
     /// Returns whether SQLite says that the file is damaged (11), or is no database (26).
     pub fn is_damage(&self) -> bool {
         let error: &sqlx::Error = match self {
-            Self::Unavailable(error) | Self::Internal(error) => error,
+            Self::Unavailable(error) | Self::Internal(error) | Self::BehindPooler(error) => error,
             Self::Migration(error) => match &**error {
                 MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
                 _ => return false,
@@ -56,7 +59,7 @@ impl Failure for StoreError {
         match self {
             Self::Unavailable(_) => "unavailable",
             Self::TimedOut => "timed_out",
-            Self::Internal(_) | Self::Migration(_) => "internal",
+            Self::Internal(_) | Self::BehindPooler(_) | Self::Migration(_) => "internal",
         }
     }
 }
@@ -65,7 +68,9 @@ impl StoreError {
     /// Returns the code of an error that the database has answered with.
     fn code(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Unavailable(error) | Self::Internal(error) => error.as_database_error()?.code(),
+            Self::Unavailable(error) | Self::Internal(error) | Self::BehindPooler(error) => {
+                error.as_database_error()?.code()
+            }
             Self::TimedOut | Self::Migration(_) => None,
         }
     }
@@ -108,10 +113,26 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if is_transient(&error) {
             Self::Unavailable(Arc::new(error))
+        } else if is_behind_pooler(&error) {
+            Self::BehindPooler(Arc::new(error))
         } else {
             Self::Internal(Arc::new(error))
         }
     }
+}
+
+/// Returns whether a prepared statement is missing that we have prepared, or is there although
+/// we have not (26000, 42P05). This happens if the pooler is in transaction mode and
+/// [`Pooler::Transaction`](crate::config::Pooler::Transaction) is not set.
+pub(super) fn is_behind_pooler(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "26000" | "42P05"))
+}
+
+/// Returns whether the server takes no writes, or no longer.
+pub(super) fn is_of_read_only_server(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code == "25006")
 }
 
 impl From<MigrateError> for StoreError {
@@ -137,8 +158,9 @@ fn is_transient(error: &sqlx::Error) -> bool {
 ///
 /// PostgreSQL: the classes 08 (connection), 28 (our credentials), 53 (resources),
 /// 57 (shutdown, cancelled by the statement timeout), 58 (its own I/O), and the
-/// single codes 25006 (a read-only standby), 3D000 (no such database), 40001 and
-/// 40P01 (serialization, deadlock), 55000 (the database takes no connections:
+/// single codes 25006 (a read-only server), 25P03 (a transaction
+/// that was idle for too long), 3D000 (no such database), 40001 and
+/// 40P01 (serialization, deadlock), 55000 (a standby, or the database takes no connections:
 /// `ALTER DATABASE … ALLOW_CONNECTIONS false`) and 55P03 (lock timeout).
 /// SQLite: 5 and 6 (busy, locked), 8 (read-only), 10 (I/O), 11 (damaged), 13 (full), 14 (cannot
 /// open) and 26 (no database), in the low byte of an extended code. Some of them only an operator
@@ -149,7 +171,7 @@ fn is_transient_code(code: &str) -> bool {
             matches!(&code[..2], "08" | "28" | "53" | "57" | "58")
                 || matches!(
                     code,
-                    "25006" | "3D000" | "40001" | "40P01" | "55000" | "55P03"
+                    "25006" | "25P03" | "3D000" | "40001" | "40P01" | "55000" | "55P03"
                 )
         }
         _ => code
@@ -165,7 +187,8 @@ mod tests {
     #[test]
     fn errors_that_may_pass_are_transient_and_others_are_not() {
         for code in [
-            "08006", "57P01", "57014", "53300", "25006", "55000", "5", "261", "13", "1032", "11",
+            "08006", "57P01", "57014", "53300", "25006", "25P03", "55000", "5", "261", "13",
+            "1032", "11",
         ] {
             assert!(is_transient_code(code), "{code}");
         }

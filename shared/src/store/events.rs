@@ -17,6 +17,10 @@ pub enum EventKind {
     Created,
     /// The key was revoked.
     Revoked,
+    /// A rotation has replaced the key, which works until the end in the reason.
+    Replaced,
+    /// The rotation was canceled, and the key is the active one again.
+    Restored,
     /// The account's Svix application exists.
     Provisioned,
     /// The work became a dead letter.
@@ -33,6 +37,8 @@ impl EventKind {
         match self {
             Self::Created => "created",
             Self::Revoked => "revoked",
+            Self::Replaced => "replaced",
+            Self::Restored => "restored",
             Self::Provisioned => "provisioned",
             Self::GivenUp => "given_up",
             Self::PortalOpened => "portal_opened",
@@ -96,6 +102,16 @@ impl Origin {
             client_address: None,
             user_agent: None,
             request_id: None,
+        }
+    }
+
+    /// Returns the same origin with a reason, unless it has one.
+    #[must_use]
+    pub fn because(&self, reason: impl Into<String>) -> Self {
+        let reason = self.reason.clone().unwrap_or_else(|| reason.into());
+        Self {
+            reason: Some(reason),
+            ..self.clone()
         }
     }
 

@@ -30,8 +30,8 @@ macro_rules! event {
 }
 
 /// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a method
-/// `run_migrations`. `$operation` names what is measured. A macro names the sqlx types of
-/// each database, which no generic bound can do legibly.
+/// `run_migrations`, beside a type `Transaction`. `$operation` names what is measured. A macro
+/// names the sqlx types of each database, which no generic bound can do legibly.
 macro_rules! impl_store {
     ($store:ty, $database:ty, $operation:path) => {
         const _: () = {
@@ -43,9 +43,9 @@ macro_rules! impl_store {
             use $crate::secret_hash::SecretHash;
             use $crate::store::impl_store::{event, within_deadline};
             use $crate::store::{
-                Backlog, Claim, DeadLetter, EventKind, Job, KeyEvent, KeyFilter, KeyOfRequest,
-                ListedKey, ListedSession, NewKey, Origin, Outcome, Rearm, Revoked, Store,
-                StoreError, StoredKey, sql,
+                AccountKeys, Backlog, Canceled, Claim, DeadLetter, EventKind, Job, KeyEvent,
+                KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey, Origin, Outcome, Rearm,
+                Revoked, Started, Store, StoreError, StoredKey, sql,
             };
 
             impl $store {
@@ -58,33 +58,31 @@ macro_rules! impl_store {
                     let operation = $operation(summary);
                     operation.measure(within_deadline(statement)).await
                 }
+            }
 
-                /// Runs a statement that revokes a key, and records it.
-                async fn revoke(
-                    &self,
-                    statement: sqlx::query::QueryAs<
-                        '_,
-                        $database,
-                        Revoked,
-                        <$database as sqlx::Database>::Arguments,
-                    >,
-                    now: Timestamp,
-                    origin: &Origin,
-                ) -> Result<Option<Revoked>, StoreError> {
-                    self.run("revoke key", async {
-                        let mut transaction = self.pool.begin().await?;
-                        let revoked = statement.fetch_optional(&mut *transaction).await?;
-                        let Some(revoked) = revoked else {
-                            return Ok(None);
-                        };
-                        let (id, kind) = (revoked.key_id, EventKind::Revoked);
-                        let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
-                        event.execute(&mut *transaction).await?;
-                        transaction.commit().await?;
-                        Ok(Some(revoked))
-                    })
-                    .await
+            type Query<'q> = sqlx::query::QueryAs<
+                'q,
+                $database,
+                Revoked,
+                <$database as sqlx::Database>::Arguments,
+            >;
+
+            /// Runs a statement that revokes keys, and records it of those that worked
+            /// until then.
+            async fn revoke(
+                transaction: &mut Transaction,
+                statement: Query<'_>,
+                now: Timestamp,
+                origin: &Origin,
+            ) -> Result<Vec<Revoked>, sqlx::Error> {
+                let mut revoked = statement.fetch_all(&mut **transaction).await?;
+                revoked.retain(|revoked| revoked.is_new);
+                for revoked in &revoked {
+                    let (id, kind) = (revoked.key_id, EventKind::Revoked);
+                    let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
+                    event.execute(&mut **transaction).await?;
                 }
+                Ok(revoked)
             }
 
             #[async_trait]
@@ -109,28 +107,170 @@ macro_rules! impl_store {
                         .await
                 }
 
-                async fn active_key(
-                    &self,
-                    account: &AccountId,
-                ) -> Result<Option<StoredKey>, StoreError> {
-                    self.find_active_key(account).await
+                async fn keys_of(&self, account: &AccountId) -> Result<AccountKeys, StoreError> {
+                    self.find_keys_of(account).await
                 }
 
                 async fn key_by_hash(
                     &self,
                     hash: &SecretHash,
+                    now: Timestamp,
                 ) -> Result<Option<StoredKey>, StoreError> {
-                    self.find_key_by_hash(hash).await
+                    self.find_key_by_hash(hash, now).await
                 }
 
-                async fn revoke_key(
+                async fn revoke_keys(
+                    &self,
+                    account: &AccountId,
+                    now: Timestamp,
+                    origin: &Origin,
+                ) -> Result<Vec<Revoked>, StoreError> {
+                    let statement = sqlx::query_as(sql::REVOKE_KEYS).bind(account.as_str());
+                    self.run("revoke keys", async {
+                        let mut transaction = self.begin_for(account).await?;
+                        let revoke = revoke(&mut transaction, statement.bind(now), now, origin);
+                        let revoked = revoke.await?;
+                        transaction.commit().await?;
+                        Ok(revoked)
+                    })
+                    .await
+                }
+
+                async fn start_rotation(
+                    &self,
+                    key: &NewKey,
+                    end: Timestamp,
+                    origin: &Origin,
+                ) -> Result<Started, StoreError> {
+                    let (account, now) = (key.account_id.as_str(), key.created_at);
+                    let forget = sqlx::query(sql::FORGET_PREVIOUS_KEY).bind(account);
+                    let replace = sqlx::query_as(sql::REPLACE_ACTIVE_KEY)
+                        .bind(account)
+                        .bind(end)
+                        .bind((end > now).then_some(end));
+                    self.run("start rotation", async {
+                        let mut transaction = self.begin_for(&key.account_id).await?;
+                        if let Some(hash) = &key.idempotency_hash {
+                            let earlier: Option<KeyOfRequest> = sqlx::query_as(sql::KEY_OF_REQUEST)
+                                .bind(account)
+                                .bind(hash.as_bytes())
+                                .fetch_optional(&mut *transaction)
+                                .await?;
+                            if let Some(earlier) = earlier {
+                                return Ok(Started::Repeated(earlier));
+                            }
+                        }
+                        forget.bind(now).execute(&mut *transaction).await?;
+                        let previous: Option<Revoked> =
+                            replace.fetch_optional(&mut *transaction).await?;
+                        let Some(previous) = previous else {
+                            let under_way = sqlx::query_scalar(sql::HAS_PREVIOUS_KEY);
+                            let under_way = under_way.bind(account);
+                            let under_way: bool = under_way.fetch_one(&mut *transaction).await?;
+                            return Ok(if under_way {
+                                Started::UnderWay
+                            } else {
+                                Started::NoKey
+                            });
+                        };
+                        let insert = sqlx::query(sql::INSERT_SUCCESSOR)
+                            .bind(key.id)
+                            .bind(account)
+                            .bind(key.key_hash.as_bytes())
+                            .bind(key.key_prefix.as_str())
+                            .bind(now)
+                            .bind(&previous.svix_app_id)
+                            .bind(previous.key_id)
+                            .bind(key.idempotency_hash.as_ref().map(SecretHash::as_bytes));
+                        insert.execute(&mut *transaction).await?;
+                        let until = origin.because(format!("works until {end}"));
+                        for (id, kind, origin) in [
+                            (previous.key_id, EventKind::Replaced, &until),
+                            (key.id, EventKind::Created, origin),
+                        ] {
+                            let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
+                            event.execute(&mut *transaction).await?;
+                        }
+                        transaction.commit().await?;
+                        let job = Job::new(key.id, 0);
+                        let job = previous.svix_app_id.is_none().then_some(job);
+                        Ok(Started::Started { previous, job })
+                    })
+                    .await
+                }
+
+                async fn finish_rotation(
                     &self,
                     account: &AccountId,
                     now: Timestamp,
                     origin: &Origin,
                 ) -> Result<Option<Revoked>, StoreError> {
-                    let revoke = sqlx::query_as(sql::REVOKE_KEY).bind(account.as_str());
-                    self.revoke(revoke.bind(now), now, origin).await
+                    let statement = sqlx::query_as(sql::REVOKE_PREVIOUS_KEY);
+                    let statement = statement.bind(account.as_str()).bind(now);
+                    let origin = origin.because("the rotation was finished");
+                    self.run("finish rotation", async {
+                        let mut transaction = self.begin_for(account).await?;
+                        let revoke = revoke(&mut transaction, statement, now, &origin);
+                        let revoked = revoke.await?;
+                        transaction.commit().await?;
+                        Ok(revoked.into_iter().next())
+                    })
+                    .await
+                }
+
+                async fn cancel_rotation(
+                    &self,
+                    account: &AccountId,
+                    now: Timestamp,
+                    origin: &Origin,
+                ) -> Result<Canceled, StoreError> {
+                    let (name, canceled) = (account.as_str(), "the rotation was canceled");
+                    let origin = origin.because(canceled);
+                    self.run("cancel rotation", async {
+                        let mut transaction = self.begin_for(account).await?;
+                        let end = sqlx::query_scalar(sql::END_OF_PREVIOUS_KEY).bind(name);
+                        let end: Option<Option<Timestamp>> =
+                            end.fetch_optional(&mut *transaction).await?;
+                        match end {
+                            None => return Ok(Canceled::Nothing),
+                            Some(end) if end.is_none_or(|end| end <= now) => {
+                                return Ok(Canceled::Over);
+                            }
+                            Some(_) => {}
+                        }
+                        let statement = sqlx::query_as(sql::REVOKE_ACTIVE_KEY).bind(name);
+                        let revoke = revoke(&mut transaction, statement.bind(now), now, &origin);
+                        let revoked = revoke.await?.into_iter().next();
+                        let svix_app_id = revoked.as_ref().and_then(|key| key.svix_app_id.clone());
+                        let restore = sqlx::query_as(sql::RESTORE_KEY)
+                            .bind(name)
+                            .bind(now)
+                            .bind(&svix_app_id);
+                        let restored: Option<Job> =
+                            restore.fetch_optional(&mut *transaction).await?;
+                        let Some(restored) = restored else {
+                            return Ok(Canceled::Over); // an operator has revoked it meanwhile
+                        };
+                        let (id, kind) = (restored.key_id, EventKind::Restored);
+                        let event = event!(sql::INSERT_EVENT, id, now, kind, &origin);
+                        event.execute(&mut *transaction).await?;
+                        transaction.commit().await?;
+                        let job = svix_app_id.is_none().then_some(restored);
+                        Ok(Canceled::Canceled { revoked, job })
+                    })
+                    .await
+                }
+
+                async fn adopt_application(
+                    &self,
+                    id: KeyId,
+                    now: Timestamp,
+                ) -> Result<Option<String>, StoreError> {
+                    let adopt = sqlx::query_scalar(sql::ADOPT_APPLICATION)
+                        .bind(id)
+                        .bind(now);
+                    self.run("adopt application", adopt.fetch_optional(&self.pool))
+                        .await
                 }
 
                 async fn revoke_key_by_id(
@@ -139,13 +279,21 @@ macro_rules! impl_store {
                     now: Timestamp,
                     origin: &Origin,
                 ) -> Result<Option<Revoked>, StoreError> {
-                    let revoke = sqlx::query_as(sql::REVOKE_KEY_BY_ID).bind(id);
-                    self.revoke(revoke.bind(now), now, origin).await
+                    let statement = sqlx::query_as(sql::REVOKE_KEY_BY_ID).bind(id);
+                    self.run("revoke key", async {
+                        let mut transaction = self.pool.begin().await?;
+                        let revoke = revoke(&mut transaction, statement.bind(now), now, origin);
+                        let revoked = revoke.await?;
+                        transaction.commit().await?;
+                        Ok(revoked.into_iter().next())
+                    })
+                    .await
                 }
 
                 async fn keys(
                     &self,
                     filter: &KeyFilter,
+                    now: Timestamp,
                     after: KeyId,
                     limit: i64,
                 ) -> Result<Vec<ListedKey>, StoreError> {
@@ -156,7 +304,8 @@ macro_rules! impl_store {
                         .bind(filter.created_before)
                         .bind(filter.with_revoked)
                         .bind(after)
-                        .bind(limit);
+                        .bind(limit)
+                        .bind(now);
                     self.run("list keys", query.fetch_all(&self.pool)).await
                 }
 
@@ -167,7 +316,7 @@ macro_rules! impl_store {
                     origin: &Origin,
                 ) -> Result<bool, StoreError> {
                     let kind = EventKind::PortalOpened;
-                    let statement = event!(sql::INSERT_EVENT_IF_ACTIVE, id, now, kind, origin);
+                    let statement = event!(sql::INSERT_EVENT_IF_LIVE, id, now, kind, origin);
                     let done = self
                         .run("record portal link", statement.execute(&self.pool))
                         .await?;
@@ -222,8 +371,11 @@ macro_rules! impl_store {
                     now: Timestamp,
                 ) -> Result<Option<Job>, StoreError> {
                     let query = sqlx::query_as(sql::REPROVISION).bind(now).bind(id);
-                    self.run("provision again", query.fetch_optional(&self.pool))
-                        .await
+                    let rows: Vec<(KeyId, i32, bool)> = self
+                        .run("provision again", query.fetch_all(&self.pool))
+                        .await?;
+                    let active = rows.into_iter().find(|(_, _, is_active)| *is_active);
+                    Ok(active.map(|(key_id, attempt, _)| Job::new(key_id, attempt)))
                 }
 
                 async fn rearm(

@@ -8,6 +8,7 @@
 mod error;
 mod events;
 mod impl_store;
+mod job;
 mod postgres;
 mod records;
 mod sql;
@@ -19,11 +20,12 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use events::{Actor, EventKind, KeyEvent, Origin};
+pub use job::Job;
 pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
 pub use records::{
-    Backlog, Claim, DeadLetter, Job, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey,
-    Outcome, Rearm, Revoked, StoredKey, WebhookState, Work,
+    AccountKeys, Backlog, Canceled, Claim, DeadLetter, KeyFilter, KeyOfRequest, ListedKey,
+    ListedSession, NewKey, Outcome, Rearm, Revoked, Started, StoredKey, WebhookState, Work,
 };
 pub use sqlite::SqliteStore;
 
@@ -36,6 +38,10 @@ use crate::secret_hash::SecretHash;
 /// [`StoreError::TimedOut`]. An operation makes at most two statements, so a client
 /// waits for less than 5 s for a database.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_millis(2400);
+
+/// The reason for errors that only a pooler in transaction mode causes, and what to do.
+const BEHIND_POOLER: &str = "DATABASE_URL seems to name a pooler in transaction mode: set \
+                             DATABASE_POOLER=transaction, or connect to PostgreSQL directly";
 
 /// The database, as the service uses it.
 ///
@@ -56,23 +62,63 @@ pub trait Store: Send + Sync + 'static {
         idempotency_hash: &SecretHash,
     ) -> Result<Option<KeyOfRequest>, StoreError>;
 
-    /// Returns the account's active key.
-    async fn active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError>;
+    /// Returns the account's active key, and the key that it has replaced.
+    async fn keys_of(&self, account: &AccountId) -> Result<AccountKeys, StoreError>;
 
-    /// Returns the active key with this hash.
-    async fn key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError>;
+    /// Returns the key with this hash, if it works at this time.
+    async fn key_by_hash(
+        &self,
+        hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, StoreError>;
 
-    /// Deactivates the account's key and drops its work. If the key could open the
-    /// portal, it has new work: to end its portal sessions. The row stays, for audit.
-    /// Returns `None` if there was no active key.
-    async fn revoke_key(
+    /// Ends the account's keys and drops their work. A key that could open the portal has
+    /// new work: to end its portal sessions. The rows stay, for audit. Returns the keys that
+    /// worked until then: none, the active one, or also the one that it has replaced.
+    async fn revoke_keys(
+        &self,
+        account: &AccountId,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<Vec<Revoked>, StoreError>;
+
+    /// Stores a key that replaces the account's active key, which still works until `end`.
+    /// The new key takes over the account's application at Svix, if there is one.
+    async fn start_rotation(
+        &self,
+        key: &NewKey,
+        end: Timestamp,
+        origin: &Origin,
+    ) -> Result<Started, StoreError>;
+
+    /// Ends the key that the account's active key has replaced. Returns it if it worked
+    /// until then.
+    async fn finish_rotation(
         &self,
         account: &AccountId,
         now: Timestamp,
         origin: &Origin,
     ) -> Result<Option<Revoked>, StoreError>;
 
-    /// Deactivates the key with this id, as [`Store::revoke_key`] does.
+    /// Ends the account's active key, and makes the key that it has replaced the active one
+    /// again, without end.
+    async fn cancel_rotation(
+        &self,
+        account: &AccountId,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<Canceled, StoreError>;
+
+    /// Gives a key that was replaced before the account had an application at Svix that
+    /// application, if the key works at this time and its successor has it. Returns the
+    /// application's id.
+    async fn adopt_application(
+        &self,
+        id: KeyId,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Ends the key with this id, as [`Store::revoke_keys`] does.
     async fn revoke_key_by_id(
         &self,
         id: KeyId,
@@ -80,17 +126,19 @@ pub trait Store: Send + Sync + 'static {
         origin: &Origin,
     ) -> Result<Option<Revoked>, StoreError>;
 
-    /// Returns the first `limit` keys for which the filter holds and whose id is greater
+    /// Returns the first `limit` keys for which the filter holds now and whose id is greater
     /// than `after`, in the order of their ids.
     async fn keys(
         &self,
         filter: &KeyFilter,
+        now: Timestamp,
         after: KeyId,
         limit: i64,
     ) -> Result<Vec<ListedKey>, StoreError>;
 
     /// Records that a portal link is handed out for the key. Returns false, and records
-    /// nothing, if the key is not active any more.
+    /// nothing, if the key does not work any more, or if the end of its portal sessions has
+    /// begun.
     async fn record_portal_opened(
         &self,
         id: KeyId,
@@ -132,9 +180,9 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Makes the work of an active key due again, with a fresh retry budget, because
-    /// its application was deleted at Svix. Returns the job to send, or `None` if the
-    /// key was not provisioned.
+    /// Makes the work of the key's account due again, with a fresh retry budget, because
+    /// the key's application was deleted at Svix. Returns the job to send, or `None` if
+    /// the account's active key does not have that application.
     async fn reprovision(&self, id: KeyId, now: Timestamp) -> Result<Option<Job>, StoreError>;
 
     /// Makes work due again, with a fresh retry budget. Returns the jobs

@@ -1,8 +1,8 @@
 //! The records that go into the store and come out of it.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::EventKind;
+use super::{EventKind, Job};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
 use crate::key::KeyPrefix;
@@ -36,7 +36,8 @@ pub struct KeyOfRequest {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// An active key, as stored.
+/// A key that works, as stored: the active key of its account, or the one that a rotation
+/// has replaced.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct StoredKey {
     /// The key's id.
@@ -62,6 +63,28 @@ pub struct StoredKey {
     pub leased_until: Option<Timestamp>,
     /// The time at which provisioning was given up.
     pub failed_at: Option<Timestamp>,
+    /// The time at which the key ends, if a rotation has replaced it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The keys of an account that may work.
+#[derive(Debug, Clone, Default)]
+pub struct AccountKeys {
+    /// The active key.
+    pub active: Option<StoredKey>,
+    /// The key that a rotation has replaced. Its end may have passed.
+    pub previous: Option<StoredKey>,
+}
+
+impl AccountKeys {
+    /// Adds a key, as the database has found it.
+    pub(super) fn add(&mut self, key: StoredKey) {
+        let place = match key.expires_at {
+            None => &mut self.active,
+            Some(_) => &mut self.previous,
+        };
+        *place = Some(key);
+    }
 }
 
 /// The progress of setting up a key's webhooks.
@@ -77,6 +100,11 @@ pub enum WebhookState {
 }
 
 impl StoredKey {
+    /// Returns whether the key works at this time. At its end it does not any more.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
     /// Returns the time at which the next attempt is due, or `None` while one runs.
     pub fn next_attempt_due(&self) -> Option<Timestamp> {
         self.next_attempt_at.filter(|_| self.leased_until.is_none())
@@ -101,19 +129,54 @@ pub struct Revoked {
     pub key_id: KeyId,
     /// The key's first 24 characters.
     pub key_prefix: KeyPrefix,
-    /// True if the key could open the portal.
-    has_webhook: bool,
+    /// The application's id at Svix, if the key could open the portal.
+    pub(super) svix_app_id: Option<String>,
     attempt: i32,
+    /// False if the key had ended before.
+    pub(super) is_new: bool,
 }
 
 impl Revoked {
     /// Returns the job that ends the key's portal sessions, if it could have any.
     pub fn job(&self) -> Option<Job> {
-        self.has_webhook.then_some(Job {
-            key_id: self.key_id,
-            attempt: self.attempt,
-        })
+        let job = Job::new(self.key_id, self.attempt);
+        self.svix_app_id.is_some().then_some(job)
     }
+}
+
+/// The result of a request to replace an account's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Started {
+    /// The account has a new key.
+    Started {
+        /// The key that was replaced.
+        previous: Revoked,
+        /// The job that sets up the new key's webhooks. `None` if it has taken them over.
+        job: Option<Job>,
+    },
+    /// The account's key has replaced another that still works. Nothing was changed.
+    UnderWay,
+    /// The account has no active key. Nothing was changed.
+    NoKey,
+    /// A request with the same idempotency hash has created this key before. Nothing was
+    /// changed.
+    Repeated(KeyOfRequest),
+}
+
+/// The result of a request to cancel a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Canceled {
+    /// The key that was replaced is the active one again.
+    Canceled {
+        /// The key that had replaced it.
+        revoked: Option<Revoked>,
+        /// The job that sets up the restored key's webhooks. `None` if it has them.
+        job: Option<Job>,
+    },
+    /// No rotation was under way, or it was canceled before. Nothing was changed.
+    Nothing,
+    /// The key that was replaced has ended. Nothing was changed.
+    Over,
 }
 
 /// A key, as operators see it.
@@ -125,7 +188,7 @@ pub struct ListedKey {
     pub account_id: AccountId,
     /// The key's first 24 characters.
     pub key_prefix: KeyPrefix,
-    /// False once the key is revoked.
+    /// False once the key is revoked, or replaced by a rotation.
     pub is_active: bool,
     /// True once the account's Svix application exists.
     pub has_webhook: bool,
@@ -133,8 +196,11 @@ pub struct ListedKey {
     pub svix_app_id: Option<String>,
     /// The time of creation.
     pub created_at: Timestamp,
-    /// The time of revocation.
+    /// The time of revocation. Of a key that a rotation has replaced, it is the end.
     pub revoked_at: Option<Timestamp>,
+    /// The end of a key that a rotation has replaced, unless something else has ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The time of the key's last use, to the minute.
     pub last_used_at: Option<Timestamp>,
 }
@@ -150,7 +216,7 @@ pub struct KeyFilter {
     pub hash: Option<SecretHash>,
     /// The key is older than this.
     pub created_before: Option<Timestamp>,
-    /// Revoked keys are included.
+    /// Keys that do not work any more are included.
     pub with_revoked: bool,
 }
 
@@ -165,16 +231,6 @@ pub struct ListedSession {
     pub created_at: Timestamp,
     /// The time at which it ends.
     pub expires_at: Timestamp,
-}
-
-/// A hint that an attempt is due. The queue holds nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::FromRow)]
-pub struct Job {
-    /// The key's id, which names the row.
-    pub key_id: KeyId,
-    /// The row's `attempts` when the job was created. A claim succeeds only while they
-    /// are equal, so a job that comes late or twice does nothing.
-    pub attempt: i32,
 }
 
 /// The right to make one attempt.
@@ -215,10 +271,7 @@ pub enum Work<'a> {
 impl Claim {
     /// Returns the job that this is the claim of.
     pub fn job(&self) -> Job {
-        Job {
-            key_id: self.key_id,
-            attempt: self.attempt - 1,
-        }
+        Job::new(self.key_id, self.attempt - 1)
     }
 
     /// Returns whether the work was armed only once, with the creation of the key.

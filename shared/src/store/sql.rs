@@ -3,19 +3,36 @@
 //! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
 //! `RETURNING`, partial indexes), and each can be pasted into psql.
 
-/// Sets up a connection to PostgreSQL. `$1` is the time limit of a statement in milliseconds:
-/// the server ends a statement that we no longer wait for, and a transaction that a frozen
-/// process has left. `$2` is the time limit of a wait for a lock.
+mod rotation;
+
+use std::time::Duration;
+
+pub(super) use rotation::*;
+
+/// Returns the statement that sets up a session of PostgreSQL, or only its current transaction.
+/// It fails on a standby, where what we read could be out of date.
+///
+/// The server ends a statement after `deadline`, when we no longer wait for it, and a transaction
+/// that a frozen process has left. `lock_timeout` is the time limit of a wait for a lock.
 ///
 /// Every statement that clients wait for has its index: a plan made for a small table must
 /// not read the whole table when it has grown. The planner takes what has no index for very
 /// expensive then, which compiling it would not help.
-pub(super) const SET_UP_CONNECTION: &str = "
-    SELECT set_config('statement_timeout', $1, FALSE),
-           set_config('idle_in_transaction_session_timeout', $1, FALSE),
-           set_config('lock_timeout', $2, FALSE),
-           set_config('enable_seqscan', 'off', FALSE),
-           set_config('jit', 'off', FALSE)";
+pub(super) fn set_up(transaction_only: bool, deadline: Duration, lock_timeout: Duration) -> String {
+    let (deadline, lock_timeout) = (deadline.as_millis(), lock_timeout.as_millis());
+    format!(
+        "SELECT set_config('statement_timeout', '{deadline}', {transaction_only}),
+                set_config('idle_in_transaction_session_timeout', '{deadline}', {transaction_only}),
+                set_config('lock_timeout', '{lock_timeout}', {transaction_only}),
+                set_config('enable_seqscan', 'off', {transaction_only}),
+                set_config('jit', 'off', {transaction_only}),
+                {FAIL_ON_STANDBY}"
+    )
+}
+
+/// Fails on a standby (`recovery is in progress`, 55000), and does nothing elsewhere.
+pub(super) const FAIL_ON_STANDBY: &str =
+    "CASE WHEN pg_is_in_recovery() THEN pg_current_wal_lsn()::text END";
 
 /// Creates a key, in SQLite, unless the same request, by its `$6`, has created one before.
 /// `ON CONFLICT` names the index that allows one active key for each account; a violation of
@@ -34,19 +51,25 @@ pub(super) const KEY_OF_REQUEST: &str = "
     FROM api_partners
     WHERE account_id = $1 AND idempotency_hash = $2";
 
-/// [`ACTIVE_KEY`] for many accounts, in PostgreSQL.
-pub(super) const ACTIVE_KEYS: &str = "
+/// [`KEYS_OF_ACCOUNT`] for many accounts, in PostgreSQL.
+pub(super) const KEYS_OF_ACCOUNTS: &str = "
     SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
-           attempts, next_attempt_at, leased_until, failed_at
+           attempts, next_attempt_at, leased_until, failed_at, expires_at
     FROM api_partners
-    WHERE account_id = ANY($1) AND is_active";
+    WHERE account_id = ANY($1) AND is_active
+    UNION ALL
+    SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
+           attempts, next_attempt_at, leased_until, failed_at, expires_at
+    FROM api_partners
+    WHERE account_id = ANY($1) AND expires_at IS NOT NULL";
 
-/// [`KEY_BY_HASH`] for many hashes, in PostgreSQL.
+/// [`KEY_BY_HASH`] for many hashes, in PostgreSQL. Each caller compares the end of a key with
+/// its own time.
 pub(super) const KEYS_BY_HASH: &str = "
     SELECT key_hash, id, account_id, key_prefix, has_webhook, svix_app_id, created_at,
-           last_used_at, attempts, next_attempt_at, leased_until, failed_at
+           last_used_at, attempts, next_attempt_at, leased_until, failed_at, expires_at
     FROM api_partners
-    WHERE key_hash = ANY($1) AND is_active";
+    WHERE key_hash = ANY($1) AND (is_active OR expires_at IS NOT NULL)";
 
 /// [`SESSION_ACCOUNT`] for many tokens, in PostgreSQL. Each caller compares the end with
 /// its own time.
@@ -86,45 +109,36 @@ pub(super) const INSERT_KEYS: &str = "
         WHERE id IN (SELECT id FROM created))
     SELECT id FROM created";
 
-pub(super) const ACTIVE_KEY: &str = "
+/// Finds the active key of an account, and the key that it has replaced. Each has its index.
+pub(super) const KEYS_OF_ACCOUNT: &str = "
     SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
-           attempts, next_attempt_at, leased_until, failed_at
+           attempts, next_attempt_at, leased_until, failed_at, expires_at
     FROM api_partners
-    WHERE account_id = $1 AND is_active";
+    WHERE account_id = $1 AND is_active
+    UNION ALL
+    SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
+           attempts, next_attempt_at, leased_until, failed_at, expires_at
+    FROM api_partners
+    WHERE account_id = $1 AND expires_at IS NOT NULL";
 
+/// Finds a key that is active, or that a rotation has replaced. The caller compares its end
+/// with its own time.
 pub(super) const KEY_BY_HASH: &str = "
     SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
-           attempts, next_attempt_at, leased_until, failed_at
+           attempts, next_attempt_at, leased_until, failed_at, expires_at
     FROM api_partners
-    WHERE key_hash = $1 AND is_active";
+    WHERE key_hash = $1 AND (is_active OR expires_at IS NOT NULL)";
 
-/// Revokes a key. Its work is dropped. If it could open the portal, it has new work: its
-/// portal sessions must end.
-pub(super) const REVOKE_KEY: &str = "
-    UPDATE api_partners
-    SET is_active = FALSE, revoked_at = $2, leased_until = NULL, armed_at_attempt = attempts,
-        next_attempt_at = CASE WHEN has_webhook THEN $2 END
-    WHERE account_id = $1 AND is_active
-    RETURNING id AS key_id, key_prefix, has_webhook, attempts AS attempt";
-
-/// Revokes a key as [`REVOKE_KEY`] does.
-pub(super) const REVOKE_KEY_BY_ID: &str = "
-    UPDATE api_partners
-    SET is_active = FALSE, revoked_at = $2, leased_until = NULL, armed_at_attempt = attempts,
-        next_attempt_at = CASE WHEN has_webhook THEN $2 END
-    WHERE id = $1 AND is_active
-    RETURNING id AS key_id, key_prefix, has_webhook, attempts AS attempt";
-
-/// Lists keys. Null stands for any value; `$5` includes revoked keys.
+/// Lists keys. Null stands for any value; `$5` includes keys that do not work at `$8`.
 pub(super) const KEYS: &str = "
     SELECT id, account_id, key_prefix, is_active, has_webhook, svix_app_id, created_at,
-           revoked_at, last_used_at
+           revoked_at, expires_at, last_used_at
     FROM api_partners
     WHERE ($1 IS NULL OR account_id = $1)
       AND ($2 IS NULL OR key_prefix = $2)
       AND ($3 IS NULL OR key_hash = $3)
       AND ($4 IS NULL OR created_at < $4)
-      AND (is_active OR $5)
+      AND (is_active OR expires_at > $8 OR $5)
       AND id > $6
     ORDER BY id
     LIMIT $7";
@@ -154,13 +168,14 @@ pub(super) const DUE: &str = "
 
 /// Claims an attempt. `next_attempt_at` is null wherever there is nothing to do. An
 /// attempt that is not due is not claimed, so that a job which comes too early skips no
-/// backoff and no lease. The first attempt after the work was armed has neither: it need
-/// not wait until the clocks agree.
+/// backoff, no lease and no overlap of two keys. The first attempt after the work was armed
+/// has no backoff and no lease: it need not wait until the clocks agree.
 pub(super) const CLAIM: &str = "
     UPDATE api_partners
     SET attempts = attempts + 1, next_attempt_at = $4, leased_until = $4
     WHERE id = $1 AND attempts = $2
-      AND (next_attempt_at <= $3 OR (next_attempt_at IS NOT NULL AND attempts = armed_at_attempt))
+      AND (next_attempt_at <= $3 OR (next_attempt_at IS NOT NULL AND expires_at IS NULL
+                                     AND attempts = armed_at_attempt))
     RETURNING id AS key_id, account_id, attempts AS attempt,
               attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
 
@@ -182,7 +197,8 @@ pub(super) const CLAIM_MANY: &str = "
     FROM asked, locked
     WHERE api_partners.id = asked.id AND api_partners.id = locked.id
       AND attempts = asked.attempt
-      AND (next_attempt_at <= now OR (next_attempt_at IS NOT NULL AND attempts = armed_at_attempt))
+      AND (next_attempt_at <= now OR (next_attempt_at IS NOT NULL AND expires_at IS NULL
+                                      AND attempts = armed_at_attempt))
     RETURNING api_partners.id AS key_id, account_id, attempts AS attempt,
               attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id,
               old_lease IS NOT NULL AS after_expired_lease";
@@ -234,19 +250,12 @@ pub(super) const FINISH_MANY: &str = "
         WHERE outcome <> 'retry')
     SELECT id, attempts FROM finished";
 
-/// Provisions a key again. As in the other statements that re-arm a row, `attempts`
-/// stays as it is: it is the fencing token and never decreases.
-pub(super) const REPROVISION: &str = "
-    UPDATE api_partners
-    SET has_webhook = FALSE, svix_app_id = NULL, next_attempt_at = $1, armed_at_attempt = attempts
-    WHERE id = $2 AND is_active AND has_webhook
-    RETURNING id AS key_id, attempts AS attempt";
-
 pub(super) const REARM_ONE: &str = "
     UPDATE api_partners
     SET failed_at = NULL, next_attempt_at = $1, armed_at_attempt = attempts
     WHERE id = $2 AND (is_active OR has_webhook) AND leased_until IS NULL
       AND (failed_at IS NOT NULL OR next_attempt_at > $1)
+      AND (expires_at IS NULL OR expires_at <= $1)
     RETURNING id AS key_id, attempts AS attempt";
 
 pub(super) const REARM_DEAD_LETTERS: &str = "
@@ -265,15 +274,17 @@ pub(super) const REARM_WAITING: &str = "
     WHERE leased_until IS NULL AND next_attempt_at > $1 AND id IN (
         SELECT id FROM api_partners
         WHERE next_attempt_at > $1 AND leased_until IS NULL
+          AND (expires_at IS NULL OR expires_at <= $1)
         LIMIT $2)
     RETURNING id AS key_id, attempts AS attempt";
 
 /// Counts the work, of each state at most `$2` rows. A lease ends within a minute, so the
-/// leased rows are among the first of those that are not due.
+/// leased rows are among the first of those that are not due. The end of a key that still
+/// works is no work yet.
 pub(super) const BACKLOG: &str = "
     WITH later AS (
         SELECT leased_until IS NOT NULL AS is_leased FROM api_partners
-        WHERE next_attempt_at > $1
+        WHERE next_attempt_at > $1 AND (expires_at IS NULL OR expires_at <= $1)
         ORDER BY next_attempt_at
         LIMIT $2)
     SELECT
@@ -345,13 +356,15 @@ pub(super) const INSERT_EVENT: &str = "
     FROM api_partners
     WHERE id = $1";
 
-/// Records what happened to a key, if it is still active.
-pub(super) const INSERT_EVENT_IF_ACTIVE: &str = "
+/// Records what happened to a key, if it still works. A key that was replaced does not, once
+/// a worker has begun to end its portal sessions, by whatever clock.
+pub(super) const INSERT_EVENT_IF_LIVE: &str = "
     INSERT INTO api_key_events (at, kind, key_id, account_id, key_prefix, actor, reason,
                                 session_id, client_address, user_agent, request_id)
     SELECT $2, $3, id, account_id, key_prefix, $4, $5, $6, $7, $8, $9
     FROM api_partners
-    WHERE id = $1 AND is_active";
+    WHERE id = $1 AND (is_active OR (expires_at > $2 AND next_attempt_at = expires_at
+                                     AND leased_until IS NULL))";
 
 /// Lists events, the newest first. Null stands for any account.
 pub(super) const EVENTS: &str = "

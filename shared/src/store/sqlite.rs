@@ -10,11 +10,16 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Sqlite};
 
 use super::impl_store::{event, impl_store};
-use super::{Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
+use super::{
+    AccountKeys, Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql,
+};
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
+
+/// A transaction of several statements. It is rolled back if it is dropped.
+type Transaction = sqlx::Transaction<'static, Sqlite>;
 
 /// The schema that this program knows.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -36,6 +41,9 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(2));
         let pool = SqlitePoolOptions::new()
+            // One connection, which callers get in turn. SQLite writes for one of them at a time,
+            // and lets others try again at random, so that one could wait until its deadline.
+            .max_connections(1)
             .acquire_timeout(Duration::from_secs(2))
             // After some errors, such as a full disk, SQLite has rolled back by itself. sqlx then
             // counts a transaction that is none, and its next rollback would leave one open, which
@@ -77,16 +85,29 @@ impl SqliteStore {
         .await
     }
 
-    async fn find_active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError> {
-        let query = sqlx::query_as(sql::ACTIVE_KEY).bind(account.as_str());
-        self.run("find key of account", query.fetch_optional(&self.pool))
-            .await
+    async fn find_keys_of(&self, account: &AccountId) -> Result<AccountKeys, StoreError> {
+        let query = sqlx::query_as(sql::KEYS_OF_ACCOUNT).bind(account.as_str());
+        let found = self.run("find keys of account", query.fetch_all(&self.pool));
+        let mut keys = AccountKeys::default();
+        found.await?.into_iter().for_each(|key| keys.add(key));
+        Ok(keys)
     }
 
-    async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
+    async fn find_key_by_hash(
+        &self,
+        hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, StoreError> {
         let query = sqlx::query_as(sql::KEY_BY_HASH).bind(hash.as_bytes());
-        self.run("find key by hash", query.fetch_optional(&self.pool))
-            .await
+        let found = self.run("find key by hash", query.fetch_optional(&self.pool));
+        let key: Option<StoredKey> = found.await?;
+        Ok(key.filter(|key| key.is_live(now)))
+    }
+
+    /// Begins a transaction that changes keys of the account. It holds the write lock from
+    /// its beginning, so no other changes them meanwhile.
+    async fn begin_for(&self, _account: &AccountId) -> sqlx::Result<Transaction> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await
     }
 
     async fn find_due(

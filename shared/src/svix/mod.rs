@@ -101,7 +101,13 @@ impl SvixClient {
         answer: impl Future<Output = Result<T, svix::error::Error>>,
     ) -> Result<T, SvixError> {
         let running = self.calls.begin(call);
-        let answer = answer.await.map_err(SvixError::from_sdk);
+        let mut answer = answer.await.map_err(SvixError::from_sdk);
+        if let (SvixCall::CreateApplication, Err(error)) = (call, &mut answer)
+            && error.failure == SvixFailure::NotFound
+        {
+            // A creation needs no existing application, so this cannot be Svix's API.
+            error.failure = SvixFailure::NoSuchRoute;
+        }
         running.ended(answer.as_ref().err().map(|error| error.failure));
         answer
     }
@@ -136,10 +142,6 @@ impl SvixClient {
             Err(error) if error.failure == SvixFailure::Conflict => {
                 let get = applications.get(uid);
                 Ok(self.call(SvixCall::GetApplication, get).await?.id)
-            }
-            // A creation needs no existing application, so this cannot be Svix's API.
-            Err(error) if error.failure == SvixFailure::NotFound => {
-                Err(SvixError::new(SvixFailure::NoSuchRoute, error.detail))
             }
             Err(error) => Err(error),
         }

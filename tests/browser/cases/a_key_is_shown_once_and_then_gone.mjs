@@ -68,7 +68,7 @@ export default async function (browser) {
 
   await button(page, "Revoke").click();
   await dialog(page, `Revoke ${key.slice(0, 24)}?`).waitFor();
-  await page.getByText("stops working at once").waitFor();
+  await page.locator("#revoke-text", { hasText: "stops working at once" }).waitFor();
   await browser.look(page, "6-revoking");
   await button(page, "Keep it").click();
   await hasFocus(page, "revoke");

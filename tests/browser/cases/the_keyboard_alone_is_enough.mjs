@@ -30,6 +30,8 @@ export default async function (browser) {
   await has("key-title");
 
   await press("Tab");
+  await has("rotate");
+  await press("Tab");
   await has("revoke");
   await state(page, "Ready");
   await press("Tab");

@@ -73,6 +73,19 @@ func run(line string) (object, error) {
 		return object{"created": object{
 			"api_key": created.ApiKey, "prefix": created.Prefix, "message": created.Message,
 		}}, nil
+	case "rotate":
+		rotated, err := partner.Rotate(ctx, idempotencyKey, 3600)
+		if err != nil {
+			return nil, err
+		}
+		previous := object{"prefix": rotated.Previous.Prefix, "expires_at": rotated.Previous.ExpiresAt}
+		return object{"rotated": object{
+			"api_key": rotated.ApiKey, "prefix": rotated.Prefix, "message": rotated.Message, "previous": previous,
+		}}, nil
+	case "finish":
+		return object{"finished": object{}}, partner.FinishRotation(ctx)
+	case "cancel":
+		return object{"canceled": object{}}, partner.CancelRotation(ctx)
 	case "show":
 		key, err := partner.Show(ctx)
 		if err != nil {
@@ -104,7 +117,13 @@ func keyJSON(key *partnerkeys.ActiveKey) object {
 	}
 	active := object{
 		"prefix": key.Prefix, "has_webhook": key.WebhookExists,
-		"created_at": key.CreatedAt, "last_used_at": key.LastUsedAt, "webhook": nil,
+		"created_at": key.CreatedAt, "last_used_at": key.LastUsedAt, "webhook": nil, "rotation": nil,
+	}
+	if rotation := key.Rotation; rotation != nil {
+		active["rotation"] = object{
+			"previous_prefix": rotation.PreviousPrefix, "previous_expires_at": rotation.PreviousExpiresAt,
+			"previous_last_used_at": rotation.PreviousLastUsedAt,
+		}
 	}
 	if webhook := key.Webhook; webhook != nil {
 		active["webhook"] = object{

@@ -1,4 +1,4 @@
-// The four operations, written with the generated client.
+// The seven operations, written with the generated client.
 package main
 
 import (
@@ -70,6 +70,24 @@ func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, error) {
 	default:
 		return nil, &UnexpectedError{Err: errors.New("neither an ActiveKey nor a NoKey")}
 	}
+}
+
+// Rotate replaces the account's key. The previous key works for overlap seconds. Repeat it as Create.
+func (p *Partner) Rotate(ctx context.Context, idempotencyKey string, overlap int32) (*partnerkeys.RotatedKey, error) {
+	start := p.client.APIKeyAPI.StartPartnerApiKeyRotation(ctx).IdempotencyKey(idempotencyKey)
+	return unwrap(start.RotationRequest(partnerkeys.RotationRequest{OverlapSeconds: &overlap}).Execute())
+}
+
+// FinishRotation ends the previous key now.
+func (p *Partner) FinishRotation(ctx context.Context) error {
+	_, err := unwrap(p.client.APIKeyAPI.FinishPartnerApiKeyRotation(ctx).Execute())
+	return err
+}
+
+// CancelRotation goes back to the previous key, and revokes the new one.
+func (p *Partner) CancelRotation(ctx context.Context) error {
+	_, err := unwrap(p.client.APIKeyAPI.CancelPartnerApiKeyRotation(ctx).Execute())
+	return err
 }
 
 // Revoke revokes the account's key. It does nothing if the account has none.

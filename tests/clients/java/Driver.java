@@ -3,6 +3,8 @@ import com.example.partnerkeys.ApiException;
 import com.example.partnerkeys.model.ActiveKey;
 import com.example.partnerkeys.model.CreatedKey;
 import com.example.partnerkeys.model.EarlierKey;
+import com.example.partnerkeys.model.RotatedKey;
+import com.example.partnerkeys.model.Rotation;
 import com.example.partnerkeys.model.Webhook;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -62,6 +64,21 @@ final class Driver {
             "api_key", required(created.getApiKey()),
             "prefix", required(created.getPrefix()),
             "message", required(created.getMessage())));
+      case "rotate":
+        RotatedKey rotated = partner.rotate(words[3], Duration.ofHours(1));
+        return object("rotated", object(
+            "api_key", required(rotated.getApiKey()),
+            "prefix", required(rotated.getPrefix()),
+            "message", required(rotated.getMessage()),
+            "previous", object(
+                "prefix", required(rotated.getPrevious().getPrefix()),
+                "expires_at", required(rotated.getPrevious().getExpiresAt()))));
+      case "finish":
+        partner.finishRotation();
+        return object("finished", object());
+      case "cancel":
+        partner.cancelRotation();
+        return object("canceled", object());
       case "show":
         return partner.show().map(Driver::keyJson).orElse(object("no_key", object()));
       case "revoke":
@@ -89,6 +106,7 @@ final class Driver {
 
   private static Map<String, Object> keyJson(ActiveKey key) {
     Webhook webhook = key.getWebhook();
+    Rotation rotation = key.getRotation();
     return object("active_key", object(
         "prefix", required(key.getPrefix()),
         "has_webhook", required(key.getHasWebhook()),
@@ -97,7 +115,11 @@ final class Driver {
         "webhook", webhook == null ? null : object(
             "state", required(webhook.getState()),
             "attempts", required(webhook.getAttempts()),
-            "next_attempt_at", webhook.getNextAttemptAt())));
+            "next_attempt_at", webhook.getNextAttemptAt()),
+        "rotation", rotation == null ? null : object(
+            "previous_prefix", required(rotation.getPreviousPrefix()),
+            "previous_expires_at", required(rotation.getPreviousExpiresAt()),
+            "previous_last_used_at", rotation.getPreviousLastUsedAt())));
   }
 
   /** Checks that a required member is present, because the generated client does not. */

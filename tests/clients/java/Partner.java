@@ -7,7 +7,7 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.function.Consumer;
 
-/** The four operations, written with the generated client. */
+/** The seven operations, written with the generated client. */
 public final class Partner {
   /** An error that the OpenAPI document describes. getCode() is its HTTP status. Other failures are ApiExceptions. */
   public static final class DocumentedException extends ApiException {
@@ -68,6 +68,22 @@ public final class Partner {
     // The generated client checks the constant, but not that it is there.
     if (key instanceof ActiveKey active && active.getHasKey() != null) return Optional.of(active);
     throw new ApiException("neither an ActiveKey nor a NoKey");
+  }
+
+  /** Replaces the account's key. The previous key works for the overlap. Repeat it as {@link #create}. */
+  public RotatedKey rotate(String idempotencyKey, Duration overlap) throws ApiException {
+    RotationRequest request = new RotationRequest().overlapSeconds((int) overlap.toSeconds());
+    return send(() -> keys.startPartnerApiKeyRotation(idempotencyKey, request));
+  }
+
+  /** Ends the previous key now. */
+  public void finishRotation() throws ApiException {
+    send(keys::finishPartnerApiKeyRotation);
+  }
+
+  /** Goes back to the previous key, and revokes the new one. */
+  public void cancelRotation() throws ApiException {
+    send(keys::cancelPartnerApiKeyRotation);
   }
 
   /** Revokes the account's key. Does nothing if it has none. */

@@ -29,6 +29,21 @@ function run(string $command, Partner $partner, string $idempotencyKey): array
                 'prefix' => $created->getPrefix(),
                 'message' => $created->getMessage(),
             ]];
+        case 'rotate':
+            $rotated = $partner->rotate($idempotencyKey, 3600);
+            $previous = $rotated->getPrevious();
+            return ['rotated' => [
+                'api_key' => $rotated->getApiKey(),
+                'prefix' => $rotated->getPrefix(),
+                'message' => $rotated->getMessage(),
+                'previous' => ['prefix' => $previous->getPrefix(), 'expires_at' => timeJson($previous->getExpiresAt())],
+            ]];
+        case 'finish':
+            $partner->finishRotation();
+            return ['finished' => new stdClass()];
+        case 'cancel':
+            $partner->cancelRotation();
+            return ['canceled' => new stdClass()];
         case 'show':
             $key = $partner->show();
             return $key ? ['active_key' => keyJson($key)] : ['no_key' => new stdClass()];
@@ -45,6 +60,7 @@ function run(string $command, Partner $partner, string $idempotencyKey): array
 function keyJson(PartnerApiKey $key): array
 {
     $webhook = $key->getWebhook();
+    $rotation = $key->getRotation();
     return [
         'prefix' => $key->getPrefix(),
         'has_webhook' => $key->getHasWebhook(),
@@ -54,6 +70,11 @@ function keyJson(PartnerApiKey $key): array
             'state' => $webhook->getState(),
             'attempts' => $webhook->getAttempts(),
             'next_attempt_at' => timeJson($webhook->getNextAttemptAt()),
+        ] : null,
+        'rotation' => $rotation ? [
+            'previous_prefix' => $rotation->getPreviousPrefix(),
+            'previous_expires_at' => timeJson($rotation->getPreviousExpiresAt()),
+            'previous_last_used_at' => timeJson($rotation->getPreviousLastUsedAt()),
         ] : null,
     ];
 }

@@ -1,5 +1,5 @@
 <?php
-// The four operations, written with the generated client.
+// The seven operations, written with the generated client.
 
 declare(strict_types=1);
 
@@ -13,6 +13,8 @@ use PartnerKeys\Model\EarlierKey;
 use PartnerKeys\Model\ErrorBody;
 use PartnerKeys\Model\ErrorDetail;
 use PartnerKeys\Model\PartnerApiKey;
+use PartnerKeys\Model\RotatedKey;
+use PartnerKeys\Model\RotationRequest;
 
 /** An error that the OpenAPI document describes. getCode() is its HTTP status. */
 final class DocumentedError extends RuntimeException
@@ -67,6 +69,25 @@ final class Partner
             return null;
         }
         return $key->valid() ? $key : throw new UnexpectedResponse('a key that this client cannot parse');
+    }
+
+    /** Replaces the account's key. The previous key works for `$overlap` seconds. Repeat it as `create`. */
+    public function rotate(string $idempotencyKey, int $overlap): RotatedKey
+    {
+        $request = new RotationRequest(['overlap_seconds' => $overlap]);
+        return $this->unwrap(fn () => $this->keys->startPartnerApiKeyRotation($idempotencyKey, $request));
+    }
+
+    /** Ends the previous key now. */
+    public function finishRotation(): void
+    {
+        $this->unwrap(fn () => $this->keys->finishPartnerApiKeyRotation());
+    }
+
+    /** Goes back to the previous key, and revokes the new one. */
+    public function cancelRotation(): void
+    {
+        $this->unwrap(fn () => $this->keys->cancelPartnerApiKeyRotation());
     }
 
     /** Revokes the account's key. Does nothing if it has none. */

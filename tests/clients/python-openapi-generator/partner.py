@@ -1,4 +1,4 @@
-"""The four operations, written with the generated client."""
+"""The seven operations, written with the generated client."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,6 +13,8 @@ from partner_keys import (
     ErrorBody,
     ErrorDetail,
     NoKey,
+    RotatedKey,
+    RotationRequest,
     WebhooksApi,
 )
 
@@ -67,6 +69,26 @@ def show(client: ApiClient) -> ActiveKey | None:
         case NoKey(has_key=False):  # an ActiveKey that it cannot parse also becomes a NoKey
             return None
     raise UnexpectedResponse(200)
+
+
+def rotate(client: ApiClient, idempotency_key: str, overlap: int) -> RotatedKey:
+    """Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`."""
+    keys, request = APIKeyApi(client), RotationRequest(overlap_seconds=overlap)
+    return unwrap(
+        lambda: keys.start_partner_api_key_rotation(
+            idempotency_key=idempotency_key, rotation_request=request, _request_timeout=TIMEOUT
+        )
+    )
+
+
+def finish_rotation(client: ApiClient) -> None:
+    """Ends the previous key now."""
+    unwrap(lambda: APIKeyApi(client).finish_partner_api_key_rotation(_request_timeout=TIMEOUT))
+
+
+def cancel_rotation(client: ApiClient) -> None:
+    """Goes back to the previous key, and revokes the new one."""
+    unwrap(lambda: APIKeyApi(client).cancel_partner_api_key_rotation(_request_timeout=TIMEOUT))
 
 
 def revoke(client: ApiClient) -> None:

@@ -1,12 +1,30 @@
-"""The four operations, written with the generated client."""
+"""The seven operations, written with the generated client."""
 
 from typing import TypeVar
 
 import httpx
 from partner_api_keys import AuthenticatedClient
-from partner_api_keys.api.api_key import create_partner_api_key, delete_partner_api_key, get_partner_api_key
+from partner_api_keys.api.api_key import (
+    cancel_partner_api_key_rotation,
+    create_partner_api_key,
+    delete_partner_api_key,
+    finish_partner_api_key_rotation,
+    get_partner_api_key,
+    start_partner_api_key_rotation,
+)
 from partner_api_keys.api.webhooks import get_partner_portal
-from partner_api_keys.models import ActiveKey, CreatedKey, ErrorBody, ErrorDetail, NoKey, Portal, RevokedKey
+from partner_api_keys.models import (
+    ActiveKey,
+    CreatedKey,
+    EndedRotation,
+    ErrorBody,
+    ErrorDetail,
+    NoKey,
+    Portal,
+    RevokedKey,
+    RotatedKey,
+    RotationRequest,
+)
 from partner_api_keys.types import Response
 
 T = TypeVar("T")
@@ -60,6 +78,35 @@ def show(client: AuthenticatedClient) -> ActiveKey | None:
             return key
         case NoKey(has_key=False):  # an ActiveKey that it cannot parse also becomes a NoKey
             return None
+    raise to_error(response)
+
+
+def rotate(client: AuthenticatedClient, idempotency_key: str, overlap: int) -> RotatedKey:
+    """Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`."""
+    response = start_partner_api_key_rotation.sync_detailed(
+        client=client, body=RotationRequest(overlap_seconds=overlap), idempotency_key=idempotency_key
+    )
+    match response.parsed:
+        case RotatedKey() as rotated:
+            return rotated
+    raise to_error(response)
+
+
+def finish_rotation(client: AuthenticatedClient) -> None:
+    """Ends the previous key now."""
+    response = finish_partner_api_key_rotation.sync_detailed(client=client)
+    match response.parsed:
+        case EndedRotation():
+            return
+    raise to_error(response)
+
+
+def cancel_rotation(client: AuthenticatedClient) -> None:
+    """Goes back to the previous key, and revokes the new one."""
+    response = cancel_partner_api_key_rotation.sync_detailed(client=client)
+    match response.parsed:
+        case EndedRotation():
+            return
     raise to_error(response)
 
 

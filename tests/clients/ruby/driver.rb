@@ -25,6 +25,16 @@ def run(command, partner, idempotency_key)
   when "create"
     created = partner.create(idempotency_key)
     { created: { api_key: created.api_key, prefix: created.prefix, message: created.message } }
+  when "rotate"
+    rotated = partner.rotate(idempotency_key, 3600)
+    previous = { prefix: rotated.previous.prefix, expires_at: time_json(rotated.previous.expires_at) }
+    { rotated: { api_key: rotated.api_key, prefix: rotated.prefix, message: rotated.message, previous: previous } }
+  when "finish"
+    partner.finish_rotation
+    { finished: {} }
+  when "cancel"
+    partner.cancel_rotation
+    { canceled: {} }
   when "show"
     key = partner.show
     key ? { active_key: key_json(key) } : { no_key: {} }
@@ -49,7 +59,16 @@ def key_json(key)
       state: webhook.state,
       attempts: webhook.attempts,
       next_attempt_at: time_json(webhook.next_attempt_at)
-    }
+    },
+    rotation: rotation_json(key.rotation)
+  }
+end
+
+def rotation_json(rotation)
+  rotation && {
+    previous_prefix: rotation.previous_prefix,
+    previous_expires_at: time_json(rotation.previous_expires_at),
+    previous_last_used_at: time_json(rotation.previous_last_used_at)
   }
 end
 

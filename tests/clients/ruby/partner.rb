@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The four operations, written with the generated client.
+# The seven operations, written with the generated client.
 require "partner_keys"
 require "uri"
 
@@ -59,6 +59,22 @@ class Partner
     in { has_key: false } then nil
     else raise UnexpectedResponse.new(200)
     end
+  end
+
+  # Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`.
+  def rotate(idempotency_key, overlap)
+    request = PartnerKeys::RotationRequest.new(overlap_seconds: overlap)
+    unwrap { @keys.start_partner_api_key_rotation(idempotency_key: idempotency_key, rotation_request: request) }
+  end
+
+  # Ends the previous key now.
+  def finish_rotation
+    unwrap { @keys.finish_partner_api_key_rotation }
+  end
+
+  # Goes back to the previous key, and revokes the new one.
+  def cancel_rotation
+    unwrap { @keys.cancel_partner_api_key_rotation }
   end
 
   # Revokes the account's key. Does nothing if it has none.

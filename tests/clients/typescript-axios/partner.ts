@@ -1,8 +1,9 @@
-// The four operations, written with the generated client.
+// The seven operations, written with the generated client.
 
 import { isAxiosError, type AxiosResponse } from "axios";
 import { APIKeyApi, Configuration, WebhooksApi } from "./generated/index.js";
 import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
+import type { RotatedKey } from "./generated/index.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -56,6 +57,21 @@ export async function show(client: Configuration): Promise<ActiveKey | undefined
   if (key.has_key === false) return undefined;
   if (!key.has_key || !key.prefix) throw new UnexpectedResponse(200);
   return key;
+}
+
+/** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
+export async function rotate(client: Configuration, idempotencyKey: string, overlap: number): Promise<RotatedKey> {
+  return unwrap(new APIKeyApi(client).startPartnerApiKeyRotation(idempotencyKey, { overlap_seconds: overlap }));
+}
+
+/** Ends the previous key now. */
+export async function finishRotation(client: Configuration): Promise<void> {
+  await unwrap(new APIKeyApi(client).finishPartnerApiKeyRotation());
+}
+
+/** Goes back to the previous key, and revokes the new one. */
+export async function cancelRotation(client: Configuration): Promise<void> {
+  await unwrap(new APIKeyApi(client).cancelPartnerApiKeyRotation());
 }
 
 /** Revokes the account's key. Does nothing if it has none. */

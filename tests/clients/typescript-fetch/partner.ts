@@ -1,8 +1,8 @@
-// The four operations, written with the generated client.
+// The seven operations, written with the generated client.
 
 import { APIKeyApi, Configuration, ErrorBodyFromJSON, ResponseError, WebhooksApi } from "./generated/index.js";
 import { instanceOfActiveKey } from "./generated/index.js";
-import type { ActiveKey, CreatedKey, EarlierKey, ErrorCode, ErrorDetail } from "./generated/index.js";
+import type { ActiveKey, CreatedKey, EarlierKey, ErrorCode, ErrorDetail, RotatedKey } from "./generated/index.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -60,6 +60,22 @@ export async function show(client: Configuration): Promise<ActiveKey | undefined
   // The generator makes one type of both, in which all members seem to be there.
   if (!instanceOfActiveKey(key)) throw new UnexpectedResponse(200);
   return key;
+}
+
+/** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
+export async function rotate(client: Configuration, idempotencyKey: string, overlap: number): Promise<RotatedKey> {
+  const rotationRequest = { overlap_seconds: overlap };
+  return unwrap(new APIKeyApi(client).startPartnerApiKeyRotation({ idempotencyKey, rotationRequest }));
+}
+
+/** Ends the previous key now. */
+export async function finishRotation(client: Configuration): Promise<void> {
+  await unwrap(new APIKeyApi(client).finishPartnerApiKeyRotation());
+}
+
+/** Goes back to the previous key, and revokes the new one. */
+export async function cancelRotation(client: Configuration): Promise<void> {
+  await unwrap(new APIKeyApi(client).cancelPartnerApiKeyRotation());
 }
 
 /** Revokes the account's key. Does nothing if it has none. */

@@ -1,8 +1,11 @@
-// The four operations, written with the generated client.
+// The seven operations, written with the generated client.
 
 import { createClient, type Client } from "./generated/client/index.js";
-import { createPartnerApiKey, deletePartnerApiKey, getPartnerApiKey, getPartnerPortal } from "./generated/index.js";
+import { cancelPartnerApiKeyRotation, createPartnerApiKey, deletePartnerApiKey } from "./generated/index.js";
+import { finishPartnerApiKeyRotation, getPartnerApiKey, getPartnerPortal } from "./generated/index.js";
+import { startPartnerApiKeyRotation } from "./generated/index.js";
 import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
+import type { RotatedKey } from "./generated/index.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -65,6 +68,22 @@ export async function show(client: Client): Promise<ActiveKey | undefined> {
     default:
       throw new UnexpectedResponse(200, key);
   }
+}
+
+/** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
+export async function rotate(client: Client, idempotencyKey: string, overlap: number): Promise<RotatedKey> {
+  const headers = { "Idempotency-Key": idempotencyKey };
+  return unwrap(await startPartnerApiKeyRotation({ client, headers, body: { overlap_seconds: overlap } }));
+}
+
+/** Ends the previous key now. */
+export async function finishRotation(client: Client): Promise<void> {
+  unwrap(await finishPartnerApiKeyRotation({ client }));
+}
+
+/** Goes back to the previous key, and revokes the new one. */
+export async function cancelRotation(client: Client): Promise<void> {
+  unwrap(await cancelPartnerApiKeyRotation({ client }));
 }
 
 /** Revokes the account's key. Does nothing if it has none. */

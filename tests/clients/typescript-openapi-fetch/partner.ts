@@ -1,7 +1,7 @@
-// The four operations, written with the generated types.
+// The seven operations, written with the generated types.
 
 import createClient, { type Client } from "openapi-fetch";
-import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail, paths } from "./generated/api.js";
+import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail, RotatedKey, paths } from "./generated/api.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -63,6 +63,23 @@ export async function show(client: Client<paths>): Promise<ActiveKey | undefined
     default:
       throw new UnexpectedResponse(200);
   }
+}
+
+/** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
+export async function rotate(client: Client<paths>, idempotencyKey: string, overlap: number): Promise<RotatedKey> {
+  const header = { "Idempotency-Key": idempotencyKey };
+  const body = { overlap_seconds: overlap };
+  return unwrap(await client.POST("/api/v1/partners/api-key/rotation", { params: { header }, body }));
+}
+
+/** Ends the previous key now. */
+export async function finishRotation(client: Client<paths>): Promise<void> {
+  unwrap(await client.POST("/api/v1/partners/api-key/rotation/finish"));
+}
+
+/** Goes back to the previous key, and revokes the new one. */
+export async function cancelRotation(client: Client<paths>): Promise<void> {
+  unwrap(await client.DELETE("/api/v1/partners/api-key/rotation"));
 }
 
 /** Revokes the account's key. Does nothing if it has none. */

@@ -45,7 +45,7 @@ async fn a_planted_job_skips_no_backoff() {
     let key_id: KeyId = id.fetch_one(&pool).await.unwrap();
     let redis = RedisConfig::parse(&deployment.in_production().redis.url()).unwrap();
     let queue = RedisQueue::new(redis, Clock::system());
-    let planted = Job { key_id, attempt: 1 };
+    let planted = Job::new(key_id, 1);
     assert_eq!(queue.push(&[planted]).await.unwrap(), 1);
     let empty = || async { queue.depth().await.unwrap() };
     eventually("the job was taken", SOON, empty, |depth| *depth == 0).await;

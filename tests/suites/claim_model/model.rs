@@ -5,6 +5,22 @@ use shared::ids::{AccountId, KeyId};
 use shared::store::{Claim, Job, NewKey, Outcome, Rearm};
 use tests::stores::{Row, job, minted};
 
+/// What the model expects of the start of a rotation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ModelStarted {
+    Started(KeyId),
+    UnderWay,
+    NoKey,
+}
+
+/// What the model expects of the cancellation of a rotation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ModelCanceled {
+    Canceled,
+    Nothing,
+    Over,
+}
+
 /// The rows that the store is expected to hold. Like the store, it takes the time from
 /// its caller.
 #[derive(Default)]
@@ -20,6 +36,12 @@ impl Model {
         rows.find(|row| row.is_active && row.account_id == *account)
     }
 
+    /// Returns the key of the account that was replaced. Its end may have passed.
+    pub fn previous(&self, account: &AccountId) -> Option<&Row> {
+        let mut rows = self.rows.iter();
+        rows.find(|row| row.expires_at.is_some() && row.account_id == *account)
+    }
+
     fn row(&mut self, id: KeyId) -> Option<&mut Row> {
         self.rows.iter_mut().find(|row| row.id == id)
     }
@@ -32,15 +54,110 @@ impl Model {
         is_free
     }
 
-    pub fn revoke_key(&mut self, account: &AccountId, now: Timestamp) -> Option<KeyId> {
-        let id = self.active(account)?.id;
-        let row = self.row(id)?;
+    /// Returns the keys that worked until then.
+    pub fn revoke_keys(&mut self, account: &AccountId, now: Timestamp) -> Vec<KeyId> {
+        let ids = [self.active(account), self.previous(account)].map(|row| row.map(|row| row.id));
+        let ids = ids.into_iter().flatten();
+        ids.filter(|id| self.end(*id, now)).collect()
+    }
+
+    /// Ends a key. Returns false if it had ended before.
+    fn end(&mut self, id: KeyId, now: Timestamp) -> bool {
+        let row = self.row(id).expect("the row is there");
+        if row.expires_at.take().is_some_and(|end| end <= now) {
+            return row.revoked_at == Some(now);
+        }
         row.is_active = false;
         row.revoked_at = Some(now);
         row.armed_at_attempt = row.attempts;
         row.next_attempt_at = row.has_webhook.then_some(now);
         row.leased_until = None;
-        Some(id)
+        true
+    }
+
+    pub fn start_rotation(&mut self, key: &NewKey, end: Timestamp) -> ModelStarted {
+        let (account, now) = (&key.account_id, key.created_at);
+        let Some(id) = self.active(account).map(|row| row.id) else {
+            return ModelStarted::NoKey;
+        };
+        if let Some(previous) = self.previous(account) {
+            if previous.expires_at > Some(now) {
+                return ModelStarted::UnderWay;
+            }
+            let over = previous.id;
+            self.row(over).expect("it was found").expires_at = None;
+        }
+        self.end(id, now);
+        let row = self.row(id).expect("it was found");
+        row.revoked_at = Some(end);
+        row.expires_at = (end > now).then_some(end);
+        row.next_attempt_at = row.has_webhook.then_some(end);
+        row.failed_at = None;
+        let successor = Row {
+            has_webhook: row.has_webhook,
+            svix_app_id: row.svix_app_id.clone(),
+            next_attempt_at: (!row.has_webhook).then_some(now),
+            replaces: Some(id),
+            ..minted(key)
+        };
+        self.rows.push(successor);
+        ModelStarted::Started(id)
+    }
+
+    /// Returns the key that worked until then.
+    pub fn finish_rotation(&mut self, account: &AccountId, now: Timestamp) -> Option<KeyId> {
+        let id = self.previous(account)?.id;
+        self.end(id, now).then_some(id)
+    }
+
+    pub fn cancel_rotation(&mut self, account: &AccountId, now: Timestamp) -> ModelCanceled {
+        let successor = self.active(account).cloned();
+        let Some(previous) = self.previous(account) else {
+            let replaces = successor.and_then(|row| row.replaces);
+            return match replaces {
+                Some(_) => ModelCanceled::Over,
+                None => ModelCanceled::Nothing,
+            };
+        };
+        if previous.expires_at <= Some(now) {
+            return ModelCanceled::Over;
+        }
+        let id = previous.id;
+        if let Some(successor) = &successor {
+            self.end(successor.id, now);
+        }
+        let svix_app_id = successor.and_then(|row| row.svix_app_id);
+        let row = self.row(id).expect("it was found");
+        *row = Row {
+            is_active: true,
+            revoked_at: None,
+            expires_at: None,
+            replaces: None,
+            has_webhook: svix_app_id.is_some(),
+            next_attempt_at: svix_app_id.is_none().then_some(now),
+            svix_app_id,
+            leased_until: None,
+            failed_at: None,
+            last_error: None,
+            armed_at_attempt: row.attempts,
+            ..row.clone()
+        };
+        ModelCanceled::Canceled
+    }
+
+    pub fn adopt_application(&mut self, id: KeyId, now: Timestamp) -> Option<String> {
+        let account = self.row(id)?.account_id.clone();
+        let svix_app_id = self.active(&account)?.svix_app_id.clone()?;
+        let row = self.row(id)?;
+        if row.has_webhook || row.expires_at <= Some(now) {
+            return None;
+        }
+        row.has_webhook = true;
+        row.svix_app_id = Some(svix_app_id.clone());
+        row.next_attempt_at = row.expires_at;
+        row.armed_at_attempt = row.attempts;
+        (row.failed_at, row.last_error) = (None, None);
+        Some(svix_app_id)
     }
 
     pub fn due(&self, now: Timestamp) -> Vec<Job> {
@@ -51,7 +168,7 @@ impl Model {
 
     pub fn claim(&mut self, job: Job, now: Timestamp, lease_end: Timestamp) -> Option<Claim> {
         let row = self.row(job.key_id)?;
-        let is_first = row.attempts == row.armed_at_attempt;
+        let is_first = row.attempts == row.armed_at_attempt && row.expires_at.is_none();
         let is_due = row.next_attempt_at.is_some_and(|at| at <= now || is_first);
         if row.attempts != job.attempt || !is_due {
             return None;
@@ -104,13 +221,29 @@ impl Model {
     }
 
     pub fn reprovision(&mut self, id: KeyId, now: Timestamp) -> Vec<Job> {
-        self.rearm_rows(now, |row| row.id == id && row.is_active && row.has_webhook)
+        let Some(row) = self.row(id).cloned() else {
+            return Vec::new();
+        };
+        let (account, svix_app_id) = (row.account_id, row.svix_app_id);
+        for row in &mut self.rows {
+            let has_it = row.has_webhook && row.svix_app_id == svix_app_id;
+            let is_previous = row.expires_at > Some(now) && row.leased_until.is_none();
+            if row.account_id == account && has_it && is_previous {
+                (row.has_webhook, row.svix_app_id) = (false, None);
+                (row.next_attempt_at, row.armed_at_attempt) = (None, row.attempts);
+            }
+        }
+        self.rearm_rows(now, |row| {
+            let has_it = row.has_webhook && row.svix_app_id == svix_app_id;
+            row.account_id == account && row.is_active && has_it
+        })
     }
 
     pub fn rearm(&mut self, which: Rearm, now: Timestamp) -> Vec<Job> {
         let is_waiting = |row: &Row| {
             let is_later = row.next_attempt_at.is_some_and(|at| at > now);
-            is_later && row.leased_until.is_none()
+            let is_over = row.expires_at.is_none_or(|end| end <= now);
+            is_later && is_over && row.leased_until.is_none()
         };
         let is_dead_letter = |row: &Row| row.failed_at.is_some();
         match which {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq};
 use shared::clock::Timestamp;
-use shared::ids::AccountId;
-use shared::store::{Claim, Job, Outcome, Rearm, Work};
+use shared::ids::{AccountId, KeyId};
+use shared::store::{Canceled, Claim, Job, Outcome, Rearm, Revoked, Started, Work};
 use tests::stores::{Row, StoreUnderTest, at, caller, job, new_key};
 use worker::job::LEASE;
 
-use super::model::Model;
+use super::model::{Model, ModelCanceled, ModelStarted};
 use super::step::Step;
 
 /// The events that have happened.
@@ -59,6 +59,7 @@ impl<'a> ModelTest<'a> {
     }
 
     /// Runs a step on the store and the model, and checks both.
+    #[expect(clippy::too_many_lines, reason = "one short arm for each step")]
     pub async fn run_step(&mut self, step: &Step) -> Checked {
         let written = match step {
             Step::Create { account, nudged } => {
@@ -73,10 +74,49 @@ impl<'a> ModelTest<'a> {
             Step::Revoke { account } => {
                 let account = account_id(*account);
                 let (store, origin) = (&self.db.store, caller());
-                let revoked = store.revoke_key(&account, self.now, &origin).await.unwrap();
-                let expected = self.model.revoke_key(&account, self.now);
-                prop_assert_eq!(revoked.as_ref().map(|revoked| revoked.key_id), expected);
-                self.queue.extend(revoked.and_then(|revoked| revoked.job()));
+                let revoked = store
+                    .revoke_keys(&account, self.now, &origin)
+                    .await
+                    .unwrap();
+                let ids: HashSet<KeyId> = revoked.iter().map(|revoked| revoked.key_id).collect();
+                let expected = self.model.revoke_keys(&account, self.now);
+                prop_assert_eq!(ids, expected.into_iter().collect());
+                self.queue.extend(revoked.iter().filter_map(Revoked::job));
+                None
+            }
+            Step::StartRotation { account, overlap } => {
+                self.start_rotation(*account, Duration::from_secs(*overlap))
+                    .await?;
+                None
+            }
+            Step::FinishRotation { account } => {
+                let account = account_id(*account);
+                let (store, origin) = (&self.db.store, caller());
+                let ended = store.finish_rotation(&account, self.now, &origin).await;
+                let ended = ended.unwrap();
+                let expected = self.model.finish_rotation(&account, self.now);
+                prop_assert_eq!(ended.as_ref().map(|ended| ended.key_id), expected);
+                self.queue.extend(ended.and_then(|ended| ended.job()));
+                None
+            }
+            Step::CancelRotation { account } => {
+                self.cancel_rotation(&account_id(*account)).await?;
+                None
+            }
+            Step::Adopt { account } => {
+                let account = account_id(*account);
+                if let Some(id) = self.model.previous(&account).map(|row| row.id) {
+                    let adopted = self.db.store.adopt_application(id, self.now).await.unwrap();
+                    let expected = self.model.adopt_application(id, self.now);
+                    prop_assert_eq!(&adopted, &expected);
+                    if adopted.is_some() {
+                        self.seen.insert("a replaced key got its application later");
+                    }
+                }
+                None
+            }
+            Step::OpenPortal { account } => {
+                self.open_portal(&account_id(*account)).await?;
                 None
             }
             Step::Nudge { account } => {
@@ -134,8 +174,18 @@ impl<'a> ModelTest<'a> {
                 self.queue.clear();
                 None
             }
-            Step::Reprovision { account, nudged } => {
-                if let Some(id) = self.model.active(&account_id(*account)).map(|row| row.id) {
+            Step::Reprovision {
+                account,
+                previous,
+                nudged,
+            } => {
+                let account = account_id(*account);
+                let row = if *previous {
+                    self.model.previous(&account)
+                } else {
+                    self.model.active(&account)
+                };
+                if let Some(id) = row.map(|row| row.id) {
                     let sent = self.db.store.reprovision(id, self.now).await.unwrap();
                     let expected = self.model.reprovision(id, self.now);
                     self.check_rearmed(sent.into_iter().collect(), expected, *nudged)?;
@@ -158,6 +208,69 @@ impl<'a> ModelTest<'a> {
             }
         };
         self.check(written.as_ref()).await
+    }
+
+    /// Replaces the account's key in the store and the model.
+    async fn start_rotation(&mut self, account: u8, overlap: Duration) -> Checked {
+        let (key, end) = (new_key(&name(account), self.now), self.now + overlap);
+        let started = self.db.store.start_rotation(&key, end, &caller()).await;
+        let expected = self.model.start_rotation(&key, end);
+        match started.unwrap() {
+            Started::Started { previous, job } => {
+                let provisions = job.is_some();
+                prop_assert_eq!(expected, ModelStarted::Started(previous.key_id));
+                self.queue.extend(job);
+                self.seen.insert(if provisions {
+                    "a key was replaced before it was provisioned"
+                } else {
+                    "a provisioned key was replaced"
+                });
+            }
+            Started::UnderWay => {
+                prop_assert_eq!(expected, ModelStarted::UnderWay);
+                self.seen.insert("a second rotation was refused");
+            }
+            Started::NoKey => prop_assert_eq!(expected, ModelStarted::NoKey),
+            Started::Repeated(key) => prop_assert!(false, "no request is repeated: {key:?}"),
+        }
+        Ok(())
+    }
+
+    /// Cancels the account's rotation in the store and the model.
+    async fn cancel_rotation(&mut self, account: &AccountId) -> Checked {
+        let (store, origin) = (&self.db.store, caller());
+        let canceled = store.cancel_rotation(account, self.now, &origin).await;
+        let canceled = canceled.unwrap();
+        let expected = self.model.cancel_rotation(account, self.now);
+        match canceled {
+            Canceled::Canceled { revoked, job } => {
+                prop_assert_eq!(expected, ModelCanceled::Canceled);
+                self.queue.extend(job);
+                self.queue.extend(revoked.and_then(|key| key.job()));
+                self.seen.insert("a rotation was canceled");
+            }
+            Canceled::Nothing => prop_assert_eq!(expected, ModelCanceled::Nothing),
+            Canceled::Over => {
+                prop_assert_eq!(expected, ModelCanceled::Over);
+                self.seen.insert("a rotation was over and not canceled");
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out a portal link for the key that was replaced. A link needs work that will
+    /// end its portal session.
+    async fn open_portal(&mut self, account: &AccountId) -> Checked {
+        let Some(row) = self.model.previous(account).cloned() else {
+            return Ok(());
+        };
+        let (store, origin) = (&self.db.store, caller());
+        let opened = store.record_portal_opened(row.id, self.now, &origin).await;
+        let opened = opened.unwrap();
+        let is_live = row.expires_at.is_some_and(|end| end > self.now);
+        let will_end = row.next_attempt_at == row.expires_at && row.leased_until.is_none();
+        prop_assert_eq!(opened, is_live && will_end);
+        Ok(())
     }
 
     /// Returns the jobs that the store lists as due, and checks them against the model.
@@ -191,7 +304,10 @@ impl<'a> ModelTest<'a> {
                     other.claim.attempt < claim.attempt,
                     "an attempt was claimed twice"
                 );
-                let is_live = !other.finished && other.lease_end > self.now;
+                // A rotation, or its cancellation, takes a claim back.
+                let row = self.rows.iter().find(|row| row.id == claim.key_id);
+                let is_kept = row.is_some_and(|row| row.leased_until == Some(other.lease_end));
+                let is_live = !other.finished && is_kept && other.lease_end > self.now;
                 prop_assert!(!is_live, "two live claims: {:?}, {claim:?}", other.claim);
                 if !other.finished {
                     self.seen

@@ -22,6 +22,12 @@ pub const EVENTS: &[&str] = &[
     "the claim of a revoked key was refused",
     "the second completion of a claim was refused",
     "work was re-armed",
+    "a key was replaced before it was provisioned",
+    "a provisioned key was replaced",
+    "a second rotation was refused",
+    "a rotation was canceled",
+    "a rotation was over and not canceled",
+    "a replaced key got its application later",
 ];
 
 impl ModelTest<'_> {
@@ -44,10 +50,27 @@ impl ModelTest<'_> {
         }
         for (before, after) in self.rows.iter().zip(&rows) {
             prop_assert!(before.attempts <= after.attempts, "{before:?}, {after:?}");
-            let is_allowed =
-                before.is_active || before == after || only_work_differs(before, after);
+            let was_live = before.is_active || before.expires_at.is_some();
+            let is_allowed = was_live || before == after || only_work_differs(before, after);
             prop_assert!(is_allowed, "a revoked row changed: {before:?}, {after:?}");
-            if after.has_webhook && !before.has_webhook {
+            let was_over = before.expires_at.is_some_and(|end| end <= self.now);
+            let is_live = after.is_active || after.expires_at.is_some_and(|end| end > self.now);
+            prop_assert!(
+                !was_over || !is_live,
+                "an ended key works: {before:?}, {after:?}"
+            );
+            let is_later = before.expires_at.is_some() && after.expires_at > before.expires_at;
+            prop_assert!(!is_later, "an overlap was extended: {before:?}, {after:?}");
+            let is_begun = before.next_attempt_at != after.next_attempt_at
+                && before.expires_at > Some(self.now)
+                && before.expires_at == after.expires_at
+                && after.leased_until.is_some();
+            prop_assert!(
+                !is_begun,
+                "sessions were ended too early: {before:?}, {after:?}"
+            );
+            let takes_over = written.is_none() && (before.expires_at.is_some());
+            if after.has_webhook && !before.has_webhook && !takes_over {
                 let by = written.map(|claim| (claim.key_id, claim.attempt));
                 prop_assert_eq!(
                     by,
@@ -55,6 +78,13 @@ impl ModelTest<'_> {
                     "only the owner of the claim provisions a row"
                 );
             }
+        }
+        for row in &rows {
+            let same = rows
+                .iter()
+                .filter(|other| other.account_id == row.account_id);
+            let live = same.filter(|row| row.is_active || row.expires_at > Some(self.now));
+            prop_assert!(live.count() <= 2, "three keys work: {:?}", rows);
         }
         self.rows = rows;
         Ok(())

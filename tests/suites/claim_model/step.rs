@@ -7,8 +7,18 @@ use proptest::prelude::*;
 pub enum Step {
     /// An account creates a key. If `nudged`, the nudge reaches the queue.
     Create { account: u8, nudged: bool },
-    /// An account revokes its key.
+    /// An account revokes its keys.
     Revoke { account: u8 },
+    /// An account replaces its key, which still works for some seconds.
+    StartRotation { account: u8, overlap: u64 },
+    /// An account ends the key that was replaced.
+    FinishRotation { account: u8 },
+    /// An account goes back to the key that was replaced.
+    CancelRotation { account: u8 },
+    /// The portal is asked for with a key that was replaced before it was provisioned.
+    Adopt { account: u8 },
+    /// A portal link is handed out for the key that was replaced.
+    OpenPortal { account: u8 },
     /// The nudge for the account's newest key arrives late.
     Nudge { account: u8 },
     /// Redis delivers a job twice.
@@ -34,8 +44,13 @@ pub enum Step {
     Sweep,
     /// Redis loses all its data.
     LoseRedis,
-    /// The account's application was deleted from Svix, so its key is provisioned again.
-    Reprovision { account: u8, nudged: bool },
+    /// The account's application was deleted from Svix, as a request with its key, or with
+    /// the `previous` one, finds. So it is provisioned again.
+    Reprovision {
+        account: u8,
+        previous: bool,
+        nudged: bool,
+    },
     /// An operator retries the account's key.
     RetryOne { account: u8, nudged: bool },
     /// An operator retries all dead letters.
@@ -47,9 +62,9 @@ pub enum Step {
 /// Returns a strategy that generates any step.
 pub fn any() -> impl Strategy<Value = Step> {
     use Step::{
-        Claim, Crash, Create, DeadLetter, Duplicate, LoseRedis, Nudge, PassTime, Plant,
-        Reprovision, Retry, RetryDeadLetters, RetryOne, RetryWaiting, Revoke, Succeed, SucceedLate,
-        Sweep,
+        Adopt, CancelRotation, Claim, Crash, Create, DeadLetter, Duplicate, FinishRotation,
+        LoseRedis, Nudge, OpenPortal, PassTime, Plant, Reprovision, Retry, RetryDeadLetters,
+        RetryOne, RetryWaiting, Revoke, StartRotation, Succeed, SucceedLate, Sweep,
     };
     let account = || 0..3_u8;
     let which = || 0..4_u8;
@@ -57,6 +72,11 @@ pub fn any() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (account(), nudged).prop_map(|(account, nudged)| Create { account, nudged }),
         5 => account().prop_map(|account| Revoke { account }),
+        6 => (account(), 0..=900_u64).prop_map(|(account, overlap)| StartRotation { account, overlap }),
+        2 => account().prop_map(|account| FinishRotation { account }),
+        3 => account().prop_map(|account| CancelRotation { account }),
+        8 => account().prop_map(|account| Adopt { account }),
+        2 => account().prop_map(|account| OpenPortal { account }),
         2 => account().prop_map(|account| Nudge { account }),
         4 => which().prop_map(|job| Duplicate { job }),
         16 => which().prop_map(|job| Claim { job }),
@@ -70,7 +90,11 @@ pub fn any() -> impl Strategy<Value = Step> {
         2 => (600..=3600_u64).prop_map(|seconds| PassTime { seconds }),
         10 => Just(Sweep),
         2 => Just(LoseRedis),
-        3 => (account(), nudged).prop_map(|(account, nudged)| Reprovision { account, nudged }),
+        3 => (account(), proptest::bool::ANY, nudged).prop_map(|(account, previous, nudged)| Reprovision {
+            account,
+            previous,
+            nudged,
+        }),
         3 => (account(), nudged).prop_map(|(account, nudged)| RetryOne { account, nudged }),
         1 => nudged.prop_map(|nudged| RetryDeadLetters { nudged }),
         1 => nudged.prop_map(|nudged| RetryWaiting { nudged }),

@@ -13,7 +13,7 @@ use tests::{Client, Deployment, Plan, Role, TestDatabase, Wire, eventually};
 use super::SOON;
 use Operation::{
     Create, CreateAgain, CreateOnce, ForwardAuth, Introspect, MalformedForwardAuth,
-    MalformedIntrospect, MalformedPortal, Portal, Revoke, Show,
+    MalformedIntrospect, MalformedPortal, Portal, Revoke, Show, StartRotation,
 };
 
 /// An operation, the number of its statements, each a round trip, and the fewest and the
@@ -34,8 +34,11 @@ const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
     (CreateOnce, 2, 0..=1),
     // Besides, the key that the request has created before.
     (CreateAgain, 3, 1..=2),
-    // The session, BEGIN, the update, its event and COMMIT.
-    (Revoke, 5, 1..=2),
+    // The session, BEGIN, the lock, the update, its event and COMMIT.
+    (Revoke, 6, 1..=2),
+    // The session, BEGIN, the lock, an older rotation, the update, the insert, two events and
+    // COMMIT.
+    (StartRotation, 9, 1..=2),
     // The key by its hash, and the event.
     (Portal, 2, 1..=2),
     // What cannot be a key is looked up nowhere.
@@ -64,6 +67,7 @@ enum Operation {
     /// Its repetition.
     CreateAgain,
     Revoke,
+    StartRotation,
     Portal,
     MalformedIntrospect,
     MalformedForwardAuth,
@@ -125,7 +129,7 @@ impl Costs {
                 self.run(CreateOnce, &session).await;
                 session
             }
-            Revoke => {
+            Revoke | StartRotation => {
                 let session = self.deployment.session().await;
                 assert_eq!(self.deployment.client.create(&session).await.status, 201);
                 session
@@ -147,6 +151,7 @@ impl Costs {
             CreateOnce => (client.create_once(session, "request").await, 201),
             CreateAgain => (client.create_once(session, "request").await, 409),
             Revoke => (client.revoke(session).await, 200),
+            StartRotation => (client.start_rotation(session, None).await, 201),
             Portal => (client.portal(&self.key).await, 200),
             MalformedPortal => (client.portal("pk_live_malformed").await, 401),
         };

@@ -122,6 +122,39 @@ async fn kustomize_renders_objects_that_kubernetes_and_keda_know() {
     }
 }
 
+/// The command is that of docs/DEPLOY.md.
+#[tokio::test]
+async fn prometheus_finds_the_pods_and_gets_the_alerts() {
+    let monitoring = Objects::of("deploy/kubernetes/monitoring").await;
+    let endpoint = &monitoring.named("PodMonitor", "partner-keys")["spec"];
+    let objects = Objects::production().await;
+    for (part, pod) in objects.pods().filter(|(part, _)| *part != "migrate") {
+        let labels = &pod["metadata"]["labels"];
+        assert!(
+            selects(&endpoint["selector"]["matchLabels"], labels),
+            "{part}"
+        );
+        let ports = pod["spec"]["containers"][0]["ports"].as_array().unwrap();
+        let port = &endpoint["podMetricsEndpoints"][0]["port"];
+        assert!(ports.iter().any(|it| it["name"] == *port), "{part}");
+    }
+
+    let page = read("docs/DEPLOY.md");
+    let (_, command) = page.split_once("(printf 'apiVersion: monitoring").unwrap();
+    let (command, _) = command.split_once(" | kubectl").unwrap();
+    let mut shell = Command::new("bash");
+    let command = format!("(printf 'apiVersion: monitoring{command}");
+    shell
+        .args(["-euo", "pipefail", "-c", &command])
+        .current_dir(file("."));
+    let rules = succeeds("the command of DEPLOY.md", &mut shell, TIMEOUT).await;
+    let dir = tests::scratch();
+    let json = succeeds("the rules", &mut check(&rules, dir.path()), TIMEOUT).await;
+    let rules: Value = serde_json::from_str(&json).unwrap();
+    let groups = rules[0]["spec"]["groups"].as_array().unwrap();
+    assert!(groups.len() > 3, "{json}");
+}
+
 #[tokio::test]
 async fn the_pods_meet_the_restricted_standard_and_name_settings_that_exist() {
     for folder in ["deploy/kubernetes/base", "deploy/kubernetes/production"] {

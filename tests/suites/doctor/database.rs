@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 use tests::{Role, TestDatabase};
 
-use super::*;
+use super::{Diagnosis, base, diagnose, with};
 
 async fn change(database: &TestDatabase, sql: &str) {
     let (_, name) = database

@@ -1,8 +1,10 @@
 //! A service without mistakes.
 
+use tests::process::binary;
 use tests::{Deployment, IdentityProvider, Plan, Role, SigningKey};
+use tokio::process::Command;
 
-use super::*;
+use super::{diagnose, output, with};
 
 #[tokio::test]
 async fn a_healthy_service_has_no_finding() {

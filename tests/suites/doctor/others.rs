@@ -1,10 +1,12 @@
 //! Mistakes with Svix, the identity provider, the machine, and servers that say nothing.
 
 use svix_simulator::{Options, Simulator};
+use tests::process::binary;
 use tests::{IdentityProvider, Mood};
 use tokio::net::TcpListener;
+use tokio::process::Command;
 
-use super::*;
+use super::{Diagnosis, diagnose, output, with};
 
 #[tokio::test]
 async fn what_is_wrong_with_svix_is_named() {

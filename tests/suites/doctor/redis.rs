@@ -4,7 +4,7 @@ use tests::RedisServer;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use super::*;
+use super::{Diagnosis, diagnose, with};
 
 async fn diagnose_with(url: &str) -> Diagnosis {
     diagnose("worker", &with(&[("REDIS_URL", url)])).await

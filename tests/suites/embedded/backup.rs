@@ -3,11 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tests::process::binary;
+use tests::scratch;
+use tokio::process::Command;
 
-use super::*;
+use super::Standalone;
 
 /// A directory with data, and the commands on it.
 struct Machine {

@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
 use shared::store::sqlite_file::close_log;
 use tests::process::binary;
+use tests::{Client, Process, eventually, scratch};
+use tokio::process::Command;
 
-use super::*;
+use super::{SOON, Standalone};
 
 /// A small file system in a directory. Only the process that is started in it sees it, and it
 /// is gone with that process.

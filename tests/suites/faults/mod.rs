@@ -1,6 +1,6 @@
 //! Servers and processes that fail under load.
 
 mod locks;
-mod postgres;
+pub(crate) mod postgres;
 mod redis;
 mod worker;

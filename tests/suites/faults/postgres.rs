@@ -66,13 +66,24 @@ async fn start_deployment() -> (PrivatePostgres, Deployment) {
     (postgres, deployment)
 }
 
-/// Runs `fault` under load and checks that no creation is lost, that answers are prompt, and
-/// that the API and the worker recover without a restart.
+/// Runs `fault` on the server of a new deployment under load and checks that nothing is lost.
 async fn nothing_is_lost_when(what: &str, fault: impl AsyncFnOnce(&mut PrivatePostgres, &Load)) {
-    let (mut postgres, mut deployment) = start_deployment().await;
+    let (mut postgres, deployment) = start_deployment().await;
+    let fault = async |load: &Load| fault(&mut postgres, load).await;
+    nothing_is_lost(what, deployment, fault).await;
+}
+
+/// Runs `fault` under load and checks that no creation is lost, that answers are prompt, and
+/// that the API and the worker recover without a restart. Returns the deployment and what the
+/// creations were answered.
+pub(crate) async fn nothing_is_lost(
+    what: &str,
+    mut deployment: Deployment,
+    fault: impl AsyncFnOnce(&Load),
+) -> (Deployment, Vec<Mint>) {
     let load = Load::start(&deployment, 4000).await;
     load.answers(50).await;
-    fault(&mut postgres, &load).await;
+    fault(&load).await;
 
     let ready = || async {
         deployment
@@ -99,10 +110,11 @@ async fn nothing_is_lost_when(what: &str, fault: impl AsyncFnOnce(&mut PrivatePo
     );
     assert!(deployment.server.is_running());
     assert!(deployment.in_production_mut().workers[0].is_running());
+    (deployment, mints)
 }
 
 /// Waits until the load has more answers, so that some come after the fault.
-async fn wait_for_more_answers(load: &Load) {
+pub(crate) async fn wait_for_more_answers(load: &Load) {
     // The load is answered 503 until PostgreSQL works again.
     load.answers(100).await;
 }

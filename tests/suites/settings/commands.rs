@@ -164,3 +164,15 @@ async fn the_document_is_printed_without_any_setting() {
         printed.stdout
     );
 }
+
+#[tokio::test]
+async fn a_migration_refuses_a_pooler_in_transaction_mode() {
+    let env = [
+        ("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/db"),
+        ("DATABASE_POOLER", "transaction"),
+    ];
+    let expected = "  DATABASE_POOLER is \"transaction\"; expected none, and a DATABASE_URL that";
+    run("api", &["migrate"], &env)
+        .await
+        .refused("api", &[expected]);
+}

@@ -17,6 +17,24 @@ async fn help(name: &str, command: &[&str]) -> String {
     ended.stdout
 }
 
+/// OpenTelemetry's variables.
+const OTLP: [&str; 14] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_METRIC_EXPORT_INTERVAL",
+];
+
 /// The variables that a help text names.
 fn variables(help: &str) -> BTreeSet<String> {
     let words = help.split("[env: ").skip(1);
@@ -30,8 +48,12 @@ fn variables(help: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of all flags and commands")]
 async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
-    let store = [("--database-max-connections", "DATABASE_MAX_CONNECTIONS")];
+    let store = [
+        ("--database-max-connections", "DATABASE_MAX_CONNECTIONS"),
+        ("--database-pooler", "DATABASE_POOLER"),
+    ];
     let redis = [("--redis-prefix", "REDIS_PREFIX")];
     let svix = [
         ("--svix-server-url", "SVIX_SERVER_URL"),
@@ -46,6 +68,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--trusted-proxies", "TRUSTED_PROXIES"),
         ("--max-connections", "MAX_CONNECTIONS"),
         ("--docs", "DOCS"),
+        ("--rotation-overlap", "ROTATION_OVERLAP"),
         ("--rate-limit-create", "RATE_LIMIT_CREATE"),
         ("--rate-limit-portal", "RATE_LIMIT_PORTAL"),
         ("--rate-limit-failed-auth", "RATE_LIMIT_FAILED_AUTH"),
@@ -65,9 +88,12 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
     let data = [("--data", "DATA_DIR"), ("--demo", "DEMO")];
     let log = [("--rust-log", "RUST_LOG"), ("--log-format", "LOG_FORMAT")];
     let both = [&store[..], &redis, &svix, &admin, &log].concat();
-    // Secrets, and what the TLS libraries read, have no flags.
-    let all: &[_] = &["DATABASE_URL", "REDIS_URL", "SVIX_TOKEN", "SSL_CERT_FILE"];
+    // Secrets, what the TLS libraries read, and OpenTelemetry's variables have no flags.
+    let all = ["DATABASE_URL", "REDIS_URL", "SVIX_TOKEN", "SSL_CERT_FILE"];
+    let all: &[_] = &[&all[..], &OTLP].concat();
     let api: &[_] = &[all, &["INTERNAL_TOKEN"]].concat();
+    let standalone = ["SVIX_TOKEN", "INTERNAL_TOKEN", "SSL_CERT_FILE"];
+    let standalone: &[_] = &[&standalone[..], &OTLP].concat();
     let database: &[_] = &["DATABASE_URL"];
     let cases = [
         (
@@ -112,7 +138,7 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
                 &log,
             ]
             .concat(),
-            &["SVIX_TOKEN", "INTERNAL_TOKEN", "SSL_CERT_FILE"],
+            standalone,
         ),
     ];
     for (name, command, settings, others) in cases {

@@ -28,8 +28,8 @@ pub async fn create_with_outcome(db: &StoreUnderTest, account: &str, outcome: &O
 pub async fn create_revoked(db: &StoreUnderTest, account: &str, revoked_at: Timestamp) -> NewKey {
     let key = create_with_outcome(db, account, &provisioned()).await;
     let (account, origin) = (&key.account_id, caller());
-    let revoked = db.store.revoke_key(account, revoked_at, &origin).await;
-    assert!(revoked.unwrap().is_some());
+    let revoked = db.store.revoke_keys(account, revoked_at, &origin).await;
+    assert_eq!(revoked.unwrap().len(), 1);
     key
 }
 
@@ -238,14 +238,14 @@ async fn rows_without_work_cannot_be_claimed(#[values(Postgres, Sqlite)] databas
     let revoked = db.mint("revoked", at(0)).await;
     let revoke = db
         .store
-        .revoke_key(&revoked.account_id, at(1), &caller())
+        .revoke_keys(&revoked.account_id, at(1), &caller())
         .await;
     revoke.unwrap();
     let leased = db.mint("revoked while leased", at(0)).await;
     claim(db, job(leased.id, 0), at(60)).await;
     let revoke = db
         .store
-        .revoke_key(&leased.account_id, at(1), &caller())
+        .revoke_keys(&leased.account_id, at(1), &caller())
         .await;
     revoke.unwrap();
 

@@ -145,7 +145,7 @@ async fn the_claim_of_a_revoked_key_writes_nothing(#[values(Postgres, Sqlite)] d
     let key = db.mint("acct", at(0)).await;
     let claim = claim(db, job(key.id, 0), at(60)).await;
     db.store
-        .revoke_key(&key.account_id, at(1), &caller())
+        .revoke_keys(&key.account_id, at(1), &caller())
         .await
         .unwrap();
     check_every_outcome_is_refused(db, &claim).await;

@@ -49,7 +49,7 @@ async fn everything_that_happens_to_a_key_is_recorded_once(
     assert!(opened.unwrap());
     for _ in 0..2 {
         db.store
-            .revoke_key(account, at(4), &caller())
+            .revoke_keys(account, at(4), &caller())
             .await
             .unwrap();
     }
@@ -140,7 +140,7 @@ async fn without_its_event_nothing_happens(#[values(Postgres, Sqlite)] database:
     );
     assert!(
         store
-            .revoke_key(&key.account_id, at(1), &caller())
+            .revoke_keys(&key.account_id, at(1), &caller())
             .await
             .is_err()
     );
@@ -157,7 +157,7 @@ async fn operators_find_keys_by_each_condition(#[values(Postgres, Sqlite)] datab
     let other = db.mint("other", at(20)).await;
     let first = KeyId(Uuid::nil());
     let find = async |filter: KeyFilter, after| {
-        let keys = db.store.keys(&filter, after, 10).await.unwrap();
+        let keys = db.store.keys(&filter, at(100), after, 10).await.unwrap();
         keys.into_iter().map(|key| key.id).collect::<Vec<_>>()
     };
     let any = KeyFilter::default;
@@ -206,13 +206,13 @@ async fn only_revoked_keys_without_work_are_purged_and_their_events_stay(
     let db = &StoreUnderTest::migrated(database).await;
     let done = create_with_outcome(db, "done", &dead_letter(at(1))).await;
     db.store
-        .revoke_key(&done.account_id, at(5), &caller())
+        .revoke_keys(&done.account_id, at(5), &caller())
         .await
         .unwrap();
     let ending = create_revoked(db, "ending", at(5)).await;
     let later = db.mint("later", at(0)).await;
     db.store
-        .revoke_key(&later.account_id, at(50), &caller())
+        .revoke_keys(&later.account_id, at(50), &caller())
         .await
         .unwrap();
     let active = db.mint("active", at(0)).await;

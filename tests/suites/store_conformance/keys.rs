@@ -34,7 +34,7 @@ async fn an_account_has_at_most_one_active_key(#[values(Postgres, Sqlite)] datab
     assert_eq!(db.rows().await, [minted(&first), minted(&other)]);
 
     db.store
-        .revoke_key(&first.account_id, at(3), &caller())
+        .revoke_keys(&first.account_id, at(3), &caller())
         .await
         .unwrap();
     assert!(db.store.insert_key(&second, &caller()).await.unwrap());
@@ -114,7 +114,7 @@ async fn a_request_that_is_repeated_creates_no_second_key(
 
     let account = &first.account_id;
     db.store
-        .revoke_key(account, at(1), &caller())
+        .revoke_keys(account, at(1), &caller())
         .await
         .unwrap();
     assert!(!create(&request("acct", hash)).await);
@@ -128,7 +128,7 @@ async fn a_request_that_is_repeated_creates_no_second_key(
         "of another account"
     );
     db.store
-        .revoke_key(account, at(2), &caller())
+        .revoke_keys(account, at(2), &caller())
         .await
         .unwrap();
     assert!(create(&new_key("acct", at(3))).await, "without the header");
@@ -155,7 +155,7 @@ async fn of_concurrent_repetitions_one_creates_a_key_also_if_it_is_revoked_meanw
             requests.spawn(async move {
                 if number % 4 == 3 {
                     let account = &key.account_id;
-                    store.revoke_key(account, at(1), &caller()).await.unwrap();
+                    store.revoke_keys(account, at(1), &caller()).await.unwrap();
                     return false;
                 }
                 store.insert_key(&key, &caller()).await.unwrap()
@@ -166,7 +166,7 @@ async fn of_concurrent_repetitions_one_creates_a_key_also_if_it_is_revoked_meanw
         assert_eq!(created, 1, "round {round}");
         let account = AccountId::parse("acct").unwrap();
         db.store
-            .revoke_key(&account, at(2), &caller())
+            .revoke_keys(&account, at(2), &caller())
             .await
             .unwrap();
     }
@@ -204,7 +204,7 @@ async fn the_active_key_is_returned_with_its_state(#[values(Postgres, Sqlite)] d
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let of = |account: &str| AccountId::parse(account).unwrap();
-    let shown = db.store.active_key(&of("acct")).await.unwrap().unwrap();
+    let shown = db.store.keys_of(&of("acct")).await.unwrap().active.unwrap();
     assert_eq!(shown.id, key.id);
     assert_eq!(shown.account_id, key.account_id);
     assert_eq!(shown.key_prefix, key.key_prefix);
@@ -217,19 +217,33 @@ async fn the_active_key_is_returned_with_its_state(#[values(Postgres, Sqlite)] d
         (shown.created_at, shown.next_attempt_at),
         (at(0), Some(at(0)))
     );
-    assert!(db.store.active_key(&of("other")).await.unwrap().is_none());
+    assert!(
+        db.store
+            .keys_of(&of("other"))
+            .await
+            .unwrap()
+            .active
+            .is_none()
+    );
 
     assert_eq!(shown.leased_until, None);
     db.try_claim(job(key.id, 0), at(60)).await;
-    let leased = db.store.active_key(&of("acct")).await.unwrap().unwrap();
+    let leased = db.store.keys_of(&of("acct")).await.unwrap().active.unwrap();
     assert_eq!((leased.attempts, leased.leased_until), (1, Some(at(60))));
     assert_eq!(leased.next_attempt_at, Some(at(60)));
 
     db.store
-        .revoke_key(&of("acct"), at(1), &caller())
+        .revoke_keys(&of("acct"), at(1), &caller())
         .await
         .unwrap();
-    assert!(db.store.active_key(&of("acct")).await.unwrap().is_none());
+    assert!(
+        db.store
+            .keys_of(&of("acct"))
+            .await
+            .unwrap()
+            .active
+            .is_none()
+    );
 }
 
 #[rstest]
@@ -241,7 +255,7 @@ async fn a_key_is_found_by_its_hash_only_while_active(
     let key = db.mint("acct", at(0)).await;
     let other = db.mint("other", at(0)).await;
     let find = async |hash| {
-        let found = db.store.key_by_hash(&hash).await.unwrap();
+        let found = db.store.key_by_hash(&hash, at(1)).await.unwrap();
         found.map(|found| (found.id, found.key_prefix))
     };
     let expected = (key.id, key.key_prefix.clone());
@@ -249,7 +263,7 @@ async fn a_key_is_found_by_its_hash_only_while_active(
     assert_eq!(find(SecretHash::of(b"another key")).await, None);
 
     db.store
-        .revoke_key(&key.account_id, at(1), &caller())
+        .revoke_keys(&key.account_id, at(1), &caller())
         .await
         .unwrap();
     assert_eq!(find(key.key_hash).await, None);
@@ -266,7 +280,7 @@ async fn revoking_keeps_the_row_and_removes_its_work(
     let other = db.mint("other", at(0)).await;
     db.try_claim(job(key.id, 0), at(60)).await;
     db.store
-        .revoke_key(&key.account_id, at(5), &caller())
+        .revoke_keys(&key.account_id, at(5), &caller())
         .await
         .unwrap();
     let revoked = Row {
@@ -290,15 +304,16 @@ async fn revoking_again_changes_nothing(#[values(Postgres, Sqlite)] database: Da
     let key = db.mint("acct", at(0)).await;
     let revoke = async |now| {
         db.store
-            .revoke_key(&key.account_id, now, &caller())
+            .revoke_keys(&key.account_id, now, &caller())
             .await
             .unwrap()
     };
-    let revoked = revoke(at(1)).await.unwrap();
-    assert_eq!((revoked.key_id, revoked.job()), (key.id, None));
-    assert_eq!(revoked.key_prefix, key.key_prefix);
+    let revoked = revoke(at(1)).await;
+    assert_eq!(revoked.len(), 1);
+    assert_eq!((revoked[0].key_id, revoked[0].job()), (key.id, None));
+    assert_eq!(revoked[0].key_prefix, key.key_prefix);
     let before = db.rows().await;
-    assert_eq!(revoke(at(2)).await, None);
+    assert_eq!(revoke(at(2)).await, []);
     assert_eq!(db.rows().await, before);
 }
 
@@ -318,10 +333,10 @@ async fn revoking_a_provisioned_key_makes_work_of_its_portal_sessions(
         .unwrap();
     let revoked = db
         .store
-        .revoke_key(&key.account_id, at(1), &caller())
+        .revoke_keys(&key.account_id, at(1), &caller())
         .await
         .unwrap();
-    assert_eq!(revoked.unwrap().job(), Some(job(key.id, 1)));
+    assert_eq!(revoked[0].job(), Some(job(key.id, 1)));
     assert_eq!(db.store.due(at(1), 0, 10).await.unwrap(), [job(key.id, 1)]);
     let row = db.row(key.id).await;
     assert!(row.has_webhook && !row.is_active, "{row:?}");
@@ -351,7 +366,7 @@ async fn one_of_50_concurrent_revocations_revokes_the_key(
     for _ in 0..50 {
         let (store, account) = (db.store.clone(), key.account_id.clone());
         revocations
-            .spawn(async move { store.revoke_key(&account, at(1), &caller()).await.unwrap() });
+            .spawn(async move { store.revoke_keys(&account, at(1), &caller()).await.unwrap() });
     }
     let revoked = revocations.join_all().await;
     assert_eq!(revoked.into_iter().flatten().count(), 1);
@@ -383,7 +398,13 @@ async fn times_are_read_as_they_were_written(#[values(Postgres, Sqlite)] databas
         let instant = Timestamp::from_micros(micros);
         let key = db.mint(&format!("acct-{i}"), instant).await;
         db.store.touch_keys(&[(key.id, instant)]).await.unwrap();
-        let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
+        let read = db
+            .store
+            .keys_of(&key.account_id)
+            .await
+            .unwrap()
+            .active
+            .unwrap();
         assert_eq!(read.created_at, instant);
         assert_eq!(read.last_used_at, Some(instant));
         assert_eq!(read.next_attempt_at, Some(instant));
@@ -397,7 +418,13 @@ async fn times_are_read_as_they_were_written(#[values(Postgres, Sqlite)] databas
     let error = String::new();
     let outcome = Outcome::DeadLetter { at: odd, error };
     db.store.finish(&claim, &outcome, at(3)).await.unwrap();
-    let read = db.store.active_key(&key.account_id).await.unwrap().unwrap();
+    let read = db
+        .store
+        .keys_of(&key.account_id)
+        .await
+        .unwrap()
+        .active
+        .unwrap();
     assert_eq!(read.failed_at, Some(odd));
 }
 
@@ -427,7 +454,13 @@ async fn accounts_that_differ_in_any_character_are_different(
         keys.push(db.mint(account, at(0)).await);
     }
     for key in keys {
-        let shown = db.store.active_key(&key.account_id).await.unwrap().unwrap();
+        let shown = db
+            .store
+            .keys_of(&key.account_id)
+            .await
+            .unwrap()
+            .active
+            .unwrap();
         assert_eq!(
             (shown.id, &shown.account_id),
             (key.id, &key.account_id),
@@ -437,9 +470,9 @@ async fn accounts_that_differ_in_any_character_are_different(
         assert_eq!(claim.unwrap().account_id, key.account_id);
         let revoked = db
             .store
-            .revoke_key(&key.account_id, at(1), &caller())
+            .revoke_keys(&key.account_id, at(1), &caller())
             .await
             .unwrap();
-        assert_eq!(revoked.unwrap().key_id, key.id);
+        assert_eq!(revoked[0].key_id, key.id);
     }
 }

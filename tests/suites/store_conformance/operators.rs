@@ -44,7 +44,7 @@ async fn the_backlog_counts_each_row_in_its_state(#[values(Postgres, Sqlite)] da
     let revoked = create_with_outcome(db, "revoked", &dead_letter(at(1))).await;
     let revoke = db
         .store
-        .revoke_key(&revoked.account_id, at(2), &caller())
+        .revoke_keys(&revoked.account_id, at(2), &caller())
         .await;
     revoke.unwrap();
 
@@ -124,7 +124,7 @@ async fn revoked_dead_letters_are_not_listed(#[values(Postgres, Sqlite)] databas
     let key = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
     assert_eq!(db.store.dead_letters(10).await.unwrap().len(), 1);
     db.store
-        .revoke_key(&key.account_id, at(2), &caller())
+        .revoke_keys(&key.account_id, at(2), &caller())
         .await
         .unwrap();
     assert_eq!(db.store.dead_letters(10).await.unwrap(), []);

@@ -19,12 +19,12 @@ async fn create_row_in_each_state(db: &StoreUnderTest) -> Vec<(&'static str, Key
     claim(db, job(leased.id, 0), at(160)).await;
     let revoked = create_with_outcome(db, "revoked", &dead_letter(at(1))).await;
     db.store
-        .revoke_key(&revoked.account_id, at(2), &caller())
+        .revoke_keys(&revoked.account_id, at(2), &caller())
         .await
         .unwrap();
     let revoked_provisioned = create_with_outcome(db, "revoked provisioned", &provisioned()).await;
     db.store
-        .revoke_key(&revoked_provisioned.account_id, at(2), &caller())
+        .revoke_keys(&revoked_provisioned.account_id, at(2), &caller())
         .await
         .unwrap();
     let ending = claim(db, job(revoked_provisioned.id, 1), at(62)).await;
@@ -239,7 +239,7 @@ async fn a_key_created_after_a_revoked_dead_letter_starts_with_new_tries(
     let db = &StoreUnderTest::migrated(database).await;
     let dead = create_with_outcome(db, "acct", &dead_letter(at(1))).await;
     db.store
-        .revoke_key(&dead.account_id, at(2), &caller())
+        .revoke_keys(&dead.account_id, at(2), &caller())
         .await
         .unwrap();
     let key = db.mint("acct", at(100)).await;

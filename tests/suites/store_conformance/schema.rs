@@ -73,12 +73,12 @@ async fn one_process_reads_what_another_wrote(#[values(Postgres, Sqlite)] databa
     let db = &StoreUnderTest::migrated(database).await;
     let another = db.another().await;
     let key = db.mint("acct", at(0)).await;
-    let seen = another.active_key(&key.account_id).await.unwrap();
+    let seen = another.keys_of(&key.account_id).await.unwrap().active;
     assert_eq!(seen.unwrap().id, key.id);
     another
-        .revoke_key(&key.account_id, at(1), &caller())
+        .revoke_keys(&key.account_id, at(1), &caller())
         .await
         .unwrap();
-    let seen = db.store.active_key(&key.account_id).await.unwrap();
+    let seen = db.store.keys_of(&key.account_id).await.unwrap().active;
     assert!(seen.is_none());
 }

@@ -3,13 +3,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use shared::admin::Admin;
+use shared::admin::{Admin, Scrape};
 use shared::clock::Clock;
 use shared::config::{
     AdminArgs, Checker, ConfigError, DatabaseArgs, DatabaseConfig, Invalid, LogArgs, RedisArgs,
-    RedisConfig, SvixArgs, WorkerArgs, check_certificates,
+    RedisConfig, SvixArgs, WorkerArgs, check_certificates, check_otlp,
 };
 use shared::metrics::{self, Part};
+use shared::otlp::{self, OtlpConfig};
 use shared::queue::RedisQueue;
 use shared::store::PostgresStore;
 use shared::svix::SvixConfig;
@@ -42,6 +43,7 @@ struct WorkSettings {
     svix: SvixConfig,
     admin: Option<SocketAddr>,
     log: LogConfig,
+    otlp: Option<OtlpConfig>,
 }
 
 /// The result of the check of each setting.
@@ -53,6 +55,7 @@ pub(super) struct CheckedSettings {
     pub(super) admin: Result<Option<SocketAddr>, Invalid>,
     pub(super) certificates: Result<(), Invalid>,
     log: Result<LogConfig, Invalid>,
+    otlp: Result<Option<OtlpConfig>, Invalid>,
 }
 
 impl WorkArgs {
@@ -65,22 +68,24 @@ impl WorkArgs {
             svix: self.svix.check(checker),
             concurrency: self.worker.check(checker),
             admin: self.admin.check(checker),
+            otlp: check_otlp(checker, "worker"),
             certificates: check_certificates(checker),
         }
     }
 
     fn settings(&self) -> Result<WorkSettings, ConfigError> {
         let mut checker = Checker::default();
-        let checked = self.check(&mut checker);
+        let results = self.check(&mut checker);
         checker.finish(|| {
-            checked.certificates?;
+            results.certificates?;
             Ok(WorkSettings {
-                concurrency: checked.concurrency?,
-                database: checked.database?,
-                redis: checked.redis?,
-                svix: checked.svix?,
-                admin: checked.admin?,
-                log: checked.log?,
+                concurrency: results.concurrency?,
+                database: results.database?,
+                redis: results.redis?,
+                svix: results.svix?,
+                admin: results.admin?,
+                log: results.log?,
+                otlp: results.otlp?,
             })
         })
     }
@@ -89,7 +94,7 @@ impl WorkArgs {
 /// Works until a signal tells the process to stop.
 pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    telemetry::init_buffered(settings.log);
+    telemetry::init_buffered(settings.log, settings.otlp.as_ref())?;
     metrics::show(Part::Worker);
     let shutdown = runtime::shutdown_on_signal()?;
 
@@ -104,11 +109,12 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
     };
     let worker = Worker::new(store.clone(), queue, &settings.svix, clock, concurrency);
 
+    let scrape = Scrape::new(store, vec![Box::new(backlog)]);
+    otlp::export_metrics(&scrape);
     if let Some(address) = settings.admin {
         let admin = Admin {
             health: health::endpoint(worker.liveness()),
-            store,
-            sources: vec![Box::new(backlog)],
+            scrape,
         };
         admin.start(address, shutdown.clone()).await?;
     }

@@ -1,11 +1,10 @@
 //! The HTTP client that fetches the identity provider's keys.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderValue};
-use reqwest::{Certificate, Client, Response, StatusCode, redirect};
-use shared::config::is_this_machine;
+use reqwest::{Client, Response, StatusCode};
+use shared::http_client;
 use url::Url;
 
 use super::jwks::KeySet;
@@ -50,25 +49,12 @@ pub enum FetchError {
 impl Provider {
     /// Creates a client for the JWKS at `url`.
     pub fn new(url: &Url) -> Result<Self, ProviderError> {
-        let client = Client::builder()
-            .user_agent(concat!("partner-keys/", env!("CARGO_PKG_VERSION")))
-            // The settings alone decide from where keys are fetched.
-            .redirect(redirect::Policy::none())
+        let client = http_client::for_server(url)
             // Minutes pass between two fetches, so no connection is kept.
             .pool_max_idle_per_host(0)
             .timeout(TIMEOUT);
-        let client = if is_this_machine(url) {
-            client.no_proxy() // a proxy's loopback address is another machine
-        } else {
-            client
-        };
-        // The client would ignore SSL_CERT_FILE on some systems.
-        let trusted = rustls_native_certs::load_native_certs().certs;
-        let trusted = trusted
-            .iter()
-            .filter_map(|der| Certificate::from_der(der).ok());
         Ok(Self {
-            http: client.tls_certs_only(trusted).build()?,
+            http: client.build()?,
             url: url.clone(),
         })
     }
@@ -97,16 +83,8 @@ async fn read(mut response: Response) -> Result<Vec<u8>, FetchError> {
     Ok(document)
 }
 
-/// Converts the error to its text with all causes, and without the URL.
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::NoAnswer(text)
+        Self::NoAnswer(http_client::describe(error))
     }
 }

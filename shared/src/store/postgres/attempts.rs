@@ -59,6 +59,12 @@ pub(super) struct Completion {
     pub(super) now: Timestamp,
 }
 
+impl Completion {
+    fn attempt(&self) -> (KeyId, i32) {
+        (self.key_id, self.attempt)
+    }
+}
+
 /// Writes outcomes, with their entries in the audit trail. The answer is false if the
 /// attempt is not the newest any more.
 pub(super) struct Completions(pub(super) KeptConnection);
@@ -75,19 +81,22 @@ impl Batch for Completions {
     }
 
     async fn run(&self, asked: &[Completion]) -> Result<Vec<bool>, StoreError> {
+        // Of copies of a completion, the statement gets one, and the others come too late.
+        let mut seen = HashSet::new();
+        let mut first = Vec::with_capacity(asked.len());
+        first.extend(asked.iter().filter(|asked| seen.insert(asked.attempt())));
         let finish = sqlx::query_as(sql::FINISH_MANY)
-            .bind(column(asked, |asked| asked.key_id))
-            .bind(column(asked, |asked| asked.attempt))
-            .bind(column(asked, |asked| asked.outcome.as_str()))
-            .bind(column(asked, |asked| asked.outcome.svix_app_id()))
-            .bind(column(asked, |asked| asked.outcome.at()))
-            .bind(column(asked, |asked| asked.outcome.error()))
-            .bind(column(asked, |asked| asked.now))
+            .bind(column(&first, |asked| asked.key_id))
+            .bind(column(&first, |asked| asked.attempt))
+            .bind(column(&first, |asked| asked.outcome.as_str()))
+            .bind(column(&first, |asked| asked.outcome.svix_app_id()))
+            .bind(column(&first, |asked| asked.outcome.at()))
+            .bind(column(&first, |asked| asked.outcome.error()))
+            .bind(column(&first, |asked| asked.now))
             .bind(Actor::Worker.as_str());
         let finished: Vec<(KeyId, i32)> = self.0.run(finish).await?;
-        let finished: HashSet<(KeyId, i32)> = finished.into_iter().collect();
-        Ok(column(asked, |asked| {
-            finished.contains(&(asked.key_id, asked.attempt))
-        }))
+        let mut finished: HashSet<(KeyId, i32)> = finished.into_iter().collect();
+        let answers = asked.iter().map(|asked| finished.remove(&asked.attempt()));
+        Ok(answers.collect())
     }
 }

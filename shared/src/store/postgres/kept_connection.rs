@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgPool, PgRow};
-use sqlx::query::QueryAs;
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, FromRow, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
+use super::pool::{Pool, Query};
 use crate::store::StoreError;
 use crate::store::impl_store::within_deadline;
 
@@ -31,23 +31,22 @@ pub(super) struct Broken(Arc<AtomicU64>);
 /// A connection that a task keeps between its batches, so that its statements need
 /// neither the pool nor the pool's tests before and after each use.
 pub(super) struct KeptConnection {
-    pool: PgPool,
+    pool: Pool,
     kept: Mutex<Option<Kept>>,
     broken: Broken,
 }
 
 struct Kept {
     connection: PoolConnection<Postgres>,
+    /// When it came from the pool.
+    since: Instant,
     last_used: Instant,
     /// The value of [`Broken`] then.
     broken: u64,
 }
 
-/// A statement that returns rows.
-type Query<'q, R> = QueryAs<'q, Postgres, R, PgArguments>;
-
 impl KeptConnection {
-    pub(super) fn new(pool: PgPool, broken: Broken) -> Self {
+    pub(super) fn new(pool: Pool, broken: Broken) -> Self {
         Self {
             pool,
             kept: Mutex::default(),
@@ -97,12 +96,18 @@ impl KeptConnection {
     async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut place = self.kept.lock().await;
         let kept = place.take();
-        // One that was idle for long goes back to the pool, which tests it.
-        let kept = kept.filter(|kept| kept.last_used.elapsed() < IDLE);
+        // One that was idle for long goes back to the pool, which tests it. So does one that may
+        // lead to a server that takes no writes any more, and the pool closes it.
+        let is_good = |kept: &Kept| {
+            kept.last_used.elapsed() < IDLE && !self.pool.became_read_only_after(kept.since)
+        };
+        let kept = kept.filter(is_good);
         let was_kept = kept.is_some();
-        let kept = match kept {
-            Some(kept) => kept,
-            None => self.keep(within_deadline(self.pool.acquire()).await?),
+        let kept = if let Some(kept) = kept {
+            kept
+        } else {
+            let connection = within_deadline(self.pool.acquire()).await?;
+            self.keep(connection, Instant::now())
         };
         Ok(Lent {
             keeper: self,
@@ -112,9 +117,10 @@ impl KeptConnection {
         })
     }
 
-    fn keep(&self, connection: PoolConnection<Postgres>) -> Kept {
+    fn keep(&self, connection: PoolConnection<Postgres>, since: Instant) -> Kept {
         Kept {
             connection,
+            since,
             last_used: Instant::now(),
             broken: self.broken.0.load(Ordering::Relaxed),
         }
@@ -141,7 +147,8 @@ impl Lent<'_> {
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
     {
         let kept = self.kept.as_mut().expect(PRESENT);
-        let rows = within_deadline(query.fetch_all(&mut *kept.connection)).await;
+        let rows = self.keeper.pool.rows(&mut kept.connection, query);
+        let rows = within_deadline(rows).await;
         if rows.as_ref().err().is_none_or(StoreError::is_an_answer) {
             self.give_back();
         }
@@ -151,7 +158,7 @@ impl Lent<'_> {
     /// Keeps the connection for the next statement.
     fn give_back(mut self) {
         let kept = self.kept.take();
-        *self.place = kept.map(|kept| self.keeper.keep(kept.connection));
+        *self.place = kept.map(|kept| self.keeper.keep(kept.connection, kept.since));
     }
 
     fn is_doubtful(&self) -> bool {

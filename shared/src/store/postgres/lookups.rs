@@ -12,7 +12,7 @@ use crate::coalesce::Batch;
 use crate::ids::AccountId;
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
-use crate::store::{StoreError, StoredKey, sql};
+use crate::store::{AccountKeys, StoreError, StoredKey, sql};
 
 /// Finds the accounts of sessions.
 pub(super) struct SessionAccounts(pub(super) KeptConnection);
@@ -43,31 +43,33 @@ impl Batch for SessionAccounts {
     }
 }
 
-/// Finds the active keys of accounts.
-pub(super) struct ActiveKeys(pub(super) KeptConnection);
+/// Finds the keys of accounts.
+pub(super) struct KeysOfAccounts(pub(super) KeptConnection);
 
 #[async_trait]
-impl Batch for ActiveKeys {
+impl Batch for KeysOfAccounts {
     const OPERATION: Operation = operation("BATCH find keys of accounts");
     type Question = AccountId;
-    type Answer = Option<StoredKey>;
+    type Answer = AccountKeys;
     type Error = StoreError;
 
-    async fn run(&self, asked: &[AccountId]) -> Result<Vec<Option<StoredKey>>, StoreError> {
+    async fn run(&self, asked: &[AccountId]) -> Result<Vec<AccountKeys>, StoreError> {
         let accounts = column(asked, AccountId::as_str);
         let rows: Vec<StoredKey> = self
             .0
-            .read(|| sqlx::query_as(sql::ACTIVE_KEYS).bind(&accounts))
+            .read(|| sqlx::query_as(sql::KEYS_OF_ACCOUNTS).bind(&accounts))
             .await?;
-        let keys = by_key(rows.into_iter().map(|key| (key.account_id.clone(), key)));
-        Ok(asked
-            .iter()
-            .map(|account| keys.get(account).cloned())
-            .collect())
+        let mut keys: HashMap<AccountId, AccountKeys> = HashMap::new();
+        for key in rows {
+            keys.entry(key.account_id.clone()).or_default().add(key);
+        }
+        Ok(column(asked, |account| {
+            keys.get(account).cloned().unwrap_or_default()
+        }))
     }
 }
 
-/// Finds active keys by their hashes.
+/// Finds keys that work by their hashes.
 pub(super) struct KeysByHash(pub(super) KeptConnection);
 
 #[derive(sqlx::FromRow)]
@@ -80,18 +82,21 @@ struct HashedKey {
 #[async_trait]
 impl Batch for KeysByHash {
     const OPERATION: Operation = operation("BATCH find keys by hash");
-    type Question = SecretHash;
+    type Question = (SecretHash, Timestamp);
     type Answer = Option<StoredKey>;
     type Error = StoreError;
 
-    async fn run(&self, asked: &[SecretHash]) -> Result<Vec<Option<StoredKey>>, StoreError> {
-        let hashes = column(asked, SecretHash::as_bytes);
+    async fn run(&self, asked: &[Self::Question]) -> Result<Vec<Option<StoredKey>>, StoreError> {
+        let hashes = column(asked, |(hash, _)| hash.as_bytes());
         let rows: Vec<HashedKey> = self
             .0
             .read(|| sqlx::query_as(sql::KEYS_BY_HASH).bind(&hashes))
             .await?;
         let keys = by_key(rows.into_iter().map(|row| (row.key_hash, row.key)));
-        let key = |hash: &SecretHash| keys.get(hash.as_bytes()).cloned();
+        let key = |(hash, now): &Self::Question| {
+            let key = keys.get(hash.as_bytes())?;
+            key.is_live(*now).then(|| key.clone())
+        };
         Ok(asked.iter().map(key).collect())
     }
 }

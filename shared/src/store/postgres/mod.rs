@@ -8,21 +8,22 @@ mod attempts;
 mod creations;
 mod kept_connection;
 mod lookups;
+mod pool;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use self::attempts::{ClaimRequest, Claims, Completion, Completions};
 use self::creations::Creations;
-use self::kept_connection::{Broken, FRESH, KeptConnection};
-use self::lookups::{ActiveKeys, KeysByHash, SessionAccounts};
+use self::kept_connection::{Broken, KeptConnection};
+use self::lookups::{KeysByHash, KeysOfAccounts, SessionAccounts};
+use self::pool::Pool;
+use self::transaction::Transaction;
 use super::impl_store::impl_store;
-use super::{Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
+use super::{AccountKeys, Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
 use crate::clock::Timestamp;
 use crate::coalesce::Coalescer;
 use crate::config::DatabaseConfig;
@@ -33,21 +34,13 @@ use crate::secret_hash::SecretHash;
 /// The schema that this program knows.
 pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// The time for which a caller waits for a free connection. It is short, so that an
-/// exhausted pool or a server that is down gives a prompt 503, not a growing queue.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The time limit of a wait for a row that another transaction has locked. It leaves the
-/// other questions of a batch enough of their time.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(800);
-
 /// The store of production, in PostgreSQL.
 #[derive(Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    pool: Pool,
     creations: Coalescer<Creations>,
     session_accounts: Coalescer<SessionAccounts>,
-    active_keys: Coalescer<ActiveKeys>,
+    keys_of_accounts: Coalescer<KeysOfAccounts>,
     keys_by_hash: Coalescer<KeysByHash>,
     sweeps: Arc<KeptConnection>,
     claims: Coalescer<Claims>,
@@ -69,35 +62,13 @@ impl PostgresStore {
     /// the sweep: four in an api, three in a worker. Call it within a runtime, on which these tasks run.
     #[must_use]
     pub fn new(config: DatabaseConfig) -> Self {
-        let pool = PgPoolOptions::new()
-            .max_connections(config.max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Only a connection that has been idle can be broken unnoticed.
-            .test_before_acquire(false)
-            .before_acquire(|connection, metadata| {
-                Box::pin(async move {
-                    let fresh = metadata.idle_for < FRESH;
-                    Ok(fresh || connection.ping().await.is_ok())
-                })
-            })
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // These are not start-up options, because poolers such as PgBouncer
-                    // refuse those.
-                    let deadline = super::DEADLINE.as_millis().to_string();
-                    let set = sqlx::query(sql::SET_UP_CONNECTION).bind(deadline);
-                    let set = set.bind(LOCK_TIMEOUT.as_millis().to_string());
-                    set.execute(connection).await?;
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(config.options);
+        let pool = Pool::new(config);
         let broken = Broken::default();
         let kept = || KeptConnection::new(pool.clone(), broken.clone());
         Self {
             creations: Coalescer::start(Creations(kept())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
-            active_keys: Coalescer::start(ActiveKeys(kept())),
+            keys_of_accounts: Coalescer::start(KeysOfAccounts(kept())),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
             sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
@@ -118,12 +89,25 @@ impl PostgresStore {
         self.session_accounts.ask((*token, now)).await
     }
 
-    async fn find_active_key(&self, account: &AccountId) -> Result<Option<StoredKey>, StoreError> {
-        self.active_keys.ask(account.clone()).await
+    async fn find_keys_of(&self, account: &AccountId) -> Result<AccountKeys, StoreError> {
+        self.keys_of_accounts.ask(account.clone()).await
     }
 
-    async fn find_key_by_hash(&self, hash: &SecretHash) -> Result<Option<StoredKey>, StoreError> {
-        self.keys_by_hash.ask(*hash).await
+    async fn find_key_by_hash(
+        &self,
+        hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, StoreError> {
+        self.keys_by_hash.ask((*hash, now)).await
+    }
+
+    /// Begins a transaction that changes keys of the account. No other changes them
+    /// meanwhile.
+    async fn begin_for(&self, account: &AccountId) -> sqlx::Result<Transaction> {
+        let mut transaction = self.pool.begin().await?;
+        let lock = sqlx::query(sql::LOCK_KEYS).bind(account.as_str());
+        lock.execute(&mut *transaction).await?;
+        Ok(transaction)
     }
 
     async fn find_due(
@@ -177,12 +161,7 @@ impl PostgresStore {
     /// Migrates on a connection without the statement timeout, because a migration can
     /// take long, and may wait for another that is running.
     async fn run_migrations(&self) -> Result<(), MigrateError> {
-        let options = self.pool.connect_options();
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with((*options).clone());
-        MIGRATOR.run(&pool).await
+        MIGRATOR.run(&self.pool.without_deadline()).await
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::header::{COOKIE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use api::Client;
-use api::types::{ActiveKey, Webhook};
+use api::types::{ActiveKey, Rotation, Webhook};
 use partner::PartnerError;
 
 type Error = Box<dyn std::error::Error>;
@@ -55,6 +55,24 @@ async fn run(command: &str, client: &Client, idempotency_key: &str) -> Result<Va
             let key = partner::create(client, idempotency_key).await?;
             json!({"created": {"api_key": key.api_key, "prefix": key.prefix, "message": key.message}})
         }
+        "rotate" => {
+            let key = partner::rotate(client, idempotency_key, 3600).await?;
+            let (previous, expires_at) = (&key.previous, key.previous.expires_at.to_rfc3339());
+            json!({"rotated": {
+                "api_key": key.api_key,
+                "prefix": key.prefix,
+                "message": key.message,
+                "previous": {"prefix": previous.prefix, "expires_at": expires_at},
+            }})
+        }
+        "finish" => {
+            partner::finish_rotation(client).await?;
+            json!({"finished": {}})
+        }
+        "cancel" => {
+            partner::cancel_rotation(client).await?;
+            json!({"canceled": {}})
+        }
         "show" => match partner::show(client).await? {
             Some(key) => json!({"active_key": key_json(&key)}),
             None => json!({"no_key": {}}),
@@ -78,12 +96,20 @@ fn key_json(key: &ActiveKey) -> Value {
             "next_attempt_at": webhook.next_attempt_at.map(|at| at.to_rfc3339()),
         })
     };
+    let rotation = |rotation: &Rotation| {
+        json!({
+            "previous_prefix": rotation.previous_prefix,
+            "previous_expires_at": rotation.previous_expires_at.to_rfc3339(),
+            "previous_last_used_at": rotation.previous_last_used_at.map(|at| at.to_rfc3339()),
+        })
+    };
     json!({
         "prefix": key.prefix,
         "has_webhook": key.has_webhook,
         "created_at": key.created_at.to_rfc3339(),
         "last_used_at": key.last_used_at.map(|at| at.to_rfc3339()),
         "webhook": key.webhook.as_ref().map(webhook),
+        "rotation": key.rotation.as_ref().map(rotation),
     })
 }
 

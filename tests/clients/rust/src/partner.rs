@@ -1,11 +1,14 @@
-//! The four operations, written with the generated client.
+//! The seven operations, written with the generated client.
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 
-use crate::api::types::{ActiveKey, CreatedKey, ErrorBody, ErrorDetail, NoKey, PartnerApiKey};
+use crate::api::types::{
+    ActiveKey, CreatedKey, ErrorBody, ErrorDetail, NoKey, PartnerApiKey, RotatedKey,
+    RotationRequest,
+};
 use crate::api::{self, Client};
 
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,31 @@ pub async fn show(client: &Client) -> Result<Option<ActiveKey>, PartnerError> {
             "a key that this client cannot parse".to_owned(),
         )),
     }
+}
+
+/// Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as
+/// [`create`].
+pub async fn rotate(
+    client: &Client,
+    idempotency_key: &str,
+    overlap: i32,
+) -> Result<RotatedKey, PartnerError> {
+    let overlap_seconds = Some(overlap);
+    let request = RotationRequest { overlap_seconds };
+    let started = client.start_partner_api_key_rotation(Some(idempotency_key), &request);
+    Ok(started.await?.into_inner())
+}
+
+/// Ends the previous key now.
+pub async fn finish_rotation(client: &Client) -> Result<(), PartnerError> {
+    client.finish_partner_api_key_rotation().await?;
+    Ok(())
+}
+
+/// Goes back to the previous key, and revokes the new one.
+pub async fn cancel_rotation(client: &Client) -> Result<(), PartnerError> {
+    client.cancel_partner_api_key_rotation().await?;
+    Ok(())
 }
 
 /// Revokes the account's key. Does nothing if it has none.
