@@ -29,8 +29,9 @@ macro_rules! event {
     };
 }
 
-/// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and a method
-/// `run_migrations`, beside a type `Transaction`. `$operation` names what is measured. A macro
+/// Implements [`Store`](super::Store) for a struct with a sqlx `pool` and methods such as
+/// `run_migrations` and `begin`, beside a type `Transaction`. A transaction that changes nothing
+/// is rolled back at once: one that is only dropped keeps its locks for a moment. `$operation` names what is measured. A macro
 /// names the sqlx types of each database, which no generic bound can do legibly.
 macro_rules! impl_store {
     ($store:ty, $database:ty, $operation:path) => {
@@ -157,6 +158,7 @@ macro_rules! impl_store {
                                 .fetch_optional(&mut *transaction)
                                 .await?;
                             if let Some(earlier) = earlier {
+                                transaction.rollback().await?;
                                 return Ok(Started::Repeated(earlier));
                             }
                         }
@@ -167,6 +169,7 @@ macro_rules! impl_store {
                             let under_way = sqlx::query_scalar(sql::HAS_PREVIOUS_KEY);
                             let under_way = under_way.bind(account);
                             let under_way: bool = under_way.fetch_one(&mut *transaction).await?;
+                            transaction.rollback().await?;
                             return Ok(if under_way {
                                 Started::UnderWay
                             } else {
@@ -231,12 +234,14 @@ macro_rules! impl_store {
                         let end = sqlx::query_scalar(sql::END_OF_PREVIOUS_KEY).bind(name);
                         let end: Option<Option<Timestamp>> =
                             end.fetch_optional(&mut *transaction).await?;
-                        match end {
-                            None => return Ok(Canceled::Nothing),
-                            Some(end) if end.is_none_or(|end| end <= now) => {
-                                return Ok(Canceled::Over);
-                            }
-                            Some(_) => {}
+                        let refused = match end {
+                            None => Some(Canceled::Nothing),
+                            Some(Some(end)) if now < end => None,
+                            Some(_) => Some(Canceled::Over),
+                        };
+                        if let Some(refused) = refused {
+                            transaction.rollback().await?;
+                            return Ok(refused);
                         }
                         let statement = sqlx::query_as(sql::REVOKE_ACTIVE_KEY).bind(name);
                         let revoke = revoke(&mut transaction, statement.bind(now), now, &origin);
@@ -249,6 +254,7 @@ macro_rules! impl_store {
                         let restored: Option<Job> =
                             restore.fetch_optional(&mut *transaction).await?;
                         let Some(restored) = restored else {
+                            transaction.rollback().await?;
                             return Ok(Canceled::Over); // an operator has revoked it meanwhile
                         };
                         let (id, kind) = (restored.key_id, EventKind::Restored);
@@ -281,7 +287,7 @@ macro_rules! impl_store {
                 ) -> Result<Option<Revoked>, StoreError> {
                     let statement = sqlx::query_as(sql::REVOKE_KEY_BY_ID).bind(id);
                     self.run("revoke key", async {
-                        let mut transaction = self.pool.begin().await?;
+                        let mut transaction = self.begin().await?;
                         let revoke = revoke(&mut transaction, statement.bind(now), now, origin);
                         let revoked = revoke.await?;
                         transaction.commit().await?;

@@ -1,4 +1,6 @@
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -7,7 +9,8 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{Connection, Sqlite};
+use sqlx::{Connection, Sqlite, SqliteConnection};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::impl_store::{event, impl_store};
 use super::{
@@ -18,8 +21,36 @@ use crate::ids::{AccountId, KeyId};
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 
-/// A transaction of several statements. It is rolled back if it is dropped.
-type Transaction = sqlx::Transaction<'static, Sqlite>;
+/// A transaction that writes. It is rolled back if it is dropped.
+#[derive(Debug)]
+struct Transaction {
+    begun: sqlx::Transaction<'static, Sqlite>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Transaction {
+    async fn commit(self) -> sqlx::Result<()> {
+        self.begun.commit().await
+    }
+
+    async fn rollback(self) -> sqlx::Result<()> {
+        self.begun.rollback().await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.begun
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.begun
+    }
+}
 
 /// The schema that this program knows.
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -28,6 +59,9 @@ pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    /// Whose turn it is to write. SQLite lets one connection write at a time, and the others
+    /// try again at random, so that one of them could wait until its deadline.
+    turns: Arc<Mutex<()>>,
 }
 
 impl SqliteStore {
@@ -41,9 +75,6 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(2));
         let pool = SqlitePoolOptions::new()
-            // One connection, which callers get in turn. SQLite writes for one of them at a time,
-            // and lets others try again at random, so that one could wait until its deadline.
-            .max_connections(1)
             .acquire_timeout(Duration::from_secs(2))
             // After some errors, such as a full disk, SQLite has rolled back by itself. sqlx then
             // counts a transaction that is none, and its next rollback would leave one open, which
@@ -56,7 +87,8 @@ impl SqliteStore {
             })
             .connect_with(options)
             .await?;
-        Ok(Self { pool })
+        let turns = Arc::default();
+        Ok(Self { pool, turns })
     }
 
     async fn create_key(&self, key: &NewKey, origin: &Origin) -> Result<bool, StoreError> {
@@ -104,10 +136,17 @@ impl SqliteStore {
         Ok(key.filter(|key| key.is_live(now)))
     }
 
-    /// Begins a transaction that changes keys of the account. It holds the write lock from
-    /// its beginning, so no other changes them meanwhile.
+    /// Begins a transaction that writes, in turn. It holds the write lock from its beginning.
+    async fn begin(&self) -> sqlx::Result<Transaction> {
+        let turn = Arc::clone(&self.turns).lock_owned().await;
+        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Transaction { begun, _turn: turn })
+    }
+
+    /// Begins a transaction that changes keys of the account. No other changes them
+    /// meanwhile.
     async fn begin_for(&self, _account: &AccountId) -> sqlx::Result<Transaction> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await
+        self.begin().await
     }
 
     async fn find_due(
@@ -174,7 +213,7 @@ impl SqliteStore {
     }
 
     async fn write_uses(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         for (id, at) in uses {
             let touch = sqlx::query(sql::TOUCH_KEY).bind(*id).bind(*at);
             touch.execute(&mut *transaction).await?;
@@ -194,9 +233,10 @@ impl SqliteStore {
         origin: &Origin,
     ) -> Result<bool, StoreError> {
         self.run(summary, async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.begin().await?;
             let done = statement.execute(&mut *transaction).await?;
             if done.rows_affected() == 0 {
+                transaction.rollback().await?;
                 return Ok(false);
             }
             let event = event!(sql::INSERT_EVENT, id, now, kind, origin);
@@ -207,10 +247,9 @@ impl SqliteStore {
         .await
     }
 
-    /// Migrates in one transaction, which holds the write lock from its beginning,
-    /// because sqlx takes no lock of its own on SQLite.
+    /// Migrates in one transaction, because sqlx takes no lock of its own on SQLite.
     async fn run_migrations(&self) -> Result<(), MigrateError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.begin().await?;
         MIGRATOR.run_direct(None, &mut *transaction, false).await?;
         Ok(transaction.commit().await?)
     }

@@ -101,10 +101,14 @@ impl PostgresStore {
         self.keys_by_hash.ask((*hash, now)).await
     }
 
+    async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.pool.begin().await
+    }
+
     /// Begins a transaction that changes keys of the account. No other changes them
     /// meanwhile.
     async fn begin_for(&self, account: &AccountId) -> sqlx::Result<Transaction> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.begin().await?;
         let lock = sqlx::query(sql::LOCK_KEYS).bind(account.as_str());
         lock.execute(&mut *transaction).await?;
         Ok(transaction)

@@ -86,6 +86,10 @@ impl Transaction {
     pub(super) async fn commit(self) -> sqlx::Result<()> {
         self.0.begun.commit().await
     }
+
+    pub(super) async fn rollback(self) -> sqlx::Result<()> {
+        self.0.begun.rollback().await
+    }
 }
 
 impl Deref for Transaction {
