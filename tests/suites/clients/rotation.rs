@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Credential, Deployment, GeneratedClient, Kind};
 
-use super::{assert_same_key, milliseconds};
+use super::{TIMEOUT, assert_same_key, milliseconds};
 
 pub async fn a_key_is_replaced_without_an_interruption(name: &'static str) {
     let deployment = Deployment::start(Kind::Embedded).await;
@@ -29,6 +29,8 @@ pub async fn a_key_is_replaced_without_an_interruption(name: &'static str) {
     let previous = &started["rotated"]["previous"];
     assert_eq!(previous["prefix"], old[..24]);
     assert!(works(&old).await && works(&new).await);
+    // Until then, the state could change between the two requests.
+    deployment.provisioned(&token, TIMEOUT).await;
     let shown = client.show(session).await;
     assert_same_key(&shown, &deployment.client.show(&token).await.body);
     let end = &shown["active_key"]["rotation"]["previous_expires_at"];
