@@ -36,6 +36,7 @@ class Deployment:
             "REDIS_URL": self.bench.redis.url, "SVIX_TOKEN": "testsk_bench",
             "SVIX_SERVER_URL": self.svix or "http://127.0.0.1:1", "INTERNAL_TOKEN": CALLER,
             "RATE_LIMIT_CREATE": "off", "RATE_LIMIT_PORTAL": "off", "RATE_LIMIT_FAILED_AUTH": "off",
+            "RATE_LIMIT_REPORTS": "off",
         }  # fmt: skip
         run([self.bench.binaries / "api", "migrate"], env=self.env)
         return self

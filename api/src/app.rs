@@ -3,17 +3,20 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, Route, get};
+use poem::{Endpoint, EndpointExt, Route, get, post};
 use shared::clock::Clock;
 use shared::config::HttpConfig;
+use shared::metrics;
 use shared::queue::{Nudge, Queue};
-use shared::store::Store;
+use shared::store::{Origin, Revoked, Store};
 use shared::svix::SvixConfig;
 
 use crate::auth::Sessions;
 use crate::http::{BodyRule, Logged};
+use crate::leaks::github;
 use crate::limits::Limits;
 use crate::portal::Portal;
+use crate::published_keys::ClientError;
 use crate::uses::Uses;
 use crate::{dashboard, health, http, openapi, routes};
 
@@ -47,12 +50,15 @@ pub struct Parts {
     pub sessions: Sessions,
     /// The HTTP settings.
     pub http: Arc<HttpConfig>,
+    /// GitHub's public keys, if its reports of leaked keys are accepted.
+    pub github: Option<github::Keys>,
     /// The uses of keys that are not written yet.
     pub uses: Arc<Uses>,
 }
 
 impl App {
-    /// Creates an app that uses the given store and queue, and the system clock.
+    /// Creates an app that uses the given store and queue, and the system clock. Call it within
+    /// a runtime. Fails if the CA certificates are unusable.
     pub fn new(
         store: Arc<dyn Store>,
         queue: Arc<dyn Queue>,
@@ -60,8 +66,9 @@ impl App {
         svix: &SvixConfig,
         sessions: Sessions,
         http: HttpConfig,
-    ) -> Self {
-        Self(Arc::new(Parts {
+    ) -> Result<Self, ClientError> {
+        let github = http.github_keys.as_ref().map(github::keys_at);
+        Ok(Self(Arc::new(Parts {
             uses: Arc::new(Uses::new(Arc::clone(&store))),
             store,
             queue,
@@ -70,8 +77,22 @@ impl App {
             limits: Arc::new(Limits::new(&http.limits)),
             clock: Clock::system(),
             sessions,
+            github: github.transpose()?,
             http: Arc::new(http),
-        }))
+        })))
+    }
+
+    /// Does what follows the end of a key, whoever has ended it.
+    pub fn has_revoked(&self, revoked: &Revoked, origin: &Origin) {
+        metrics::KEYS_REVOKED.inc();
+        let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
+        let client = origin.client_address.as_deref();
+        let (actor, reason) = (origin.actor.as_str(), origin.reason.as_deref());
+        tracing::info!(%key_id, %prefix, client, actor, reason, "key revoked");
+        // The row is the job, as at a creation: the worker ends the portal sessions.
+        if let Some(job) = revoked.job() {
+            self.nudge.send(job);
+        }
     }
 
     /// Returns the whole HTTP interface, with the routes that `add` adds.
@@ -82,6 +103,13 @@ impl App {
             all.at("/docs", get(service.docs()))
         } else {
             all
+        };
+        let (all, bodies) = match self.github {
+            Some(_) => (
+                all.at(github::PATH, post(github::report)),
+                routes::WITH_BODY_AND_GITHUB,
+            ),
+            None => (all, routes::WITH_BODY),
         };
         let trusted_proxies = self.http.trusted_proxies.clone().into();
         let all = add(all)
@@ -95,7 +123,7 @@ impl App {
             all,
             &service.document,
             trusted_proxies,
-            BodyRule::KeptAt(routes::WITH_BODY),
+            BodyRule::KeptAt(bodies),
             Logged::All,
         )
     }

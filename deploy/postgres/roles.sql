@@ -51,8 +51,8 @@ GRANT INSERT (token_hash, account_id, created_at, expires_at),
 
 GRANT SELECT, INSERT, UPDATE ON api_partners TO partner_keys_api;
 GRANT SELECT (token_hash, account_id, expires_at, revoked_at) ON sessions TO partner_keys_api;
--- The id alone is read, to see that the table is there.
-GRANT INSERT, SELECT (id) ON api_key_events TO partner_keys_api;
+-- An account is shown its last revocation.
+GRANT INSERT, SELECT (id, at, kind, account_id, actor, reason) ON api_key_events TO partner_keys_api;
 
 GRANT SELECT (id, account_id, key_prefix, is_active, has_webhook, svix_app_id, created_at,
               revoked_at, expires_at, attempts, armed_at_attempt, next_attempt_at, leased_until,

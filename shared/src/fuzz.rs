@@ -7,7 +7,9 @@ use std::str::FromStr;
 use proptest::prelude::*;
 
 use crate::clock::Timestamp;
-use crate::config::{Checker, HttpArgs, LimitArgs, RotationArgs, SessionArgs, SvixArgs};
+use crate::config::{
+    Checker, GithubArgs, HttpArgs, LimitArgs, RotationArgs, SessionArgs, SvixArgs,
+};
 use crate::ids::AccountId;
 use crate::key::{KeyPrefix, PartnerKey};
 use crate::session::SessionToken;
@@ -38,10 +40,15 @@ proptest! {
             rotation: RotationArgs {
                 rotation_overlap: other.clone(),
             },
+            github: GithubArgs {
+                github_secret_scanning: Some("on".into()),
+                github_keys_url: text.clone(),
+            },
             limits: LimitArgs {
                 rate_limit_create: text.clone(),
                 rate_limit_portal: other.clone(),
                 rate_limit_failed_auth: text.clone(),
+                rate_limit_reports: other.clone(),
             },
         };
         let sessions = SessionArgs {

@@ -198,7 +198,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
             .get_or_insert_with(|| demo::SIGN_IN.to_owned());
     }
     let (listen, has_docs) = (http.listen, http.docs);
-    let app = App::new(store, queue, nudge, &svix, sessions, http);
+    let app = App::new(store, queue, nudge, &svix, sessions, http)?;
     let servers = Servers::bind(listen, settings.internal).await?;
     let address = servers.public.address;
     banner::print(address, token.as_ref(), simulator.as_ref(), has_docs);

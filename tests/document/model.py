@@ -10,7 +10,14 @@ KEY_PATH = "/api/v1/partners/api-key"
 ROTATION_PATH = KEY_PATH + "/rotation"
 FINISH_PATH = ROTATION_PATH + "/finish"
 PORTAL_PATH = "/api/v1/partners/portal"
-METHODS = {KEY_PATH: "GET POST DELETE", ROTATION_PATH: "POST DELETE", FINISH_PATH: "POST", PORTAL_PATH: "GET"}
+LEAKS_PATH = "/api/v1/partners/leaked-keys"
+METHODS = {
+    KEY_PATH: "GET POST DELETE",
+    ROTATION_PATH: "POST DELETE",
+    FINISH_PATH: "POST",
+    PORTAL_PATH: "GET",
+    LEAKS_PATH: "POST",
+}
 # The longest time in seconds that a request may have been under way: around the end of a key, both answers are correct.
 MARGIN = 20
 RAW_KEY = re.compile(r"pk_live_[0-9a-f]{64}")
@@ -39,10 +46,27 @@ def text(value):
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
+def parse(body):
+    """Parses JSON, in which numbers such as NaN are invalid."""
+    return json.loads(body, parse_constant=lambda name: int(name))
+
+
+def is_report(body):
+    """Returns whether this is a report of leaked keys. The service takes numbers and booleans for their texts."""
+    try:
+        report = parse(body or b"")
+        keys, url = report["keys"], report.get("url")
+    except (ValueError, KeyError, TypeError):
+        return False
+    is_list = isinstance(report, dict) and isinstance(keys, list) and 1 <= len(keys) <= 100
+    is_text = lambda value: isinstance(value, (str, int, float))
+    return is_list and all(map(is_text, keys)) and (url is None or is_text(url))
+
+
 def overlap(body):
     """Returns the overlap in seconds that a start of a rotation asks for, or None if its body is invalid."""
     try:
-        asked = json.loads(body, parse_constant=lambda name: int(name)) if body else {}
+        asked = parse(body) if body else {}
         seconds = asked["overlap_seconds"] if asked.get("overlap_seconds") is not None else 86400
     except (ValueError, AttributeError):
         return None
@@ -115,6 +139,8 @@ class Model:
             return {413}
         if request.method not in METHODS.get(path, "").split():
             return {405}
+        if path == LEAKS_PATH:
+            return {202} if is_report(request.body) else {400}
         caller = self.caller(path, headers)
         if caller is None:
             return {401}
@@ -165,7 +191,7 @@ class Model:
     def record(self, request, path, answer):
         """Records the changes that a successful request made, and returns the problems of its body."""
         token, _ = self.caller(path, request.headers) or (None, False)
-        if path == PORTAL_PATH or token is None:
+        if path in (PORTAL_PATH, LEAKS_PATH) or token is None:
             return []
         key, previous, self.last = self.active[token], self.previous[token], token
         if request.method == "GET":

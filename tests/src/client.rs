@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The path of a key.
 pub const KEY_PATH: &str = "/api/v1/partners/api-key";
@@ -17,7 +17,10 @@ pub const FINISH_PATH: &str = "/api/v1/partners/api-key/rotation/finish";
 /// The path of the portal.
 pub const PORTAL_PATH: &str = "/api/v1/partners/portal";
 
-/// The operations. The last takes the partner key, the others a session.
+/// The path of reports of leaked keys.
+pub const LEAKS_PATH: &str = "/api/v1/partners/leaked-keys";
+
+/// The operations that need a credential. The last takes the partner key, the others a session.
 pub const OPERATIONS: [(Method, &str); 7] = [
     (Method::POST, KEY_PATH),
     (Method::GET, KEY_PATH),
@@ -201,6 +204,13 @@ impl Client {
     /// Calls `getPartnerPortal`.
     pub async fn portal(&self, key: &str) -> Answer {
         self.send(Method::GET, PORTAL_PATH, |r| r.bearer_auth(key))
+            .await
+    }
+
+    /// Calls `reportLeakedPartnerApiKeys`.
+    pub async fn report(&self, keys: &[&str]) -> Answer {
+        let body = json!({ "keys": keys });
+        self.send(Method::POST, LEAKS_PATH, |request| request.json(&body))
             .await
     }
 

@@ -347,6 +347,7 @@ fn common_env(url: &str) -> Vec<(&'static str, String)> {
         ("RATE_LIMIT_CREATE", "off".to_owned()),
         ("RATE_LIMIT_PORTAL", "off".to_owned()),
         ("RATE_LIMIT_FAILED_AUTH", "off".to_owned()),
+        ("RATE_LIMIT_REPORTS", "off".to_owned()),
         ("DEMO", "on".to_owned()),
     ]
 }

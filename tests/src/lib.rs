@@ -18,6 +18,7 @@ pub mod client;
 pub mod collector;
 pub mod deployment;
 pub mod generated_client;
+pub mod github;
 pub mod identity_provider;
 pub mod load;
 pub mod metrics;

@@ -7,7 +7,7 @@ mod descriptors;
 mod floods;
 mod hoarders;
 mod leaks;
-mod operators;
+pub mod operators;
 mod planted;
 mod privileges;
 mod standalone;

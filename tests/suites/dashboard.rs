@@ -56,6 +56,13 @@ async fn a_key_is_replaced_by_keyboard_without_an_interruption(
     drive(name, &deployment, json!({})).await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_leak_is_explained(#[values(Production, Embedded)] kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    drive("a_leak_is_explained", &deployment, json!({})).await;
+}
+
 #[tokio::test]
 async fn a_secret_is_forgotten_on_every_way_out() {
     let deployment = Deployment::start(Embedded).await;

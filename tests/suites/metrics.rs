@@ -176,6 +176,7 @@ async fn a_caller_that_does_too_much_is_counted() {
         ("RATE_LIMIT_CREATE", "1/h"),
         ("RATE_LIMIT_PORTAL", "1/h"),
         ("RATE_LIMIT_FAILED_AUTH", "3/h"),
+        ("RATE_LIMIT_REPORTS", "1/h"),
     ];
     let mut deployment = deployment(1, &limits).await;
     let api = deployment.server.admin_url().await;
@@ -193,12 +194,15 @@ async fn a_caller_that_does_too_much_is_counted() {
         assert_eq!(client.portal(&wrong).await.status, 401);
     }
     assert_eq!(client.portal(&wrong).await.status, 429);
+    for status in [202, 429] {
+        assert_eq!(client.report(&[&wrong]).await.status, status);
+    }
 
     let shown = Metrics::at(&api).await;
     let limited = |limit| shown.count("partner_keys_rate_limited_total", &[("limit", limit)]);
     assert_eq!(
-        ["create", "portal", "failed_auth"].map(limited),
-        [1, 2, 1],
+        ["create", "portal", "failed_auth", "reports"].map(limited),
+        [1, 2, 1, 1],
         "{}",
         shown.text()
     );

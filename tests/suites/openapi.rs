@@ -9,11 +9,11 @@ use reqwest::{Method, RequestBuilder};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tests::Kind::{self, Embedded, Production};
-use tests::client::{KEY_PATH, OPERATIONS, PORTAL_PATH};
+use tests::client::{KEY_PATH, LEAKS_PATH, OPERATIONS, PORTAL_PATH};
 use tests::{Deployment, Plan, Process, scratch};
 
-/// The ids of the operations, in the order of [`OPERATIONS`].
-const OPERATION_IDS: [&str; 7] = [
+/// The ids of [`operations`].
+const OPERATION_IDS: [&str; 8] = [
     "createPartnerApiKey",
     "getPartnerApiKey",
     "deletePartnerApiKey",
@@ -21,7 +21,13 @@ const OPERATION_IDS: [&str; 7] = [
     "finishPartnerApiKeyRotation",
     "cancelPartnerApiKeyRotation",
     "getPartnerPortal",
+    "reportLeakedPartnerApiKeys",
 ];
+
+/// Returns all operations: those that need a credential, and the one that needs none.
+fn operations() -> impl Iterator<Item = (Method, &'static str)> {
+    OPERATIONS.into_iter().chain([(Method::POST, LEAKS_PATH)])
+}
 
 /// Reads the committed document.
 fn committed() -> String {
@@ -83,7 +89,7 @@ async fn the_committed_document_is_printed_by_the_api() {
 fn the_operations_have_their_ids_statuses_and_callers() {
     let document = document();
     let session = json!([{"SessionBearer": []}, {"SessionCookie": []}]);
-    let statuses: [&[u16]; 7] = [
+    let statuses: [&[u16]; 8] = [
         &[201, 400, 401, 403, 409, 413, 429, 500, 503],
         &[200, 400, 401, 413, 429, 500, 503],
         &[200, 400, 401, 403, 413, 429, 500, 503],
@@ -91,8 +97,9 @@ fn the_operations_have_their_ids_statuses_and_callers() {
         &[200, 400, 401, 403, 413, 429, 500, 503],
         &[200, 400, 401, 403, 409, 413, 429, 500, 503],
         &[200, 400, 401, 404, 413, 429, 500, 502, 503, 504],
+        &[202, 400, 413, 429, 500, 503],
     ];
-    for (((method, path), name), statuses) in OPERATIONS.iter().zip(OPERATION_IDS).zip(statuses) {
+    for (((method, path), name), statuses) in operations().zip(OPERATION_IDS).zip(statuses) {
         let operation = &document["paths"][path][method.as_str().to_lowercase()];
         assert_eq!(operation["operationId"], name);
         let documented: BTreeSet<u16> = operation["responses"]
@@ -102,16 +109,18 @@ fn the_operations_have_their_ids_statuses_and_callers() {
             .map(|s| s.parse().unwrap())
             .collect();
         assert_eq!(documented, statuses.iter().copied().collect(), "{name}");
-        let callers = if *path == PORTAL_PATH {
-            json!([{"PartnerKey": []}])
-        } else {
-            session.clone()
+        let callers = match path {
+            PORTAL_PATH => Some(json!([{"PartnerKey": []}])),
+            LEAKS_PATH => None,
+            _ => Some(session.clone()),
         };
-        assert_eq!(operation["security"], callers, "{name}");
+        assert_eq!(operation.get("security"), callers.as_ref(), "{name}");
         let body = operation.get("requestBody");
         let is_start = name == "startPartnerApiKeyRotation";
-        assert_eq!(body.is_some(), is_start, "{name}");
-        assert!(body.is_none_or(|body| body["required"] != true), "{name}");
+        let is_report = path == LEAKS_PATH;
+        assert_eq!(body.is_some(), is_start || is_report, "{name}");
+        let is_required = body.is_some_and(|body| body["required"] == true);
+        assert_eq!(is_required, is_report, "{name}");
         let parameters = operation["parameters"].as_array().map(Vec::as_slice);
         let parameters = parameters.unwrap_or_default().iter();
         let parameters: Vec<_> = parameters
@@ -144,7 +153,7 @@ fn the_operations_have_their_ids_statuses_and_callers() {
             assert_eq!(is_error, status.as_str() >= "400", "{at}: {schema}");
         }
     }
-    assert_eq!(document["paths"].as_object().unwrap().len(), 4);
+    assert_eq!(document["paths"].as_object().unwrap().len(), 5);
     assert_eq!(document["paths"][KEY_PATH].as_object().unwrap().len(), 3);
 }
 
@@ -172,7 +181,8 @@ fn shapes_differ_by_constants_and_every_reference_resolves() {
         (json!([false]), BTreeSet::from(["has_key"])),
     ];
     assert_eq!(constants.collect::<Vec<_>>(), expected);
-    assert_eq!(schemas["NoKey"]["properties"].as_object().unwrap().len(), 1);
+    let reasons = json!(["by_you", "operator", "leaked"]);
+    assert_eq!(schemas["RevocationReason"]["enum"], reasons);
     assert_eq!(
         schemas["ActiveKey"]["properties"]["created_at"]["format"],
         "date-time"

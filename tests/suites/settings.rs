@@ -160,6 +160,8 @@ async fn what_is_wrong_is_named_with_what_was_given_and_what_was_expected() {
             "1/d",
             "a number from 1 to 1000000",
         ),
+        ("RATE_LIMIT_REPORTS", "many", "a number from 1 to 1000000"),
+        ("GITHUB_SECRET_SCANNING", "true", "on or off"),
     ];
     let work = [
         ("WORKER_CONCURRENCY", "many", "a whole number from 1 to"),

@@ -11,6 +11,7 @@ mod sessions;
 use poem::http::HeaderMap;
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 
+pub use caller::origin;
 pub use partner_key::KeyHolder;
 pub use session::SignedIn;
 pub use sessions::{Session, Sessions};

@@ -6,8 +6,9 @@ use shared::ids::AccountId;
 use shared::session::SessionToken;
 use shared::store::Store;
 
-use super::jwt::{JwtSessions, NoAccount, ProviderError};
+use super::jwt::{JwtSessions, NoAccount};
 use crate::error::{ApiError, ErrorCode};
+use crate::published_keys::ClientError;
 
 /// The source of sessions, which decides how a token leads to its account.
 #[derive(Clone)]
@@ -21,7 +22,7 @@ pub enum Sessions {
 impl Sessions {
     /// Creates the configured source. It starts to fetch the identity provider's
     /// keys immediately, so that an invalid URL is logged before the first request.
-    pub fn new(config: &SessionConfig, clock: Clock) -> Result<Self, ProviderError> {
+    pub fn new(config: &SessionConfig, clock: Clock) -> Result<Self, ClientError> {
         match config {
             SessionConfig::Table => Ok(Self::Table),
             SessionConfig::Jwt(config) => {

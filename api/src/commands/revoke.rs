@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::clock::Timestamp;
 use shared::config::{Checker, SvixArgs, check_certificates};
 use shared::runtime;
-use shared::store::{Actor, KeyFilter, ListedKey, Origin, PostgresStore, Store};
+use shared::store::{Actor, KeyFilter, ListedKey, Origin, PostgresStore, Revocation, Store};
 use shared::svix::{SvixClient, WebhookEndpoint};
 
 use super::key::{OneKey, all_keys, now};
@@ -27,7 +27,8 @@ pub struct RevokeArgs {
     /// All keys that are older, for instance 2026-11-22T09:30:00Z
     #[arg(long, value_name = "TIME", group = "OneKey")]
     created_before: Option<Timestamp>,
-    /// Reason, for the audit trail
+    /// Reason, for the audit trail. The account is only told that it was an operator, or
+    /// that the key has leaked
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
     /// Revokes without a question; needed for --created-before
@@ -127,9 +128,14 @@ impl RevokeArgs {
         svix: Option<&SvixClient>,
         mut key: ListedKey,
     ) -> anyhow::Result<Done> {
-        let reason = self.reason.clone();
+        let leaked = Revocation::LEAKED;
+        let reason = match &self.reason {
+            Some(reason) if self.leaked => Some(format!("{leaked}: {reason}")),
+            Some(reason) => Some(reason.clone()),
+            None => self.leaked.then(|| leaked.to_owned()),
+        };
         let origin = Origin {
-            reason: reason.or_else(|| self.leaked.then(|| "leaked".to_owned())),
+            reason,
             session_id: Some(format!("cli:{}", runtime::process_name())),
             ..Origin::of(Actor::Operator)
         };

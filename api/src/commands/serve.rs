@@ -128,7 +128,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         };
         admin.start(address, shutdown.clone()).await?;
     }
-    let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http);
+    let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http)?;
     let servers = Servers::bind(listen, settings.internal).await?;
     let address = servers.public.address;
     tracing::info!(%address, "listening on http://{address}");

@@ -3,7 +3,7 @@
 import { serverNow } from "./api.js";
 import { announce } from "./notices.js";
 import { showRotation } from "./rotation.js";
-import { formatExactTime, formatTime, webhookWords } from "./words.js";
+import { formatExactTime, formatTime, revokedWords, webhookWords } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 let shownKey = null;
@@ -25,8 +25,22 @@ export function showKey(answer) {
     setLastUse(byId("used"), shownKey.last_used_at);
   }
   showRotation(shownKey?.rotation);
+  showRevoked(answer.revoked);
   showView(shownKey ? "key" : "none");
   showWebhooks();
+}
+
+/** Shows the end of the last key, if the account had one and has no other since. */
+function showRevoked(revoked) {
+  byId("revoked").hidden = !revoked;
+  if (!revoked) return;
+  const [title, text] = revokedWords(revoked);
+  const isNews = byId("revoked-at").dateTime !== revoked.at && revoked.reason !== "by_you";
+  byId("revoked-title").textContent = title;
+  byId("revoked-text").textContent = text;
+  setTime(byId("revoked-at"), revoked.at);
+  byId("leak-advice").hidden = revoked.reason !== "leaked";
+  if (isNews) announce(`${title}. ${text} ${byId("revoked-at").textContent}`);
 }
 
 /** Shows a view without a key: the user is signed out, or the first request failed. */

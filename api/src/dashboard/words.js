@@ -50,6 +50,18 @@ export function formatExactTime(iso) {
 
 const format = (options, iso) => new Intl.DateTimeFormat(undefined, options).format(new Date(iso));
 
+/** Returns a heading and a sentence about the end of the last key. The sentence ends with its time. */
+export function revokedWords({ reason }) {
+  switch (reason) {
+    case "by_you":
+      return ["Your last key is revoked", "It was revoked from your account, on"];
+    case "leaked":
+      return ["Your last key has leaked", "It was found where others could read it, and was revoked at once, on"];
+    default:
+      return ["Your last key was revoked", "The service’s operators did it. Contact support if you do not know why. Time:"];
+  }
+}
+
 /** Returns the state of the webhooks, a label for it, and a sentence that explains it. */
 export function webhookWords(shownKey, now) {
   const { state, attempts, next_attempt_at: next } = shownKey.webhook ?? {

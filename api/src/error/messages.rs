@@ -12,6 +12,15 @@ pub const INVALID_IDEMPOTENCY_KEY: &str = "The header Idempotency-Key is invalid
 /// 400: the body is not what the operation expects.
 pub const INVALID_BODY: &str =
     "The request body is invalid. Send none, or a JSON object as the API documentation describes.";
+/// 400: the body is not a report of leaked keys.
+pub const INVALID_REPORT: &str = "The request body is invalid. Send a JSON object with 1 to 100 \
+                                  keys, as the API documentation describes.";
+/// 400: the body is not a report of GitHub.
+pub const INVALID_GITHUB_REPORT: &str =
+    "The request body is not a report of secret scanning: a JSON array of matches.";
+/// 400: the report is not GitHub's.
+pub const NOT_FROM_GITHUB: &str =
+    "The report is not signed with one of GitHub's public keys for secret scanning.";
 /// 401: the request has no valid session.
 pub const NO_SESSION: &str = "Sign in first: this operation needs a valid session, in the session \
                               cookie or as a Bearer token.";
@@ -55,8 +64,12 @@ pub const ROTATION_OVER: &str =
     "The overlap is over: the previous API key has ended, so the rotation cannot be canceled.";
 /// 413: the body is over the limit.
 pub const LARGE_BODY: &str = "The request body is larger than 16 KiB. No body is needed.";
-/// 413: the body is over the limit of an operation that reads it.
+/// 413: the body is over the usual limit of an operation that reads it.
 pub const LARGE_KEPT_BODY: &str = "The request body is larger than 16 KiB.";
+/// 413: the body has more than `max` bytes.
+pub fn large_kept_body(max: usize) -> String {
+    format!("The request body is larger than {} KiB.", max / 1024)
+}
 /// 415: the content type is not the operation's. The framework's own message.
 pub const UNSUPPORTED: &str =
     "the `Content-Type` requested by the client is not supported: text/plain";

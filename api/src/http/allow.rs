@@ -7,6 +7,8 @@ use poem::http::header::{self, HeaderValue};
 use poem::http::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::leaks::github;
+
 /// The methods of the paths that are not in the OpenAPI document: pages and
 /// probes.
 const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
@@ -27,7 +29,9 @@ impl AllowedMethods {
             let header = HeaderValue::try_from(methods.join(", ")).ok()?;
             Some((path.clone(), header))
         });
-        Self(headers.collect())
+        // GitHub's own format is not in the document.
+        let reports = (github::PATH.to_owned(), HeaderValue::from_static("POST"));
+        Self(headers.chain([reports]).collect())
     }
 }
 

@@ -11,18 +11,37 @@ use poem::{Request, Response};
 
 use crate::error::{ApiError, ErrorCode, messages};
 
-/// The size of the largest request body that is accepted, in bytes.
+/// The size of the largest request body that most operations accept, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
 /// The time to wait for the body. Then the request goes on without it.
 const BODY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A path whose operation reads the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptBody {
+    path: &'static str,
+    max: usize,
+}
+
+impl KeptBody {
+    /// Keeps a body of the usual size at this path.
+    pub const fn at(path: &'static str) -> Self {
+        Self::up_to(MAX_BODY, path)
+    }
+
+    /// Keeps a body of at most `max` bytes at this path.
+    pub const fn up_to(max: usize, path: &'static str) -> Self {
+        Self { path, max }
+    }
+}
 
 /// The way in which a listener treats request bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyRule {
     /// Only the operations at these paths read the body. Elsewhere it is read and discarded;
     /// if it is late there, the request goes on without it.
-    KeptAt(&'static [&'static str]),
+    KeptAt(&'static [KeptBody]),
     /// Operations read the body, except those below this path, which ignore it: proxies
     /// ask there about requests whose bodies they keep back.
     Kept {
@@ -34,7 +53,7 @@ pub enum BodyRule {
 /// The reason why a body was not read to its end.
 #[derive(Debug, PartialEq, Eq)]
 enum Unread {
-    /// It is larger than [`MAX_BODY`].
+    /// It is larger than the limit.
     TooLarge,
     /// It did not arrive completely within [`BODY_DEADLINE`].
     Late,
@@ -56,14 +75,16 @@ pub enum Received {
 
 /// Reads the body, so that it can be kept or discarded.
 pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
-    let keeps = match rule {
-        BodyRule::KeptAt(paths) => paths.contains(&request.uri().path()),
-        BodyRule::Kept { ignored_below } if request.uri().path().starts_with(ignored_below) => {
+    let path = request.uri().path();
+    let kept = match rule {
+        BodyRule::KeptAt(bodies) => bodies.iter().find(|kept| kept.path == path),
+        BodyRule::Kept { ignored_below } if path.starts_with(ignored_below) => {
             return Received::Completely;
         }
-        BodyRule::Kept { .. } => true,
+        BodyRule::Kept { .. } => Some(&KeptBody::at("")),
     };
-    match (bytes(request).await, keeps) {
+    let (keeps, max) = (kept.is_some(), kept.map_or(MAX_BODY, |kept| kept.max));
+    match (bytes(request, max).await, keeps) {
         (Ok(bytes), true) => {
             request.set_body(bytes);
             Received::Completely
@@ -72,9 +93,9 @@ pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
         (Err(Unread::Late), false) => Received::InPart,
         (Err(Unread::TooLarge), _) => {
             let message = if keeps {
-                messages::LARGE_KEPT_BODY
+                messages::large_kept_body(max)
             } else {
-                messages::LARGE_BODY
+                messages::LARGE_BODY.to_owned()
             };
             Received::Refused(ApiError::new(ErrorCode::PayloadTooLarge, message))
         }
@@ -94,12 +115,12 @@ pub fn close_after(response: &mut Response) {
     response.headers_mut().insert(header::CONNECTION, close);
 }
 
-async fn bytes(request: &mut Request) -> Result<Bytes, Unread> {
+async fn bytes(request: &mut Request, max: usize) -> Result<Bytes, Unread> {
     // A client that waits for `100 Continue` has not sent the body: refuse it now.
-    if content_length(request.headers()) > MAX_BODY {
+    if content_length(request.headers()) > max {
         return Err(Unread::TooLarge);
     }
-    let reading = request.take_body().into_bytes_limit(MAX_BODY);
+    let reading = request.take_body().into_bytes_limit(max);
     match tokio::time::timeout(BODY_DEADLINE, reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(ReadBodyError::PayloadTooLarge)) => Err(Unread::TooLarge),

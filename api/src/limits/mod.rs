@@ -22,6 +22,7 @@ pub struct Limits {
     create: Option<RateLimit<AccountId>>,
     portal: Option<RateLimit<KeyId>>,
     failures: Option<Failures>,
+    reports: Option<RateLimit<ClientAddress>>,
 }
 
 impl Limits {
@@ -31,6 +32,7 @@ impl Limits {
             create: config.create.map(RateLimit::new),
             portal: config.portal.map(RateLimit::new),
             failures: config.failed_auth.map(Failures::new),
+            reports: config.reports.map(RateLimit::new),
         }
     }
 
@@ -52,6 +54,15 @@ impl Limits {
     pub fn portal(&self, key: KeyId) -> Result<(), ApiError> {
         let wait = self.portal.as_ref().and_then(|limit| limit.count(&key));
         refuse_if(Limit::Portal, wait)
+    }
+
+    /// Counts a report of leaked keys from the address.
+    pub fn report(&self, address: ClientAddress) -> Result<(), ApiError> {
+        let wait = self
+            .reports
+            .as_ref()
+            .and_then(|limit| limit.count(&address));
+        refuse_if(Limit::Reports, wait)
     }
 
     /// Fails while too many requests from this address had invalid credentials. No

@@ -15,7 +15,8 @@ mod tidy;
 use crate::http::{lazy_text, static_text};
 use crate::internal::{ForwardAuth, Introspect};
 use crate::routes::{
-    CancelRotation, CreateKey, FinishRotation, OpenPortal, RevokeKey, ShowKey, StartRotation,
+    CancelRotation, CreateKey, FinishRotation, OpenPortal, ReportLeakedKeys, RevokeKey, ShowKey,
+    StartRotation,
 };
 use operations::Operations;
 
@@ -85,6 +86,7 @@ pub fn service(
         FinishRotation,
         CancelRotation,
         OpenPortal,
+        ReportLeakedKeys,
     );
     let service = openapi_service(operations, TITLE, DESCRIPTION);
     described(service, |document| {

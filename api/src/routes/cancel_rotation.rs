@@ -1,7 +1,6 @@
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
-use shared::metrics;
 use shared::store::Canceled;
 
 use super::Tag;
@@ -52,14 +51,11 @@ impl CancelRotation {
         match app.store.cancel_rotation(&account, now, &origin).await? {
             Canceled::Canceled { revoked, job } => {
                 if let Some(revoked) = &revoked {
-                    metrics::KEYS_REVOKED.inc();
-                    let client = origin.client_address.as_deref();
-                    let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
-                    tracing::info!(%key_id, %prefix, client, "rotation canceled: the new key is revoked");
+                    app.has_revoked(revoked, &origin.because("the rotation was canceled"));
                 }
                 app.limits.has_revoked(&account);
-                // As at a creation, the rows are the jobs.
-                for job in revoked.and_then(|key| key.job()).into_iter().chain(job) {
+                // As at a creation, the row is the job.
+                if let Some(job) = job {
                     app.nudge.send(job);
                 }
             }

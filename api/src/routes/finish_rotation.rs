@@ -1,7 +1,6 @@
 use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
-use shared::metrics;
 
 use super::Tag;
 use super::types::EndedRotation;
@@ -42,13 +41,7 @@ impl FinishRotation {
         let SignedIn { account, origin } = caller;
         let now = app.clock.now();
         if let Some(ended) = app.store.finish_rotation(&account, now, &origin).await? {
-            metrics::KEYS_REVOKED.inc();
-            let client = origin.client_address.as_deref();
-            let (key_id, prefix) = (ended.key_id, &ended.key_prefix);
-            tracing::info!(%key_id, %prefix, client, "rotation finished: the previous key ended");
-            if let Some(job) = ended.job() {
-                app.nudge.send(job);
-            }
+            app.has_revoked(&ended, &origin.because("the rotation was finished"));
         }
         Ok(Finished::Finished(Json(EndedRotation::new())))
     }

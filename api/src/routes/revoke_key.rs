@@ -2,7 +2,6 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::metrics;
 
 use super::Tag;
 use super::types::ConstBool;
@@ -61,15 +60,8 @@ impl RevokeKey {
         if !revoked.is_empty() {
             app.limits.has_revoked(&account);
         }
-        for revoked in revoked {
-            metrics::KEYS_REVOKED.inc();
-            let client = origin.client_address.as_deref();
-            let (key_id, prefix) = (revoked.key_id, &revoked.key_prefix);
-            tracing::info!(%key_id, %prefix, client, "key revoked");
-            // The row is the job, as at a creation: the worker ends the portal sessions.
-            if let Some(job) = revoked.job() {
-                app.nudge.send(job);
-            }
+        for revoked in &revoked {
+            app.has_revoked(revoked, &origin);
         }
         Ok(Revoked::Revoked(Json(RevokedKey { success: ConstBool })))
     }

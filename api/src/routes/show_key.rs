@@ -5,7 +5,8 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Union};
 use shared::clock::Timestamp;
-use shared::store::{StoredKey, WebhookState};
+use shared::ids::AccountId;
+use shared::store::{RevocationReason, StoredKey, WebhookState};
 use time::OffsetDateTime;
 
 use super::Tag;
@@ -33,6 +34,30 @@ enum PartnerApiKey {
 struct NoKey {
     /// Always false.
     has_key: ConstBool<false>,
+    /// The end of the account's last key, if it had one.
+    #[oai(skip_serializing_if_is_none)]
+    revoked: Option<Revocation>,
+}
+
+/// The end of the account's last key.
+#[derive(Object)]
+struct Revocation {
+    /// The time at which the key was revoked.
+    at: OffsetDateTime,
+    /// The reason.
+    reason: Reason,
+}
+
+/// The reason why a key was revoked. `by_you`: somebody who was signed in to the account did
+/// it. `operator`: the service's operators did it. `leaked`: the key was found in a public
+/// place, so others may have used it. Then check the webhook endpoints: who had the key could
+/// add some.
+#[derive(Enum)]
+#[oai(rename = "RevocationReason", rename_all = "snake_case")]
+enum Reason {
+    ByYou,
+    Operator,
+    Leaked,
 }
 
 /// The account's active key.
@@ -104,7 +129,14 @@ enum State {
 
 impl Example for NoKey {
     fn example() -> Self {
-        Self { has_key: ConstBool }
+        Self {
+            has_key: ConstBool,
+            revoked: Some(Revocation {
+                // 2027-01-01T10:00:00Z
+                at: OffsetDateTime::UNIX_EPOCH + Duration::from_hours(499_666),
+                reason: Reason::ByYou,
+            }),
+        }
     }
 }
 
@@ -146,6 +178,26 @@ impl Rotation {
     }
 }
 
+impl Revocation {
+    /// Returns the end of the account's last key. If it cannot be found out, that is logged,
+    /// and the account sees the rest.
+    async fn last_of(account: &AccountId, app: &App) -> Option<Self> {
+        let found = app.store.last_revocation(account).await;
+        let revocation = found.unwrap_or_else(|error| {
+            tracing::error!(%error, "the last revocation cannot be shown");
+            None
+        })?;
+        Some(Self {
+            at: revocation.at.to_offset_date_time(),
+            reason: match revocation.reason() {
+                RevocationReason::ByYou => Reason::ByYou,
+                RevocationReason::Operator => Reason::Operator,
+                RevocationReason::Leaked => Reason::Leaked,
+            },
+        })
+    }
+}
+
 impl From<StoredKey> for ActiveKey {
     fn from(key: StoredKey) -> Self {
         let state = match key.webhook_state() {
@@ -183,7 +235,8 @@ pub const ERRORS: &[DocumentedError] = &[DocumentedError::NO_SESSION, Documented
 impl ShowKey {
     /// Show the account's API key
     ///
-    /// Shows the prefix and the state of the key, never the key itself.
+    /// Shows the prefix and the state of the key, never the key itself. Without an active key,
+    /// it says when and why the last one was revoked.
     #[oai(
         path = "/api/v1/partners/api-key",
         method = "get",
@@ -201,7 +254,10 @@ impl ShowKey {
                     ..key.into()
                 })
             }
-            None => PartnerApiKey::None(NoKey { has_key: ConstBool }),
+            None => PartnerApiKey::None(NoKey {
+                has_key: ConstBool,
+                revoked: Revocation::last_of(&caller.account, app).await,
+            }),
         };
         Ok(Shown::Key(Json(key)))
     }

@@ -85,6 +85,9 @@ impl Example for EndedRotation {
 /// content type, and would repeat invalid values in its errors.
 pub struct OptionalJson<T>(pub Option<T>);
 
+/// A JSON object that the request must have as its body, like [`OptionalJson`].
+pub struct RequiredJson<T>(pub T);
+
 impl<'a, T: ParseFromJSON> ApiExtractor<'a> for OptionalJson<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
@@ -95,14 +98,7 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for OptionalJson<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest {
-            description: None,
-            content: vec![MetaMediaType {
-                content_type: Json::<T>::CONTENT_TYPE,
-                schema: T::schema_ref(),
-            }],
-            required: false,
-        })
+        Some(json_body::<T>(false))
     }
 
     async fn from_request(
@@ -114,9 +110,49 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for OptionalJson<T> {
         if body.is_empty() {
             return Ok(Self(None));
         }
-        let value: Option<Value> = serde_json::from_slice(&body).ok();
-        let value = value.and_then(|value| T::parse_from_json(Some(value)).ok());
         let invalid = || ApiError::new(ErrorCode::BadRequest, messages::INVALID_BODY);
-        Ok(Self(Some(value.ok_or_else(invalid)?)))
+        Ok(Self(Some(parse(&body).ok_or_else(invalid)?)))
     }
+}
+
+impl<'a, T: ParseFromJSON> ApiExtractor<'a> for RequiredJson<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_body::<T>(true))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        let body = <Vec<u8> as FromRequest>::from_request(request, body).await?;
+        let invalid = || ApiError::new(ErrorCode::BadRequest, messages::INVALID_REPORT);
+        Ok(Self(parse(&body).ok_or_else(invalid)?))
+    }
+}
+
+/// Returns the description of a request body.
+fn json_body<T: ParseFromJSON>(required: bool) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType {
+            content_type: Json::<T>::CONTENT_TYPE,
+            schema: T::schema_ref(),
+        }],
+        required,
+    }
+}
+
+/// Parses a body; returns `None` if it is invalid.
+fn parse<T: ParseFromJSON>(body: &[u8]) -> Option<T> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    T::parse_from_json(Some(value)).ok()
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{Checker, Invalid, LimitArgs, LimitConfig, RotationArgs};
+use super::{Checker, GithubArgs, Invalid, LimitArgs, LimitConfig, RotationArgs};
 use crate::{runtime, server};
 
 /// The default of `MAX_CONNECTIONS`, if the process may open that many descriptors.
@@ -57,6 +57,10 @@ pub struct HttpArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "its type explains it")]
+    pub github: GithubArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "its type explains it")]
     pub limits: LimitArgs,
 }
 
@@ -80,6 +84,8 @@ pub struct HttpConfig {
     /// The time for which a key that was replaced still works, unless a request asks for
     /// another.
     pub rotation_overlap: Duration,
+    /// The URL of the keys with which GitHub signs its reports, if they are accepted.
+    pub github_keys: Option<Url>,
     /// The limits on what one caller may do.
     pub limits: LimitConfig,
 }
@@ -155,6 +161,7 @@ impl HttpArgs {
             });
         let docs = checker.switch("DOCS", self.docs.as_deref(), true);
         let rotation_overlap = self.rotation.check(checker);
+        let github_keys = self.github.check(checker);
         let limits = self.limits.check(checker);
         Ok(HttpConfig {
             listen: listen_address(address?, port?),
@@ -165,6 +172,7 @@ impl HttpArgs {
             max_connections: max_connections?,
             docs: docs?,
             rotation_overlap: rotation_overlap?,
+            github_keys: github_keys?,
             limits: limits?,
         })
     }

@@ -23,6 +23,10 @@ pub struct LimitArgs {
     /// Requests with invalid credentials from an address [default: 60/m]
     #[arg(long, env = "RATE_LIMIT_FAILED_AUTH", value_name = "RATE")]
     pub rate_limit_failed_auth: Option<String>,
+
+    /// Reports of leaked keys from an address [default: 30/m]
+    #[arg(long, env = "RATE_LIMIT_REPORTS", value_name = "RATE")]
+    pub rate_limit_reports: Option<String>,
 }
 
 /// A number of requests in a time.
@@ -43,6 +47,8 @@ pub struct LimitConfig {
     pub portal: Option<Rate>,
     /// Requests with invalid credentials from an address.
     pub failed_auth: Option<Rate>,
+    /// Reports of leaked keys from an address.
+    pub reports: Option<Rate>,
 }
 
 impl LimitArgs {
@@ -62,10 +68,12 @@ impl LimitArgs {
             &self.rate_limit_failed_auth,
             "60/m",
         );
+        let reports = limit("RATE_LIMIT_REPORTS", &self.rate_limit_reports, "30/m");
         Ok(LimitConfig {
             create: create?,
             portal: portal?,
             failed_auth: failed_auth?,
+            reports: reports?,
         })
     }
 }

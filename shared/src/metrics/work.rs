@@ -112,16 +112,19 @@ pub enum Limit {
     Portal,
     /// Invalid credentials from an address.
     FailedAuth,
+    /// Reports of leaked keys from an address.
+    Reports,
 }
 
 impl Limit {
-    const ALL: [Self; 3] = [Self::Create, Self::Portal, Self::FailedAuth];
+    const ALL: [Self; 4] = [Self::Create, Self::Portal, Self::FailedAuth, Self::Reports];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Portal => "portal",
             Self::FailedAuth => "failed_auth",
+            Self::Reports => "reports",
         }
     }
 }

@@ -156,6 +156,45 @@ pub struct KeyEvent {
     pub request_id: Option<Uuid>,
 }
 
+/// The end of a key, as its account may know it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Revocation {
+    /// The time of revocation.
+    pub at: Timestamp,
+    actor: String,
+    reason: Option<String>,
+}
+
+/// The reason for a revocation, as far as the account is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevocationReason {
+    /// The account did it.
+    ByYou,
+    /// An operator did it.
+    Operator,
+    /// The key has leaked: somebody has reported it, or an operator knows it.
+    Leaked,
+}
+
+impl Revocation {
+    /// How an operator's reason begins if the key has leaked.
+    pub const LEAKED: &str = "leaked";
+
+    /// Returns the reason. What an operator has written is not for the account.
+    pub fn reason(&self) -> RevocationReason {
+        let is_leak = |reason: &String| reason.starts_with(Self::LEAKED);
+        if self.actor == Actor::Report.as_str() {
+            RevocationReason::Leaked
+        } else if self.actor == Actor::Account.as_str() {
+            RevocationReason::ByYou
+        } else if self.reason.as_ref().is_some_and(is_leak) {
+            RevocationReason::Leaked
+        } else {
+            RevocationReason::Operator
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,7 +46,7 @@ macro_rules! impl_store {
             use $crate::store::{
                 AccountKeys, Backlog, Canceled, Claim, DeadLetter, EventKind, Job, KeyEvent,
                 KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey, Origin, Outcome, Rearm,
-                Revoked, Started, Store, StoreError, StoredKey, sql,
+                Revocation, Revoked, Started, Store, StoreError, StoredKey, sql,
             };
 
             impl $store {
@@ -294,6 +294,20 @@ macro_rules! impl_store {
                         Ok(revoked.into_iter().next())
                     })
                     .await
+                }
+
+                async fn is_known(&self, hash: &SecretHash) -> Result<bool, StoreError> {
+                    let query = sqlx::query_scalar(sql::IS_KNOWN).bind(hash.as_bytes());
+                    self.run("find any key", query.fetch_one(&self.pool)).await
+                }
+
+                async fn last_revocation(
+                    &self,
+                    account: &AccountId,
+                ) -> Result<Option<Revocation>, StoreError> {
+                    let query = sqlx::query_as(sql::LAST_REVOCATION).bind(account.as_str());
+                    self.run("find last revocation", query.fetch_optional(&self.pool))
+                        .await
                 }
 
                 async fn keys(

@@ -19,7 +19,7 @@ mod timestamp;
 use async_trait::async_trait;
 
 pub use error::StoreError;
-pub use events::{Actor, EventKind, KeyEvent, Origin};
+pub use events::{Actor, EventKind, KeyEvent, Origin, Revocation, RevocationReason};
 pub use job::Job;
 pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
@@ -125,6 +125,12 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
         origin: &Origin,
     ) -> Result<Option<Revoked>, StoreError>;
+
+    /// Returns whether a key has this hash, also if it was revoked since.
+    async fn is_known(&self, hash: &SecretHash) -> Result<bool, StoreError>;
+
+    /// Returns the last revocation of a key of the account.
+    async fn last_revocation(&self, account: &AccountId) -> Result<Option<Revocation>, StoreError>;
 
     /// Returns the first `limit` keys for which the filter holds now and whose id is greater
     /// than `after`, in the order of their ids.

@@ -129,6 +129,10 @@ pub(super) const KEY_BY_HASH: &str = "
     FROM api_partners
     WHERE key_hash = $1 AND (is_active OR expires_at IS NOT NULL)";
 
+/// Returns whether a key has this hash, also if it was revoked since.
+pub(super) const IS_KNOWN: &str = "
+    SELECT count(*) > 0 FROM api_partners WHERE key_hash = $1";
+
 /// Lists keys. Null stands for any value; `$5` includes keys that do not work at `$8`.
 pub(super) const KEYS: &str = "
     SELECT id, account_id, key_prefix, is_active, has_webhook, svix_app_id, created_at,
@@ -374,6 +378,16 @@ pub(super) const EVENTS: &str = "
     WHERE $1 IS NULL OR account_id = $1
     ORDER BY id DESC
     LIMIT $2";
+
+/// Finds the last revocation of a key of an account. The range and the order say that
+/// the account is one, so that only the index by account gives the order: every plan ends at
+/// the first revocation that it meets there.
+pub(super) const LAST_REVOCATION: &str = "
+    SELECT at, actor, reason
+    FROM api_key_events
+    WHERE account_id BETWEEN $1 AND $1 AND kind = 'revoked'
+    ORDER BY account_id DESC, id DESC
+    LIMIT 1";
 
 /// Reads no row. Fails if the database or one of the tables is not there.
 pub(super) const PING: &str = "

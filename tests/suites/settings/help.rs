@@ -69,9 +69,12 @@ async fn help_names_each_flag_and_its_variable_and_shows_no_secret() {
         ("--max-connections", "MAX_CONNECTIONS"),
         ("--docs", "DOCS"),
         ("--rotation-overlap", "ROTATION_OVERLAP"),
+        ("--github-secret-scanning", "GITHUB_SECRET_SCANNING"),
+        ("--github-keys-url", "GITHUB_KEYS_URL"),
         ("--rate-limit-create", "RATE_LIMIT_CREATE"),
         ("--rate-limit-portal", "RATE_LIMIT_PORTAL"),
         ("--rate-limit-failed-auth", "RATE_LIMIT_FAILED_AUTH"),
+        ("--rate-limit-reports", "RATE_LIMIT_REPORTS"),
     ];
     let sessions = [
         ("--session-mode", "SESSION_MODE"),

@@ -1,5 +1,7 @@
 //! The provider's published keys: a JSON Web Key Set, RFC 7517.
 
+use std::time::Duration;
+
 use jsonwebtoken::jwk::{
     AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse,
 };
@@ -7,9 +9,10 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The keys with which a provider signs sessions. There may be none: the provider has
-/// withdrawn all, and none that it published before may be used.
-pub struct KeySet(Vec<Key>);
+use crate::published_keys::{Found, KeySet};
+
+/// The keys with which a provider signs sessions.
+pub struct Jwks(Vec<Key>);
 
 /// A public key and its only algorithm.
 struct Key {
@@ -18,43 +21,36 @@ struct Key {
     public: DecodingKey,
 }
 
-/// The result of looking for the key of a token.
-#[derive(Debug)]
-pub enum Found {
-    /// The key that must have signed the token.
-    Key(DecodingKey),
-    /// The key with this name is for another algorithm, or the token names no key
-    /// and there are several.
-    Unsuitable,
-    /// There is no key with this name. The provider may have a new one.
-    Unknown,
-}
-
 #[derive(Deserialize)]
 struct Document {
     keys: Vec<Value>,
 }
 
-impl KeySet {
-    /// Reads the keys that can sign sessions; returns `None` if this is no key set.
-    ///
+impl KeySet for Jwks {
+    /// The `kid` of a token, if it has one, and its algorithm.
+    type Name<'a> = (Option<&'a str>, Algorithm);
+    type Key = DecodingKey;
+
+    const PUBLISHER: &'static str = "the identity provider";
+    const FORMAT: &'static str = "a JSON Web Key Set";
+    const MAX_AGE: Duration = Duration::from_mins(10);
+
     /// Other keys are skipped: providers also publish keys for encryption and for
     /// algorithms that are not accepted here. Each key is read separately, because
     /// `JwkSet` rejects the whole set if it cannot read one of them.
-    pub fn parse(document: &[u8]) -> Option<Self> {
+    fn parse(document: &[u8]) -> Option<Self> {
         let document: Document = serde_json::from_slice(document).ok()?;
         let keys = document.keys.iter().filter_map(Key::parse);
         Some(Self(keys.collect()))
     }
 
-    /// Returns the number of keys.
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Finds the key with this name and algorithm. Without a name, it must be the
     /// only key.
-    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Found {
+    fn find(&self, (kid, algorithm): Self::Name<'_>) -> Found<DecodingKey> {
         let has_name = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
         let mut candidates = self.0.iter().filter(has_name);
         match kid {
@@ -116,11 +112,11 @@ mod tests {
     /// empty.
     fn find(keys: &Value, kid: Option<&str>, algorithm: Algorithm) -> &'static str {
         let document = json!({"keys": keys}).to_string();
-        let set = KeySet::parse(document.as_bytes()).unwrap();
+        let set = Jwks::parse(document.as_bytes()).unwrap();
         if set.len() == 0 {
             return "-";
         }
-        match set.find(kid, algorithm) {
+        match set.find((kid, algorithm)) {
             Found::Key(_) => "key",
             Found::Unsuitable => "unsuitable",
             Found::Unknown => "unknown",
@@ -226,12 +222,12 @@ mod tests {
             r#"{"keys":{}}"#,
             r#"{"keys":null}"#,
         ] {
-            assert!(KeySet::parse(bad.as_bytes()).is_none(), "{bad}");
+            assert!(Jwks::parse(bad.as_bytes()).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn a_provider_may_have_no_keys() {
-        assert_eq!(KeySet::parse(br#"{"keys":[]}"#).unwrap().len(), 0);
+        assert_eq!(Jwks::parse(br#"{"keys":[]}"#).unwrap().len(), 0);
     }
 }

@@ -1,13 +1,11 @@
 //! Sessions signed by an identity provider: JSON Web Tokens, RFC 7519.
 //!
-//! A token is verified in this order: find its key ([`keys`]), verify the
+//! A token is verified in this order: find its key ([`jwks`]), verify the
 //! signature, check the claims ([`claims`]). The `jsonwebtoken` crate verifies the
 //! signature. The times are compared here, with a clock that tests can set.
 
 mod claims;
 mod jwks;
-mod keys;
-mod provider;
 
 use std::time::Duration;
 
@@ -19,8 +17,8 @@ use shared::session::SessionToken;
 use url::Url;
 
 use super::Session;
-use keys::{Keys, NoKey};
-pub use provider::{FetchError, ProviderError};
+use crate::published_keys::{self, ClientError, FetchError, NoKey, PublishedKeys};
+use jwks::Jwks;
 
 /// The accepted algorithms: those with public keys. With a shared secret (HMAC),
 /// everybody who can verify a session could make one, and an attacker could use
@@ -30,7 +28,7 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorith
 /// Verifies the session tokens of one identity provider.
 pub struct JwtSessions {
     config: JwtConfig,
-    keys: Keys,
+    keys: PublishedKeys<Jwks>,
     clock: Clock,
 }
 
@@ -94,8 +92,9 @@ pub enum NoAccount {
 
 impl JwtSessions {
     /// Creates a verifier for this provider. It fetches nothing yet.
-    pub fn new(config: JwtConfig, clock: Clock) -> Result<Self, ProviderError> {
-        let keys = Keys::new(&config.jwks_url, config.jwks_max_stale, clock.clone())?;
+    pub fn new(config: JwtConfig, clock: Clock) -> Result<Self, ClientError> {
+        let url = &config.jwks_url;
+        let keys = PublishedKeys::new(url, config.jwks_max_stale, clock.clone())?;
         Ok(Self {
             config,
             keys,
@@ -119,7 +118,7 @@ impl JwtSessions {
     pub async fn find(&self, token: &SessionToken) -> Result<Session, NoAccount> {
         let header = decode_header(token.expose()).map_err(|_| Refusal::Malformed)?;
         check_header(&header)?;
-        let key = self.keys.find(header.kid.as_deref(), header.alg).await;
+        let key = self.keys.find((header.kid.as_deref(), header.alg)).await;
         let key = key.map_err(|no_key| match no_key {
             NoKey::Refused => NoAccount::Refused(Refusal::Key),
             NoKey::Unavailable { retry_after } => NoAccount::Unavailable { retry_after },
@@ -133,8 +132,7 @@ impl JwtSessions {
 
 /// Fetches the keys at `url` once. Returns how many of them can sign sessions.
 pub async fn provider_keys(url: &Url) -> Result<usize, FetchError> {
-    let provider = provider::Provider::new(url).map_err(|error| error.0)?;
-    Ok(provider.fetch().await?.len())
+    published_keys::count::<Jwks>(url).await
 }
 
 fn check_header(header: &Header) -> Result<(), Refusal> {
@@ -173,11 +171,12 @@ pub(crate) mod fuzz {
     use shared::clock::Timestamp;
     use shared::config::JwtConfig;
 
-    use super::{Duration, claims, jwks::KeySet};
+    use super::{Duration, claims, jwks::Jwks};
+    use crate::published_keys::KeySet;
 
     /// Reads a key set, which must not panic.
     pub fn parse_key_set(document: &[u8]) {
-        let _ = KeySet::parse(document);
+        let _ = Jwks::parse(document);
     }
 
     /// Returns the account and the id of good claims with this change.

@@ -1,4 +1,4 @@
-//! The HTTP client that fetches the identity provider's keys.
+//! The HTTP client that fetches public keys.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use reqwest::{Client, Response, StatusCode};
 use shared::http_client;
 use url::Url;
 
-use super::jwks::KeySet;
+use super::KeySet;
 
 /// The time limit of a fetch, from the DNS lookup to the last byte. Requests may be
 /// waiting for it.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The size of the largest document that is read, in bytes. A key with its
-/// certificates takes 4 kB, and providers have a few.
+/// certificates takes 4 kB, and publishers have a few.
 const MAX_DOCUMENT: usize = 256 * 1024;
 
-/// A client for the provider's JWKS.
-pub struct Provider {
+/// A client for the document of one publisher.
+pub(super) struct Publisher {
     http: Client,
     url: Url,
 }
 
 /// The HTTP client could not be created, because the CA certificates are unusable.
 #[derive(Debug, thiserror::Error)]
-#[error("could not create the HTTP client for the identity provider's keys: {0}")]
-pub struct ProviderError(#[from] pub(super) reqwest::Error);
+#[error("could not create the HTTP client that fetches public keys: {0}")]
+pub struct ClientError(#[from] pub(super) reqwest::Error);
 
 /// The reason why a fetch failed. It is logged, so it must not contain the URL,
 /// whose query may be secret.
@@ -41,14 +41,14 @@ pub enum FetchError {
     /// The document is larger than [`MAX_DOCUMENT`].
     #[error("the answer is larger than {MAX_DOCUMENT} bytes")]
     TooLarge,
-    /// The document is not a key set.
-    #[error("the answer is not a JSON Web Key Set")]
-    NoKeySet,
+    /// The document has another format than this one.
+    #[error("the answer is not {0}")]
+    OtherFormat(&'static str),
 }
 
-impl Provider {
-    /// Creates a client for the JWKS at `url`.
-    pub fn new(url: &Url) -> Result<Self, ProviderError> {
+impl Publisher {
+    /// Creates a client for the document at `url`.
+    pub(super) fn new(url: &Url) -> Result<Self, ClientError> {
         let client = http_client::for_server(url)
             // Minutes pass between two fetches, so no connection is kept.
             .pool_max_idle_per_host(0)
@@ -60,7 +60,7 @@ impl Provider {
     }
 
     /// Fetches the current keys.
-    pub async fn fetch(&self) -> Result<KeySet, FetchError> {
+    pub(super) async fn fetch<S: KeySet>(&self) -> Result<S, FetchError> {
         let json = HeaderValue::from_static("application/json");
         let request = self.http.get(self.url.clone()).header(ACCEPT, json);
         let response = request.send().await?;
@@ -68,7 +68,7 @@ impl Provider {
             return Err(FetchError::Status(response.status()));
         }
         let document = read(response).await?;
-        KeySet::parse(&document).ok_or(FetchError::NoKeySet)
+        S::parse(&document).ok_or(FetchError::OtherFormat(S::FORMAT))
     }
 }
 

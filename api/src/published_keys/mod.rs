@@ -1,44 +1,81 @@
-//! The cache of the provider's keys. They are fetched again when they are old, or
-//! when a token names a key that is not among them.
+//! Public keys that another service publishes, such as an identity provider. They are cached,
+//! and fetched again when they are old, or when a message names a key that is not among them.
 //!
 //! A fetch is a separate task. There is at most one, all requests that need it wait
 //! for it, and it goes on if their clients disconnect.
+
+mod publisher;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use shared::clock::{Clock, Timestamp};
 use tokio::task::AbortHandle;
 use url::Url;
 
-use super::jwks::{Found, KeySet};
-use super::provider::{Provider, ProviderError};
+use publisher::Publisher;
+pub use publisher::{ClientError, FetchError};
 
-/// The age at which keys are fetched again. A key that the provider has withdrawn
-/// may still sign sessions for this long.
-const MAX_AGE: Duration = Duration::from_mins(10);
+/// A set of public keys, in the format of its publisher.
+pub trait KeySet: Sized + Send + 'static {
+    /// What a message says about the key that has signed it.
+    type Name<'a>: Copy + Send;
+    /// A public key.
+    type Key: Send;
+
+    /// The publisher, as log lines name it.
+    const PUBLISHER: &'static str;
+
+    /// The format of the document, as errors name it.
+    const FORMAT: &'static str;
+
+    /// The age at which keys are fetched again. A key that the publisher has withdrawn is
+    /// believed for this long.
+    const MAX_AGE: Duration;
+
+    /// Reads the keys that can be used; returns `None` if this is no set of keys. There may be
+    /// none: then the publisher has withdrawn all, and none of an earlier set may be used.
+    fn parse(document: &[u8]) -> Option<Self>;
+
+    /// Returns the number of keys.
+    fn len(&self) -> usize;
+
+    /// Finds the key with this name.
+    fn find(&self, name: Self::Name<'_>) -> Found<Self::Key>;
+}
+
+/// The result of looking for a key.
+#[derive(Debug)]
+pub enum Found<K> {
+    /// The key that must have signed the message.
+    Key(K),
+    /// The key with this name cannot have signed it, or the message names no key and there
+    /// are several.
+    Unsuitable,
+    /// There is no key with this name. The publisher may have a new one.
+    Unknown,
+}
 
 /// The shortest time between two fetches because of unknown keys: anybody can
-/// send tokens that name unknown keys.
+/// send messages that name unknown keys.
 const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
 
 /// The time without fetches after one has failed, while older keys can be used.
 const FAILURE_PAUSE: Duration = Duration::from_secs(30);
 
-/// The time without fetches after one has failed, while there are no keys and
-/// nobody can sign in.
+/// The time without fetches after one has failed, while there are no keys and no
+/// message can be verified.
 const FIRST_KEYS_PAUSE: Duration = Duration::from_secs(5);
 
-/// The cached keys of a provider.
-pub struct Keys(Arc<Inner>);
+/// The cached keys of a publisher.
+pub struct PublishedKeys<S>(Arc<Inner<S>>);
 
-struct Inner {
-    provider: Provider,
+struct Inner<S> {
+    publisher: Publisher,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<State<S>>,
 }
 
 /// A fetch: its task, and a future for those who wait for its end.
@@ -47,10 +84,9 @@ struct Fetch {
     ended: Shared<BoxFuture<'static, ()>>,
 }
 
-#[derive(Default)]
-struct State {
+struct State<S> {
     /// The last keys that were fetched, and when. A failed fetch keeps them.
-    cached: Option<(KeySet, Timestamp)>,
+    cached: Option<(S, Timestamp)>,
     /// The age from which on keys are not used any more, although no new ones can be
     /// fetched.
     max_stale: Duration,
@@ -62,28 +98,31 @@ struct State {
     fetch: Option<Fetch>,
 }
 
-/// The reason why there is no key to verify a token with.
+/// The reason why there is no key to verify a message with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKey {
-    /// The provider has no suitable key.
+    /// The publisher has no suitable key.
     Refused,
-    /// The provider does not answer, so it is unknown whether it has the key.
+    /// The publisher does not answer, so it is unknown whether it has the key.
     Unavailable {
         /// The time until the next fetch.
         retry_after: Duration,
     },
 }
 
-impl Keys {
-    /// Creates the key cache for the JWKS at `url`. Keys that are older than
-    /// `max_stale` are not used.
-    pub fn new(url: &Url, max_stale: Duration, clock: Clock) -> Result<Self, ProviderError> {
+impl<S: KeySet> PublishedKeys<S> {
+    /// Creates an empty cache of the keys at `url`. Keys that are older than `max_stale` are
+    /// not used.
+    pub fn new(url: &Url, max_stale: Duration, clock: Clock) -> Result<Self, ClientError> {
         let state = State {
+            cached: None,
             max_stale,
-            ..State::default()
+            failed_at: None,
+            unknown_key_at: None,
+            fetch: None,
         };
         Ok(Self(Arc::new(Inner {
-            provider: Provider::new(url)?,
+            publisher: Publisher::new(url)?,
             clock,
             state: Mutex::new(state),
         })))
@@ -104,16 +143,11 @@ impl Keys {
         }
     }
 
-    /// Returns the key that must have signed a token with this header. Waits for a
-    /// fetch if that may give the key.
-    pub async fn find(
-        &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Result<DecodingKey, NoKey> {
+    /// Returns the key with this name. Waits for a fetch if that may give the key.
+    pub async fn find(&self, name: S::Name<'_>) -> Result<S::Key, NoKey> {
         let fetch = {
             let (mut state, now) = (self.state(), self.0.clock.now());
-            let found = state.find(kid, algorithm, now);
+            let found = state.find(name, now);
             let (is_stale, is_unknown) = (state.is_stale(now), matches!(found, Found::Unknown));
             let is_needed = is_stale || (is_unknown && state.may_fetch_for_unknown_key(now));
             if is_needed && state.may_fetch(now) {
@@ -135,7 +169,7 @@ impl Keys {
         }
 
         let (mut state, now) = (self.state(), self.0.clock.now());
-        match state.find(kid, algorithm, now) {
+        match state.find(name, now) {
             Found::Key(key) => Ok(key),
             Found::Unknown if state.usable(now).is_none() || state.failed_at.is_some() => {
                 let failed_at = state.failed_at.unwrap_or(now);
@@ -153,7 +187,7 @@ impl Keys {
         }
     }
 
-    fn start_fetch(&self, state: &mut State) {
+    fn start_fetch(&self, state: &mut State<S>) {
         let inner = Arc::clone(&self.0);
         let task = tokio::spawn(async move { inner.fetch().await });
         state.fetch = Some(Fetch {
@@ -162,57 +196,64 @@ impl Keys {
         });
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<S>> {
         self.0.state()
     }
 }
 
-impl Inner {
+/// Fetches the keys at `url` once. Returns how many of them can be used.
+pub async fn count<S: KeySet>(url: &Url) -> Result<usize, FetchError> {
+    let publisher = Publisher::new(url).map_err(|error| error.0)?;
+    Ok(publisher.fetch::<S>().await?.len())
+}
+
+impl<S: KeySet> Inner<S> {
     async fn fetch(&self) {
-        let fetched = self.provider.fetch().await;
+        let publisher = S::PUBLISHER;
+        let fetched = self.publisher.fetch::<S>().await;
         let (mut state, now) = (self.state(), self.clock.now());
         match fetched {
             Ok(keys) => {
                 let count = keys.len();
                 if count == 0 {
-                    tracing::warn!("the identity provider has no key for RS256, ES256 or EdDSA");
+                    tracing::warn!("{publisher} publishes no key that can be used");
                 } else {
-                    tracing::info!(count, "fetched the identity provider's keys");
+                    tracing::info!(count, "fetched the keys of {publisher}");
                 }
                 state.cached = Some((keys, now));
                 state.failed_at = None;
             }
             Err(error) => {
                 let kept = state.cached.as_ref().map_or(0, |(keys, _)| keys.len());
-                tracing::warn!(%error, kept, "the identity provider's keys could not be fetched");
+                tracing::warn!(%error, kept, "the keys of {publisher} could not be fetched");
                 state.failed_at = Some(now);
             }
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<S>> {
         // Each change is one assignment, so a panic leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<S: KeySet> State<S> {
     /// Returns the keys, unless they are too old.
-    fn usable(&self, now: Timestamp) -> Option<&KeySet> {
+    fn usable(&self, now: Timestamp) -> Option<&S> {
         let cached = self.cached.as_ref();
         let usable = cached.filter(|(_, at)| !has_passed(self.max_stale, Some(*at), now));
         usable.map(|(keys, _)| keys)
     }
 
-    fn find(&self, kid: Option<&str>, algorithm: Algorithm, now: Timestamp) -> Found {
+    fn find(&self, name: S::Name<'_>, now: Timestamp) -> Found<S::Key> {
         let keys = self.usable(now);
-        keys.map_or(Found::Unknown, |keys| keys.find(kid, algorithm))
+        keys.map_or(Found::Unknown, |keys| keys.find(name))
     }
 
-    /// Returns whether there are no keys, or they are older than [`MAX_AGE`].
+    /// Returns whether there are no keys, or they are older than [`KeySet::MAX_AGE`].
     fn is_stale(&self, now: Timestamp) -> bool {
         let fetched_at = self.cached.as_ref().map(|(_, at)| *at);
-        has_passed(MAX_AGE, fetched_at, now)
+        has_passed(S::MAX_AGE, fetched_at, now)
     }
 
     fn may_fetch_for_unknown_key(&self, now: Timestamp) -> bool {
