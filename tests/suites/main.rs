@@ -21,6 +21,7 @@ mod failover;
 mod faults;
 mod jwt_sessions;
 mod key_checks;
+mod leaks;
 mod lifecycle;
 mod metrics;
 mod monitoring;

@@ -1,0 +1,3 @@
+//! Leaked keys: how they are found.
+
+mod scanners;
