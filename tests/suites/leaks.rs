@@ -1,8 +1,9 @@
-//! Leaked keys: anybody can report them, and GitHub does. They end at once, everywhere, and
-//! their accounts learn of it.
+//! Leaked keys: scanners find them, anybody can report them, and GitHub does. They end at
+//! once, everywhere, and their accounts learn of it.
 
 mod github;
 mod reports;
+mod scanners;
 
 use std::time::Duration;
 
