@@ -114,7 +114,8 @@ async fn the_api_deletes_nothing_and_creates_no_session() {
         "INSERT INTO sessions (token_hash, account_id, expires_at)
          VALUES (sha256('a'), 'jo', now())",
         "UPDATE sessions SET account_id = 'jo'",
-        "SELECT account_id FROM api_key_events",
+        "SELECT client_address FROM api_key_events",
+        "SELECT session_id FROM api_key_events",
         "CREATE TABLE more ()",
     ] {
         refused(&api, statement).await;

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 use tests::eventually;
-use tests::stores::{Database, StoreUnderTest, at};
+use tests::stores::{Database, StoreUnderTest, at, caller};
 
 use super::SOON;
 
@@ -32,4 +32,28 @@ async fn no_lookup_reads_the_whole_table_however_it_has_grown() {
     let counted = || index_scans(db.postgres());
     let all = |scans: &i64| *scans >= LOOKUPS;
     eventually("each lookup used an index", SOON, counted, all).await;
+}
+
+/// The newest event of all may be anybody's. The index by account leads to the account's own.
+#[tokio::test]
+async fn the_last_revocation_is_found_in_the_index_by_account() {
+    let db = StoreUnderTest::migrated(Database::Postgres).await;
+    let key = db.mint("known", at(0)).await;
+    db.store
+        .revoke_keys(&key.account_id, at(1), &caller())
+        .await
+        .unwrap();
+    db.execute("ANALYZE api_key_events").await;
+    for _ in 0..LOOKUPS {
+        let last = db.store.last_revocation(&key.account_id).await.unwrap();
+        assert_eq!(last.unwrap().at, at(1));
+    }
+    let scans = "SELECT idx_scan FROM pg_stat_user_indexes
+                 WHERE indexrelname = 'api_key_events_by_account'";
+    let counted = || async {
+        let scans = sqlx::query_scalar(scans).fetch_one(db.postgres());
+        scans.await.unwrap()
+    };
+    let all = |scans: &i64| *scans >= LOOKUPS;
+    eventually("each lookup used the index", SOON, counted, all).await;
 }

@@ -13,7 +13,8 @@ use tests::{Client, Deployment, Plan, Role, TestDatabase, Wire, eventually};
 use super::SOON;
 use Operation::{
     Create, CreateAgain, CreateOnce, ForwardAuth, Introspect, MalformedForwardAuth,
-    MalformedIntrospect, MalformedPortal, Portal, Revoke, Show, StartRotation,
+    MalformedIntrospect, MalformedPortal, Portal, ReportUnknown, Revoke, Show, ShowNone,
+    StartRotation,
 };
 
 /// An operation, the number of its statements, each a round trip, and the fewest and the
@@ -29,6 +30,8 @@ const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
     (ForwardAuth, 1, 0..=0),
     // The account of the session, and the account's key.
     (Show, 2, 0..=0),
+    // Besides, without a key, the last revocation.
+    (ShowNone, 3, 1..=2),
     // The session, and the insert with its event.
     (Create, 2, 0..=1),
     (CreateOnce, 2, 0..=1),
@@ -41,6 +44,8 @@ const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
     (StartRotation, 9, 1..=2),
     // The key by its hash, and the event.
     (Portal, 2, 1..=2),
+    // The key by its hash. That it is unknown costs no more.
+    (ReportUnknown, 1, 0..=0),
     // What cannot be a key is looked up nowhere.
     (MalformedIntrospect, 0, 0..=0),
     (MalformedForwardAuth, 0, 0..=0),
@@ -55,12 +60,17 @@ const TIMES: usize = 5;
 
 const TOKEN: &str = "internal_token_of_the_suite_costs";
 
+/// A key that nobody has created.
+const UNKNOWN: &str = "pk_live_0000000000000000000000000000000000000000000000000000000000000000";
+
 /// What a client can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Introspect,
     ForwardAuth,
     Show,
+    ShowNone,
+    ReportUnknown,
     Create,
     /// A creation with an `Idempotency-Key`.
     CreateOnce,
@@ -123,7 +133,7 @@ impl Costs {
     /// Creates what the operation needs: a session, with a key if it is to be revoked.
     async fn session_for(&self, operation: Operation) -> String {
         match operation {
-            Create | CreateOnce => self.deployment.session().await,
+            Create | CreateOnce | ShowNone => self.deployment.session().await,
             CreateAgain => {
                 let session = self.deployment.session().await;
                 self.run(CreateOnce, &session).await;
@@ -146,7 +156,8 @@ impl Costs {
             MalformedIntrospect => (self.introspect("pk_live_malformed").await, 200),
             ForwardAuth => (self.forward_auth(&self.key).await, 200),
             MalformedForwardAuth => (self.forward_auth("pk_live_malformed").await, 401),
-            Show => (client.show(session).await, 200),
+            Show | ShowNone => (client.show(session).await, 200),
+            ReportUnknown => (client.report(&[UNKNOWN]).await, 202),
             Create => (client.create(session).await, 201),
             CreateOnce => (client.create_once(session, "request").await, 201),
             CreateAgain => (client.create_once(session, "request").await, 409),

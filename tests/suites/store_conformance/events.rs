@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use shared::ids::{AccountId, KeyId};
-use shared::store::{Actor, KeyFilter, Origin};
+use shared::store::{Actor, KeyFilter, Origin, RevocationReason};
 use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{StoreUnderTest, at, caller, job, new_key};
 use uuid::Uuid;
@@ -78,6 +78,76 @@ async fn everything_that_happens_to_a_key_is_recorded_once(
     assert_eq!(trail(db, &other.account_id).await, expected);
     assert_eq!(db.store.events(None, 100).await.unwrap().len(), 7);
     assert_eq!(db.store.events(None, 2).await.unwrap().len(), 2);
+}
+
+/// The account sees one of three words, and nothing of what an operator has written.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_revocation_of_an_account_has_its_time_and_reason(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let account = AccountId::parse("acct".to_owned()).unwrap();
+    let last = async || db.store.last_revocation(&account).await.unwrap();
+    assert_eq!(last().await, None);
+    let by = |actor, reason: Option<&str>| Origin {
+        reason: reason.map(Into::into),
+        ..Origin::of(actor)
+    };
+    let mut seconds = 0;
+    for (origin, reason) in [
+        (by(Actor::Account, None), RevocationReason::ByYou),
+        (by(Actor::Operator, None), RevocationReason::Operator),
+        (
+            by(Actor::Operator, Some("it leaked")),
+            RevocationReason::Operator,
+        ),
+        (
+            by(Actor::Operator, Some("leaked")),
+            RevocationReason::Leaked,
+        ),
+        (
+            by(Actor::Operator, Some("leaked: x")),
+            RevocationReason::Leaked,
+        ),
+        (
+            by(Actor::Report, Some("found at x")),
+            RevocationReason::Leaked,
+        ),
+        (by(Actor::Account, Some("leaked")), RevocationReason::ByYou),
+    ] {
+        seconds += 2;
+        let key = db.mint("acct", at(seconds)).await;
+        let other = db.mint("acct2", at(seconds)).await;
+        for (id, origin, end) in [
+            (key.id, &origin, at(seconds)),
+            (other.id, &by(Actor::Account, None), at(seconds + 1)),
+        ] {
+            let revoked = db.store.revoke_key_by_id(id, end, origin).await;
+            assert!(revoked.unwrap().is_some());
+        }
+        let last = last().await.unwrap();
+        assert_eq!(
+            (last.at, last.reason()),
+            (at(seconds), reason),
+            "{origin:?}"
+        );
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_stays_known_after_its_end(#[values(Postgres, Sqlite)] database: Database) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let key = db.mint("acct", at(0)).await;
+    let is_known = async |hash| db.store.is_known(hash).await.unwrap();
+    assert!(is_known(&key.key_hash).await);
+    db.store
+        .revoke_keys(&key.account_id, at(1), &caller())
+        .await
+        .unwrap();
+    assert!(is_known(&key.key_hash).await);
+    assert!(!is_known(&new_key("acct", at(0)).key_hash).await);
 }
 
 #[rstest]

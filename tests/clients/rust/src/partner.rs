@@ -72,9 +72,9 @@ pub async fn create(client: &Client, idempotency_key: &str) -> Result<CreatedKey
 pub async fn show(client: &Client) -> Result<Option<ActiveKey>, PartnerError> {
     match client.get_partner_api_key().await?.into_inner() {
         PartnerApiKey::ActiveKey(key) => Ok(Some(key)),
-        PartnerApiKey::NoKey(NoKey { has_key: false }) => Ok(None),
+        PartnerApiKey::NoKey(NoKey { has_key: false, .. }) => Ok(None),
         // progenitor reads a key that it cannot parse as a `NoKey`.
-        PartnerApiKey::NoKey(NoKey { has_key: true }) => Err(PartnerError::Unexpected(
+        PartnerApiKey::NoKey(NoKey { has_key: true, .. }) => Err(PartnerError::Unexpected(
             None,
             "a key that this client cannot parse".to_owned(),
         )),
