@@ -218,14 +218,14 @@ impl<S: KeySet> Inner<S> {
                 if count == 0 {
                     tracing::warn!("{publisher} publishes no key that can be used");
                 } else {
-                    tracing::info!(count, "fetched the keys of {publisher}");
+                    tracing::info!(count, "fetched {publisher}'s keys");
                 }
                 state.cached = Some((keys, now));
                 state.failed_at = None;
             }
             Err(error) => {
                 let kept = state.cached.as_ref().map_or(0, |(keys, _)| keys.len());
-                tracing::warn!(%error, kept, "the keys of {publisher} could not be fetched");
+                tracing::warn!(%error, kept, "{publisher}'s keys could not be fetched");
                 state.failed_at = Some(now);
             }
         }

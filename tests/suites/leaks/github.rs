@@ -175,7 +175,7 @@ async fn a_new_key_of_github_is_fetched_when_it_is_first_used() {
     let answer = report(&deployment, &first, &empty).await;
     answer.is_error(503, "unavailable");
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
-    let failed = "the keys of GitHub could not be fetched";
+    let failed = "GitHub's keys could not be fetched";
     deployment.server.logged(failed).await;
 
     publisher.is(Mood::Serving);
