@@ -72,8 +72,9 @@ final class Partner
     public function show(): PartnerApiKey
     {
         $key = $this->unwrap(fn () => $this->keys->getPartnerApiKey());
-        // The generator makes one type of both. valid() requires the members of an active key.
-        return $key->getHasKey() === false || $key->valid() ? $key : throw new UnexpectedResponse('a key that this client cannot parse');
+        // The generator makes one type of both. valid() checks the members of an active key.
+        $isKnown = $key->getHasKey() === false || $key->valid();
+        return $isKnown ? $key : throw new UnexpectedResponse('a key that this client cannot parse');
     }
 
     /** Replaces the account's key. The previous key works for `$overlap` seconds. Repeat it as `create`. */

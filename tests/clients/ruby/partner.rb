@@ -50,8 +50,8 @@ class Partner
     unwrap { @keys.create_partner_api_key(idempotency_key: idempotency_key) }
   end
 
-  # Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last key was revoked, or is nil if
-  # there was none.
+  # Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last key was revoked, or is nil
+  # if there was none.
   def show
     # By itself, the generated code takes a key with a member that a later version adds for nothing at all.
     shown = unwrap { @keys.get_partner_api_key(debug_return_type: "Object") }

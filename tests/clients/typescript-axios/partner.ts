@@ -50,12 +50,12 @@ export async function create(client: Configuration, idempotencyKey: string): Pro
   return unwrap(new APIKeyApi(client).createPartnerApiKey(idempotencyKey));
 }
 
-/** The two types of a key. The generator makes one type of both, in which all members seem to be there. */
+/** What `show` returns. The generator makes one type of both, in which all members seem to be there. */
 export type ShownKey = (ActiveKey & { has_key: true }) | (NoKey & { has_key: false });
 
 /**
- * Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last key was revoked, if there
- * was one.
+ * Returns the account's active key, or a `NoKey`: `has_key` distinguishes them. `revoked` of a `NoKey` says when and
+ * why the last key was revoked, if there was one.
  */
 export async function show(client: Configuration): Promise<ShownKey> {
   const key = await unwrap(new APIKeyApi(client).getPartnerApiKey());

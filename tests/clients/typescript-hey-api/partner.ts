@@ -58,18 +58,13 @@ export async function create(client: Client, idempotencyKey: string): Promise<Cr
 }
 
 /**
- * Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last key was revoked, if there
- * was one.
+ * Returns the account's active key, or a `NoKey`: `has_key` distinguishes them. `revoked` of a `NoKey` says when and
+ * why the last key was revoked, if there was one.
  */
 export async function show(client: Client): Promise<PartnerApiKey> {
   const key = unwrap(await getPartnerApiKey({ client }));
-  switch (key.has_key) {
-    case true: // narrowed to ActiveKey
-    case false: // narrowed to NoKey
-      return key;
-    default:
-      throw new UnexpectedResponse(200, key);
-  }
+  if (typeof key.has_key !== "boolean") throw new UnexpectedResponse(200, key);
+  return key;
 }
 
 /** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */

@@ -54,18 +54,13 @@ export async function create(client: Client<paths>, idempotencyKey: string): Pro
 }
 
 /**
- * Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last key was revoked, if there
- * was one.
+ * Returns the account's active key, or a `NoKey`: `has_key` distinguishes them. `revoked` of a `NoKey` says when and
+ * why the last key was revoked, if there was one.
  */
 export async function show(client: Client<paths>): Promise<PartnerApiKey> {
   const key = unwrap(await client.GET("/api/v1/partners/api-key"));
-  switch (key.has_key) {
-    case true: // narrowed to ActiveKey
-    case false: // narrowed to NoKey
-      return key;
-    default:
-      throw new UnexpectedResponse(200);
-  }
+  if (typeof key.has_key !== "boolean") throw new UnexpectedResponse(200);
+  return key;
 }
 
 /** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
