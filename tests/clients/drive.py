@@ -55,7 +55,9 @@ def run(partner: ModuleType, command: str, client: Any, argument: str = "") -> d
             return {"canceled": {}}
         case "show":
             key = partner.show(client)
-            return {"active_key": key_json(key)} if key.has_key else {"no_key": no_key_json(key)}
+            # Not by `has_key`: the client must not return a NoKey whose `has_key` is true.
+            is_active = type(key).__name__ == "ActiveKey"
+            return {"active_key": key_json(key)} if is_active else {"no_key": no_key_json(key)}
         case "revoke":
             partner.revoke(client)
             return {"revoked": {}}

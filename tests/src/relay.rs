@@ -133,7 +133,7 @@ async fn relay(mut client: TcpStream, state: &State) -> Result<()> {
         headers += added_headers;
         body.clone_from(new_body);
     } else if !body.is_empty() {
-        headers += &format!("Content-Length: {}\r\n", body.len());
+        headers = format!("{headers}Content-Length: {}\r\n", body.len());
     }
     let mut upstream = TcpStream::connect(&state.server).await?;
     let request = format!("{line}\r\n{headers}Connection: close\r\n\r\n");
