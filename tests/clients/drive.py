@@ -37,13 +37,13 @@ def drive(partner: ModuleType, with_cookie: Callable[[str, str], Any]) -> None:
         print(json.dumps(result), flush=True)
 
 
-def run(partner: ModuleType, command: str, client: Any, idempotency_key: str = "") -> dict[str, object]:
+def run(partner: ModuleType, command: str, client: Any, argument: str = "") -> dict[str, object]:
     match command:
         case "create":
-            created = partner.create(client, idempotency_key)
+            created = partner.create(client, argument)
             return {"created": {"api_key": created.api_key, "prefix": created.prefix, "message": created.message}}
         case "rotate":
-            rotated = partner.rotate(client, idempotency_key, 3600)
+            rotated = partner.rotate(client, argument, 3600)
             previous = {"prefix": rotated.previous.prefix, "expires_at": rotated.previous.expires_at.isoformat()}
             created = {"api_key": rotated.api_key, "prefix": rotated.prefix, "message": rotated.message}
             return {"rotated": {**created, "previous": previous}}
@@ -55,12 +55,17 @@ def run(partner: ModuleType, command: str, client: Any, idempotency_key: str = "
             return {"canceled": {}}
         case "show":
             key = partner.show(client)
-            return {"active_key": key_json(key)} if key else {"no_key": {}}
+            # Not by `has_key`: the client must not return a NoKey whose `has_key` is true.
+            is_active = type(key).__name__ == "ActiveKey"
+            return {"active_key": key_json(key)} if is_active else {"no_key": no_key_json(key)}
         case "revoke":
             partner.revoke(client)
             return {"revoked": {}}
         case "portal":
             return {"portal": {"url": partner.open_portal(client)}}
+        case "report":
+            partner.report_leaked(client, [argument], "https://example.com/a-public-file")
+            return {"reported": {}}
     raise ValueError(f"unknown command: {command}")
 
 
@@ -81,6 +86,11 @@ def earlier_json(key: Any) -> dict[str, object]:
         "created_at": key.created_at.isoformat(),
         "revoked_at": time_json(key.revoked_at),
     }
+
+
+def no_key_json(key: Any) -> dict[str, object]:
+    revoked = key.revoked
+    return {"revoked": {"at": revoked.at.isoformat(), "reason": revoked.reason} if revoked else None}
 
 
 def key_json(key: Any) -> dict[str, object]:

@@ -7,12 +7,13 @@ import { createInterface } from "node:readline";
 interface Partner<Client> {
   connect(baseUrl: string, token: string): Client;
   create(client: Client, idempotencyKey: string): Promise<{ api_key: string; prefix: string; message: string }>;
-  show(client: Client): Promise<ActiveKey | undefined>;
+  show(client: Client): Promise<ActiveKey | NoKey>;
   rotate(client: Client, idempotencyKey: string, overlap: number): Promise<RotatedKey>;
   finishRotation(client: Client): Promise<void>;
   cancelRotation(client: Client): Promise<void>;
   revoke(client: Client): Promise<void>;
   openPortal(client: Client): Promise<string>;
+  reportLeaked(client: Client, keys: string[], url: string): Promise<void>;
   PartnerError: abstract new (...args: never[]) => PartnerError;
   UnexpectedResponse: abstract new (...args: never[]) => Error & { status: number | undefined };
 }
@@ -27,12 +28,18 @@ interface RotatedKey {
 }
 
 interface ActiveKey {
+  has_key: true;
   prefix: string;
   has_webhook: boolean;
   created_at: Time;
   last_used_at?: Time | undefined;
   webhook?: { state: string; attempts: number; next_attempt_at?: Time | undefined } | undefined;
   rotation?: Rotation | undefined;
+}
+
+interface NoKey {
+  has_key: false;
+  revoked?: { at: Time; reason: string } | undefined;
 }
 
 interface Rotation {
@@ -53,24 +60,24 @@ interface PartnerError extends Error {
 export async function drive<C>(partner: Partner<C>, withCookie: (baseUrl: string, cookie: string) => C): Promise<void> {
   const baseUrl = process.env["BASE_URL"] ?? "http://127.0.0.1:8080";
   for await (const line of createInterface({ input: process.stdin })) {
-    const [command = "", credential = "", idempotencyKey = ""] = line.trim().split(" ");
+    const [command = "", credential = "", argument = ""] = line.trim().split(" ");
     const token = credential.slice(credential.indexOf(":") + 1);
     const client = credential.startsWith("cookie:")
       ? withCookie(baseUrl, `session=${token}`)
       : partner.connect(baseUrl, token);
-    const result = await run(partner, client, command, idempotencyKey).catch((error: unknown) => errorJson(partner, error));
+    const result = await run(partner, client, command, argument).catch((error: unknown) => errorJson(partner, error));
     process.stdout.write(`${JSON.stringify(result)}\n`);
   }
 }
 
-async function run<C>(partner: Partner<C>, client: C, command: string, idempotencyKey: string): Promise<object> {
+async function run<C>(partner: Partner<C>, client: C, command: string, argument: string): Promise<object> {
   switch (command) {
     case "create": {
-      const { api_key, prefix, message } = await partner.create(client, idempotencyKey);
+      const { api_key, prefix, message } = await partner.create(client, argument);
       return { created: requireAll({ api_key, prefix, message }) };
     }
     case "rotate": {
-      const { api_key, prefix, message, previous } = await partner.rotate(client, idempotencyKey, 3600);
+      const { api_key, prefix, message, previous } = await partner.rotate(client, argument, 3600);
       return { rotated: requireAll({ api_key, prefix, message, previous: requireAll({ ...previous }) }) };
     }
     case "finish":
@@ -81,16 +88,23 @@ async function run<C>(partner: Partner<C>, client: C, command: string, idempoten
       return { canceled: {} };
     case "show": {
       const key = await partner.show(client);
-      return key ? { active_key: keyJson(key) } : { no_key: {} };
+      return key.has_key ? { active_key: keyJson(key) } : { no_key: noKeyJson(key) };
     }
     case "revoke":
       await partner.revoke(client);
       return { revoked: {} };
     case "portal":
       return { portal: requireAll({ url: await partner.openPortal(client) }) };
+    case "report":
+      await partner.reportLeaked(client, [argument], "https://example.com/a-public-file");
+      return { reported: {} };
     default:
       throw new Error(`unknown command: ${command}`);
   }
+}
+
+function noKeyJson({ revoked }: NoKey): object {
+  return { revoked: revoked ? requireAll({ at: revoked.at, reason: revoked.reason }) : null };
 }
 
 function keyJson({ prefix, has_webhook, created_at, last_used_at = null, webhook, rotation }: Nullable<ActiveKey>): object {

@@ -102,28 +102,32 @@ impl GeneratedClient {
         self.call("portal", key).await
     }
 
-    /// Calls one of the operations: `create`, `show`, `rotate`, `finish`, `cancel`, `revoke`
-    /// or `portal`. A creation and a rotation have a new `Idempotency-Key`. Returns the response as JSON that the program made from
-    /// the generated types.
-    pub async fn call(&mut self, operation: &str, credential: Credential<'_>) -> Value {
-        let idempotency_key = match operation {
-            "create" | "rotate" => Uuid::new_v4().to_string(),
-            _ => String::new(),
-        };
-        self.send(operation, credential, &idempotency_key).await
+    /// Calls `reportLeakedPartnerApiKeys`. The client has a token that the service does not
+    /// know, because this operation needs none.
+    pub async fn report(&mut self, key: &str) -> Value {
+        let unknown = Credential::Bearer("unknown-token");
+        self.send("report", unknown, key).await
     }
 
-    async fn send(
-        &mut self,
-        operation: &str,
-        credential: Credential<'_>,
-        idempotency_key: &str,
-    ) -> Value {
+    /// Calls one of the operations: `create`, `show`, `rotate`, `finish`, `cancel`, `revoke`,
+    /// `portal` or `report`. A creation and a rotation have a new `Idempotency-Key`, and a
+    /// report has a key that does not exist. Returns the response as JSON that the program made
+    /// from the generated types.
+    pub async fn call(&mut self, operation: &str, credential: Credential<'_>) -> Value {
+        let argument = match operation {
+            "create" | "rotate" => Uuid::new_v4().to_string(),
+            "report" => format!("pk_live_{}", "0".repeat(64)),
+            _ => String::new(),
+        };
+        self.send(operation, credential, &argument).await
+    }
+
+    async fn send(&mut self, operation: &str, credential: Credential<'_>, argument: &str) -> Value {
         let credential = match credential {
             Credential::Bearer(token) => format!("bearer:{token}"),
             Credential::Cookie(token) => format!("cookie:{token}"),
         };
-        let line = format!("{operation} {credential} {idempotency_key}");
+        let line = format!("{operation} {credential} {argument}");
         let line = format!("{}\n", line.trim_end());
         self.input.write_all(line.as_bytes()).await.unwrap();
         self.input.flush().await.unwrap();

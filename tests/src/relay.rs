@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 pub enum Passing {
     /// Changes nothing.
     Unchanged,
-    /// Adds headers and a body to the request.
+    /// Adds headers to the request, and replaces its body.
     With {
         /// The header lines. Each ends with `\r\n`.
         headers: &'static str,
@@ -117,26 +117,30 @@ async fn relay(mut client: TcpStream, state: &State) -> Result<()> {
     let (line, headers) = request
         .split_once("\r\n")
         .ok_or(Error::other("the request has no headers"))?;
+    let length = header_value(headers, "content-length").map_or(Ok(0), str::parse);
+    let mut body = vec![0; length.map_err(Error::other)?];
+    client.read_exact(&mut body).await?;
     if let Passing::Page(status) = passing {
         let status = format!("HTTP/1.1 {status} Proxy Error");
         return respond(&mut client, &status, "Content-Type: text/html\r\n", PAGE).await;
     }
     let mut headers = without(headers, &["connection", "content-length"]);
-    let mut body = &b""[..];
     if let Passing::With {
         headers: added_headers,
         body: new_body,
     } = passing
     {
         headers += added_headers;
-        body = new_body;
+        body.clone_from(new_body);
+    } else if !body.is_empty() {
+        headers = format!("{headers}Content-Length: {}\r\n", body.len());
     }
     let mut upstream = TcpStream::connect(&state.server).await?;
     let request = format!("{line}\r\n{headers}Connection: close\r\n\r\n");
     upstream.write_all(request.as_bytes()).await?;
     // The server may reject the request and close the connection before it has read
     // the body.
-    let _ = upstream.write_all(body).await;
+    let _ = upstream.write_all(&body).await;
 
     let response = read_head(&mut upstream).await?;
     let (status, headers) = response

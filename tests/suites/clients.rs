@@ -99,6 +99,17 @@ fn assert_same_key(parsed: &Value, expected: &Value) {
     assert_eq!(milliseconds(next), milliseconds(expected_next), "{parsed}");
 }
 
+/// Checks that a client parsed the end of the last key correctly. `expected` is the JSON of the
+/// API.
+#[track_caller]
+fn assert_same_end(parsed: &Value, expected: &Value) {
+    assert!(parsed["no_key"].is_object(), "{parsed}");
+    let (revoked, expected) = (&parsed["no_key"]["revoked"], &expected["revoked"]);
+    assert_eq!(revoked["reason"], expected["reason"], "{parsed}");
+    let times = [&revoked["at"], &expected["at"]];
+    assert_eq!(milliseconds(times[0]), milliseconds(times[1]), "{parsed}");
+}
+
 /// Parses a time to milliseconds, the precision that all languages keep.
 #[track_caller]
 fn milliseconds(text: &Value) -> Option<i128> {

@@ -30,7 +30,7 @@ fn revoked_because(shown: &Value) -> &str {
 }
 
 /// Returns the revocations of the audit trail as `actor: reason`, the oldest first.
-async fn revocations(deployment: &Deployment) -> Vec<String> {
+pub async fn revocations(deployment: &Deployment) -> Vec<String> {
     let trail = "SELECT actor || ': ' || coalesce(reason, '') FROM api_key_events
                  WHERE kind = 'revoked' ORDER BY id";
     let database = &deployment.in_production().database;

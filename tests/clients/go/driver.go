@@ -52,7 +52,7 @@ func runSafely(line string) (result object) {
 
 func run(line string) (object, error) {
 	command, rest, _ := strings.Cut(line, " ")
-	credential, idempotencyKey, _ := strings.Cut(rest, " ")
+	credential, argument, _ := strings.Cut(rest, " ")
 	scheme, token, _ := strings.Cut(credential, ":")
 	partner, ctx := NewPartner(os.Getenv("BASE_URL")), context.Background()
 	switch scheme {
@@ -66,7 +66,7 @@ func run(line string) (object, error) {
 
 	switch command {
 	case "create":
-		created, err := partner.Create(ctx, idempotencyKey)
+		created, err := partner.Create(ctx, argument)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +74,7 @@ func run(line string) (object, error) {
 			"api_key": created.ApiKey, "prefix": created.Prefix, "message": created.Message,
 		}}, nil
 	case "rotate":
-		rotated, err := partner.Rotate(ctx, idempotencyKey, 3600)
+		rotated, err := partner.Rotate(ctx, argument, 3600)
 		if err != nil {
 			return nil, err
 		}
@@ -87,9 +87,12 @@ func run(line string) (object, error) {
 	case "cancel":
 		return object{"canceled": object{}}, partner.CancelRotation(ctx)
 	case "show":
-		key, err := partner.Show(ctx)
+		key, revoked, err := partner.Show(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if key == nil {
+			return noKeyJSON(revoked), nil
 		}
 		return keyJSON(key), nil
 	case "revoke":
@@ -100,6 +103,9 @@ func run(line string) (object, error) {
 			return nil, err
 		}
 		return object{"portal": object{"url": portal.Url}}, nil
+	case "report":
+		err := partner.ReportLeaked(ctx, []string{argument}, "https://example.com/a-public-file")
+		return object{"reported": object{}}, err
 	}
 	return nil, fmt.Errorf("unknown command %q", command)
 }
@@ -111,10 +117,14 @@ func earlierJSON(key *partnerkeys.EarlierKey) any {
 	return object{"prefix": key.Prefix, "created_at": key.CreatedAt, "revoked_at": key.RevokedAt}
 }
 
-func keyJSON(key *partnerkeys.ActiveKey) object {
-	if key == nil {
-		return object{"no_key": object{}}
+func noKeyJSON(revoked *partnerkeys.Revocation) object {
+	if revoked == nil {
+		return object{"no_key": object{"revoked": nil}}
 	}
+	return object{"no_key": object{"revoked": object{"at": revoked.At, "reason": revoked.Reason}}}
+}
+
+func keyJSON(key *partnerkeys.ActiveKey) object {
 	active := object{
 		"prefix": key.Prefix, "has_webhook": key.WebhookExists,
 		"created_at": key.CreatedAt, "last_used_at": key.LastUsedAt, "webhook": nil, "rotation": nil,

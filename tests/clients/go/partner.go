@@ -1,4 +1,4 @@
-// The seven operations, written with the generated client.
+// The eight operations, written with the generated client.
 package main
 
 import (
@@ -56,19 +56,20 @@ func (p *Partner) Create(ctx context.Context, idempotencyKey string) (*partnerke
 	return unwrap(p.client.APIKeyAPI.CreatePartnerApiKey(ctx).IdempotencyKey(idempotencyKey).Execute())
 }
 
-// Show returns the account's active key, or nil if it has none.
-func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, error) {
+// Show returns the account's active key. Without one, it returns when and why the last key was revoked, or nil if there
+// was none.
+func (p *Partner) Show(ctx context.Context) (*partnerkeys.ActiveKey, *partnerkeys.Revocation, error) {
 	shown, err := unwrap(p.client.APIKeyAPI.GetPartnerApiKey(ctx).Execute())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	switch {
 	case shown.ActiveKey != nil:
-		return shown.ActiveKey, nil
+		return shown.ActiveKey, nil, nil
 	case shown.NoKey != nil:
-		return nil, nil
+		return nil, shown.NoKey.Revoked, nil
 	default:
-		return nil, &UnexpectedError{Err: errors.New("neither an ActiveKey nor a NoKey")}
+		return nil, nil, &UnexpectedError{Err: errors.New("neither an ActiveKey nor a NoKey")}
 	}
 }
 
@@ -99,6 +100,13 @@ func (p *Partner) Revoke(ctx context.Context) error {
 // OpenPortal returns a link to the webhook portal.
 func (p *Partner) OpenPortal(ctx context.Context) (*partnerkeys.Portal, error) {
 	return unwrap(p.client.WebhooksAPI.GetPartnerPortal(ctx).Execute())
+}
+
+// ReportLeaked reports keys that were found at url. Those that work are revoked at once. It needs no token.
+func (p *Partner) ReportLeaked(ctx context.Context, keys []string, url string) error {
+	report := partnerkeys.LeakReport{Keys: keys, Url: &url}
+	_, err := unwrap(p.client.LeakedKeysAPI.ReportLeakedPartnerApiKeys(ctx).LeakReport(report).Execute())
+	return err
 }
 
 // unwrap returns the value, or a DocumentedError or UnexpectedError.

@@ -3,6 +3,7 @@ import com.example.partnerkeys.ApiException;
 import com.example.partnerkeys.model.ActiveKey;
 import com.example.partnerkeys.model.CreatedKey;
 import com.example.partnerkeys.model.EarlierKey;
+import com.example.partnerkeys.model.Revocation;
 import com.example.partnerkeys.model.RotatedKey;
 import com.example.partnerkeys.model.Rotation;
 import com.example.partnerkeys.model.Webhook;
@@ -18,6 +19,7 @@ import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 
@@ -80,12 +82,17 @@ final class Driver {
         partner.cancelRotation();
         return object("canceled", object());
       case "show":
-        return partner.show().map(Driver::keyJson).orElse(object("no_key", object()));
+        Partner.ShownKey shown = partner.show();
+        return shown.active().map(Driver::keyJson).orElseGet(() -> object("no_key", object(
+            "revoked", shown.revoked().map(Driver::revocationJson).orElse(null))));
       case "revoke":
         partner.revoke();
         return object("revoked", object());
       case "portal":
         return object("portal", object("url", required(partner.openPortal().getUrl())));
+      case "report":
+        partner.reportLeaked(List.of(words[3]), "https://example.com/a-public-file");
+        return object("reported", object());
       default:
         throw new IllegalArgumentException("unknown command " + words[0]);
     }
@@ -102,6 +109,10 @@ final class Driver {
         "prefix", required(key.getPrefix()),
         "created_at", required(key.getCreatedAt()),
         "revoked_at", key.getRevokedAt());
+  }
+
+  private static Map<String, Object> revocationJson(Revocation revoked) {
+    return object("at", required(revoked.getAt()), "reason", required(revoked.getReason()));
   }
 
   private static Map<String, Object> keyJson(ActiveKey key) {

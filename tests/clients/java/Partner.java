@@ -4,10 +4,11 @@ import com.example.partnerkeys.model.*;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import java.net.http.HttpRequest;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 
-/** The seven operations, written with the generated client. */
+/** The eight operations, written with the generated client. */
 public final class Partner {
   /** An error that the OpenAPI document describes. getCode() is its HTTP status. Other failures are ApiExceptions. */
   public static final class DocumentedException extends ApiException {
@@ -36,14 +37,19 @@ public final class Partner {
     }
   }
 
+  /** The active key, or without one the end of the last key. Both are empty if there was none. */
+  public record ShownKey(Optional<ActiveKey> active, Optional<Revocation> revoked) {}
+
   private final ApiClient client = new ApiClient();
   private final ApiKeyApi keys;
+  private final LeakedKeysApi leakedKeys;
   private final WebhooksApi webhooks;
 
   public Partner(String baseUrl, Consumer<HttpRequest.Builder> credential) {
     client.updateBaseUri(baseUrl);
     client.setRequestInterceptor(credential).setReadTimeout(Duration.ofMinutes(1));
     keys = new ApiKeyApi(client);
+    leakedKeys = new LeakedKeysApi(client);
     webhooks = new WebhooksApi(client);
   }
 
@@ -61,12 +67,14 @@ public final class Partner {
     return send(() -> keys.createPartnerApiKey(idempotencyKey));
   }
 
-  /** Returns the account's active key, or empty if it has none. */
-  public Optional<ActiveKey> show() throws ApiException {
+  /** Returns the account's active key, or when and why the last one was revoked. */
+  public ShownKey show() throws ApiException {
     Object key = send(keys::getPartnerApiKey).getActualInstance(); // an ActiveKey or a NoKey
-    if (key instanceof NoKey) return Optional.empty();
+    if (key instanceof NoKey none) return new ShownKey(Optional.empty(), Optional.ofNullable(none.getRevoked()));
     // The generated client checks the constant, but not that it is there.
-    if (key instanceof ActiveKey active && active.getHasKey() != null) return Optional.of(active);
+    if (key instanceof ActiveKey active && active.getHasKey() != null) {
+      return new ShownKey(Optional.of(active), Optional.empty());
+    }
     throw new ApiException("neither an ActiveKey nor a NoKey");
   }
 
@@ -94,6 +102,11 @@ public final class Partner {
   /** Returns a link to the webhook portal. */
   public Portal openPortal() throws ApiException {
     return send(webhooks::getPartnerPortal);
+  }
+
+  /** Reports keys that were found at the URL. Those that work are revoked at once. Needs no token. */
+  public void reportLeaked(List<String> keys, String url) throws ApiException {
+    send(() -> leakedKeys.reportLeakedPartnerApiKeys(new LeakReport().keys(keys).url(url)));
   }
 
   private interface Call<T> {

@@ -19,18 +19,18 @@ function client(string $credential): Partner
         : new Partner($baseUrl, '', ['headers' => ['Cookie' => "session=$token"]]);
 }
 
-function run(string $command, Partner $partner, string $idempotencyKey): array
+function run(string $command, Partner $partner, string $argument): array
 {
     switch ($command) {
         case 'create':
-            $created = $partner->create($idempotencyKey);
+            $created = $partner->create($argument);
             return ['created' => [
                 'api_key' => $created->getApiKey(),
                 'prefix' => $created->getPrefix(),
                 'message' => $created->getMessage(),
             ]];
         case 'rotate':
-            $rotated = $partner->rotate($idempotencyKey, 3600);
+            $rotated = $partner->rotate($argument, 3600);
             $previous = $rotated->getPrevious();
             return ['rotated' => [
                 'api_key' => $rotated->getApiKey(),
@@ -46,15 +46,24 @@ function run(string $command, Partner $partner, string $idempotencyKey): array
             return ['canceled' => new stdClass()];
         case 'show':
             $key = $partner->show();
-            return $key ? ['active_key' => keyJson($key)] : ['no_key' => new stdClass()];
+            return $key->getHasKey() ? ['active_key' => keyJson($key)] : ['no_key' => noKeyJson($key)];
         case 'revoke':
             $partner->revoke();
             return ['revoked' => new stdClass()];
         case 'portal':
             return ['portal' => ['url' => $partner->openPortal()]];
+        case 'report':
+            $partner->reportLeaked([$argument], 'https://example.com/a-public-file');
+            return ['reported' => new stdClass()];
         default:
             throw new LogicException("unknown command: $command");
     }
+}
+
+function noKeyJson(PartnerApiKey $key): array
+{
+    $revoked = $key->getRevoked();
+    return ['revoked' => $revoked ? ['at' => timeJson($revoked->getAt()), 'reason' => $revoked->getReason()] : null];
 }
 
 function keyJson(PartnerApiKey $key): array
@@ -94,9 +103,9 @@ function timeJson(?DateTime $time): ?string
 }
 
 while (($line = fgets(STDIN)) !== false) {
-    [$command, $credential, $idempotencyKey] = [...explode(' ', trim($line)), ''];
+    [$command, $credential, $argument] = [...explode(' ', trim($line)), ''];
     try {
-        $result = run($command, client($credential), $idempotencyKey);
+        $result = run($command, client($credential), $argument);
     } catch (DocumentedError $error) {
         $result = ['error' => [
             'status' => $error->getCode(),

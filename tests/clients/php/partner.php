@@ -1,10 +1,11 @@
 <?php
-// The seven operations, written with the generated client.
+// The eight operations, written with the generated client.
 
 declare(strict_types=1);
 
 use GuzzleHttp\Client;
 use PartnerKeys\Api\APIKeyApi;
+use PartnerKeys\Api\LeakedKeysApi;
 use PartnerKeys\Api\WebhooksApi;
 use PartnerKeys\ApiException;
 use PartnerKeys\Configuration;
@@ -12,6 +13,7 @@ use PartnerKeys\Model\CreatedKey;
 use PartnerKeys\Model\EarlierKey;
 use PartnerKeys\Model\ErrorBody;
 use PartnerKeys\Model\ErrorDetail;
+use PartnerKeys\Model\LeakReport;
 use PartnerKeys\Model\PartnerApiKey;
 use PartnerKeys\Model\RotatedKey;
 use PartnerKeys\Model\RotationRequest;
@@ -40,6 +42,7 @@ final class UnexpectedResponse extends RuntimeException
 final class Partner
 {
     private APIKeyApi $keys;
+    private LeakedKeysApi $leakedKeys;
     private WebhooksApi $webhooks;
 
     /** Creates a client. `$token` is a session token, or the partner key to open the portal. */
@@ -48,6 +51,7 @@ final class Partner
         $config = (new Configuration())->setHost($baseUrl)->setAccessToken($token);
         $http = new Client($options);
         $this->keys = new APIKeyApi($http, $config);
+        $this->leakedKeys = new LeakedKeysApi($http, $config);
         $this->webhooks = new WebhooksApi($http, $config);
     }
 
@@ -61,14 +65,16 @@ final class Partner
         return $this->unwrap(fn () => $this->keys->createPartnerApiKey($idempotencyKey));
     }
 
-    /** Returns the account's active key, or null if it has none. The generator makes one type of both. */
-    public function show(): ?PartnerApiKey
+    /**
+     * Returns the account's active key, or none. Then getHasKey() is false, and getRevoked() says when and why the last
+     * key was revoked, or is null if there was none.
+     */
+    public function show(): PartnerApiKey
     {
         $key = $this->unwrap(fn () => $this->keys->getPartnerApiKey());
-        if ($key->getHasKey() === false) {
-            return null;
-        }
-        return $key->valid() ? $key : throw new UnexpectedResponse('a key that this client cannot parse');
+        // The generator makes one type of both. valid() checks the members of an active key.
+        $isKnown = $key->getHasKey() === false || $key->valid();
+        return $isKnown ? $key : throw new UnexpectedResponse('a key that this client cannot parse');
     }
 
     /** Replaces the account's key. The previous key works for `$overlap` seconds. Repeat it as `create`. */
@@ -100,6 +106,13 @@ final class Partner
     public function openPortal(): string
     {
         return $this->unwrap(fn () => $this->webhooks->getPartnerPortal())->getUrl();
+    }
+
+    /** Reports keys that were found at `$url`. Those that work are revoked at once. Needs no token. */
+    public function reportLeaked(array $keys, string $url): void
+    {
+        $report = new LeakReport(['keys' => $keys, 'url' => $url]);
+        $this->unwrap(fn () => $this->leakedKeys->reportLeakedPartnerApiKeys($report));
     }
 
     /** Returns the result of the call, or throws the error for any other response. */

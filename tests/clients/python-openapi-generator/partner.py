@@ -1,4 +1,4 @@
-"""The seven operations, written with the generated client."""
+"""The eight operations, written with the generated client."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,6 +12,8 @@ from partner_keys import (
     CreatedKey,
     ErrorBody,
     ErrorDetail,
+    LeakedKeysApi,
+    LeakReport,
     NoKey,
     RotatedKey,
     RotationRequest,
@@ -60,14 +62,17 @@ def create(client: ApiClient, idempotency_key: str) -> CreatedKey:
     return unwrap(lambda: keys.create_partner_api_key(idempotency_key=idempotency_key, _request_timeout=TIMEOUT))
 
 
-def show(client: ApiClient) -> ActiveKey | None:
-    """Returns the account's active key, or None if it has none."""
+def show(client: ApiClient) -> ActiveKey | NoKey:
+    """Returns the account's active key, or a `NoKey`.
+
+    Its `revoked` says when and why the last key was revoked, if there was one.
+    """
     key = unwrap(lambda: APIKeyApi(client).get_partner_api_key(_request_timeout=TIMEOUT))
     match key.actual_instance:
         case ActiveKey() as active:
             return active
-        case NoKey(has_key=False):  # an ActiveKey that it cannot parse also becomes a NoKey
-            return None
+        case NoKey(has_key=False) as none:  # an ActiveKey that it cannot parse also becomes a NoKey
+            return none
     raise UnexpectedResponse(200)
 
 
@@ -99,6 +104,12 @@ def revoke(client: ApiClient) -> None:
 def open_portal(client: ApiClient) -> str:
     """Returns a link to the webhook portal. Needs a client whose token is the partner key."""
     return unwrap(lambda: WebhooksApi(client).get_partner_portal(_request_timeout=TIMEOUT)).url
+
+
+def report_leaked(client: ApiClient, keys: list[str], url: str) -> None:
+    """Reports keys that were found at `url`. Those that work are revoked at once. Needs no token."""
+    report = LeakReport(keys=keys, url=url)
+    unwrap(lambda: LeakedKeysApi(client).report_leaked_partner_api_keys(report, _request_timeout=TIMEOUT))
 
 
 def unwrap(call: Callable[[], T | None]) -> T:

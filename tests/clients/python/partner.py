@@ -1,4 +1,4 @@
-"""The seven operations, written with the generated client."""
+"""The eight operations, written with the generated client."""
 
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from partner_api_keys.api.api_key import (
     get_partner_api_key,
     start_partner_api_key_rotation,
 )
+from partner_api_keys.api.leaked_keys import report_leaked_partner_api_keys
 from partner_api_keys.api.webhooks import get_partner_portal
 from partner_api_keys.models import (
     ActiveKey,
@@ -19,8 +20,10 @@ from partner_api_keys.models import (
     EndedRotation,
     ErrorBody,
     ErrorDetail,
+    LeakReport,
     NoKey,
     Portal,
+    ProcessedReport,
     RevokedKey,
     RotatedKey,
     RotationRequest,
@@ -70,14 +73,17 @@ def create(client: AuthenticatedClient, idempotency_key: str) -> CreatedKey:
     raise to_error(response)
 
 
-def show(client: AuthenticatedClient) -> ActiveKey | None:
-    """Returns the account's active key, or None if it has none."""
+def show(client: AuthenticatedClient) -> ActiveKey | NoKey:
+    """Returns the account's active key, or a `NoKey`.
+
+    Its `revoked` says when and why the last key was revoked, if there was one.
+    """
     response = get_partner_api_key.sync_detailed(client=client)
     match response.parsed:
         case ActiveKey() as key:
             return key
-        case NoKey(has_key=False):  # an ActiveKey that it cannot parse also becomes a NoKey
-            return None
+        case NoKey(has_key=False) as none:  # an ActiveKey that it cannot parse also becomes a NoKey
+            return none
     raise to_error(response)
 
 
@@ -125,6 +131,15 @@ def open_portal(client: AuthenticatedClient) -> str:
     match response.parsed:
         case Portal(url=url):
             return url
+    raise to_error(response)
+
+
+def report_leaked(client: AuthenticatedClient, keys: list[str], url: str) -> None:
+    """Reports keys that were found at `url`. Those that work are revoked at once. Needs no token."""
+    response = report_leaked_partner_api_keys.sync_detailed(client=client, body=LeakReport(keys=keys, url=url))
+    match response.parsed:
+        case ProcessedReport():
+            return
     raise to_error(response)
 
 

@@ -20,13 +20,13 @@ def client_for(credential)
   kind == "bearer" ? Partner.new(base_url, token) : PartnerWithCookie.new(base_url, "session=#{token}")
 end
 
-def run(command, partner, idempotency_key)
+def run(command, partner, argument)
   case command
   when "create"
-    created = partner.create(idempotency_key)
+    created = partner.create(argument)
     { created: { api_key: created.api_key, prefix: created.prefix, message: created.message } }
   when "rotate"
-    rotated = partner.rotate(idempotency_key, 3600)
+    rotated = partner.rotate(argument, 3600)
     previous = { prefix: rotated.previous.prefix, expires_at: time_json(rotated.previous.expires_at) }
     { rotated: { api_key: rotated.api_key, prefix: rotated.prefix, message: rotated.message, previous: previous } }
   when "finish"
@@ -37,15 +37,23 @@ def run(command, partner, idempotency_key)
     { canceled: {} }
   when "show"
     key = partner.show
-    key ? { active_key: key_json(key) } : { no_key: {} }
+    key.has_key ? { active_key: key_json(key) } : { no_key: no_key_json(key) }
   when "revoke"
     partner.revoke
     { revoked: {} }
   when "portal"
     { portal: { url: partner.open_portal } }
+  when "report"
+    partner.report_leaked([argument], "https://example.com/a-public-file")
+    { reported: {} }
   else
     raise "unknown command: #{command}"
   end
+end
+
+def no_key_json(key)
+  revoked = key.revoked
+  { revoked: revoked && { at: time_json(revoked.at), reason: revoked.reason } }
 end
 
 def key_json(key)
@@ -94,10 +102,10 @@ end
 
 $stdout.sync = true
 $stdin.each_line do |line|
-  command, credential, idempotency_key = line.split
+  command, credential, argument = line.split
   result =
     begin
-      run(command, client_for(credential), idempotency_key)
+      run(command, client_for(credential), argument)
     rescue Partner::DocumentedError => error
       { error: error_json(error) }
     rescue Partner::UnexpectedResponse => error

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The seven operations, written with the generated client.
+# The eight operations, written with the generated client.
 require "partner_keys"
 require "uri"
 
@@ -50,13 +50,14 @@ class Partner
     unwrap { @keys.create_partner_api_key(idempotency_key: idempotency_key) }
   end
 
-  # Returns the account's active key, or nil if it has none.
+  # Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last key was revoked, or is nil
+  # if there was none.
   def show
     # By itself, the generated code takes a key with a member that a later version adds for nothing at all.
     shown = unwrap { @keys.get_partner_api_key(debug_return_type: "Object") }
     case shown
     in { has_key: true } then unwrap { PartnerKeys::ActiveKey.build_from_hash(shown) }
-    in { has_key: false } then nil
+    in { has_key: false } then unwrap { PartnerKeys::NoKey.build_from_hash(shown) }
     else raise UnexpectedResponse.new(200)
     end
   end
@@ -85,6 +86,12 @@ class Partner
   # Returns a link to the webhook portal. Needs a client whose token is the partner key.
   def open_portal
     unwrap { PartnerKeys::WebhooksApi.new(@client).get_partner_portal }.url
+  end
+
+  # Reports keys that were found at `url`. Those that work are revoked at once. Needs no token.
+  def report_leaked(keys, url)
+    report = PartnerKeys::LeakReport.new(keys: keys, url: url)
+    unwrap { PartnerKeys::LeakedKeysApi.new(@client).report_leaked_partner_api_keys(report) }
   end
 
   private

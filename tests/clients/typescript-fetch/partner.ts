@@ -1,8 +1,8 @@
-// The seven operations, written with the generated client.
+// The eight operations, written with the generated client.
 
 import { APIKeyApi, Configuration, ErrorBodyFromJSON, ResponseError, WebhooksApi } from "./generated/index.js";
-import { instanceOfActiveKey } from "./generated/index.js";
-import type { ActiveKey, CreatedKey, EarlierKey, ErrorCode, ErrorDetail, RotatedKey } from "./generated/index.js";
+import { instanceOfActiveKey, LeakedKeysApi } from "./generated/index.js";
+import type { ActiveKey, CreatedKey, EarlierKey, ErrorCode, ErrorDetail, NoKey, RotatedKey } from "./generated/index.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -53,13 +53,18 @@ export async function create(client: Configuration, idempotencyKey: string): Pro
   return unwrap(new APIKeyApi(client).createPartnerApiKey({ idempotencyKey }));
 }
 
-/** Returns the account's active key, or undefined if it has none. */
-export async function show(client: Configuration): Promise<ActiveKey | undefined> {
+/** What `show` returns. The generator makes one type of both, in which all members seem to be there. */
+export type ShownKey = (ActiveKey & { has_key: true }) | (NoKey & { has_key: false });
+
+/**
+ * Returns the account's active key, or a `NoKey`: `has_key` distinguishes them. `revoked` of a `NoKey` says when and
+ * why the last key was revoked, if there was one.
+ */
+export async function show(client: Configuration): Promise<ShownKey> {
   const key = await unwrap(new APIKeyApi(client).getPartnerApiKey());
-  if (key.has_key === false) return undefined;
-  // The generator makes one type of both, in which all members seem to be there.
+  if (key.has_key === false) return { has_key: false, revoked: key.revoked };
   if (!instanceOfActiveKey(key)) throw new UnexpectedResponse(200);
-  return key;
+  return { ...key, has_key: true };
 }
 
 /** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
@@ -86,6 +91,11 @@ export async function revoke(client: Configuration): Promise<void> {
 /** Returns a link to the webhook portal. Needs a client whose token is the partner key. */
 export async function openPortal(client: Configuration): Promise<string> {
   return (await unwrap(new WebhooksApi(client).getPartnerPortal())).url;
+}
+
+/** Reports keys that were found at `url`. Those that work are revoked at once. Needs no token. */
+export async function reportLeaked(client: Configuration, keys: string[], url: string): Promise<void> {
+  await unwrap(new LeakedKeysApi(client).reportLeakedPartnerApiKeys({ leakReport: { keys, url } }));
 }
 
 /** Returns the data, or throws the error. The generated code does not parse the body of an error. */

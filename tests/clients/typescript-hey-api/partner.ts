@@ -1,10 +1,10 @@
-// The seven operations, written with the generated client.
+// The eight operations, written with the generated client.
 
 import { createClient, type Client } from "./generated/client/index.js";
 import { cancelPartnerApiKeyRotation, createPartnerApiKey, deletePartnerApiKey } from "./generated/index.js";
 import { finishPartnerApiKeyRotation, getPartnerApiKey, getPartnerPortal } from "./generated/index.js";
-import { startPartnerApiKeyRotation } from "./generated/index.js";
-import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail } from "./generated/index.js";
+import { reportLeakedPartnerApiKeys, startPartnerApiKeyRotation } from "./generated/index.js";
+import type { CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail, PartnerApiKey } from "./generated/index.js";
 import type { RotatedKey } from "./generated/index.js";
 
 /** An error that the OpenAPI document describes. */
@@ -57,17 +57,14 @@ export async function create(client: Client, idempotencyKey: string): Promise<Cr
   return unwrap(await createPartnerApiKey({ client, headers: { "Idempotency-Key": idempotencyKey } }));
 }
 
-/** Returns the account's active key, or undefined if it has none. */
-export async function show(client: Client): Promise<ActiveKey | undefined> {
+/**
+ * Returns the account's active key, or a `NoKey`: `has_key` distinguishes them. `revoked` of a `NoKey` says when and
+ * why the last key was revoked, if there was one.
+ */
+export async function show(client: Client): Promise<PartnerApiKey> {
   const key = unwrap(await getPartnerApiKey({ client }));
-  switch (key.has_key) {
-    case true:
-      return key; // narrowed to ActiveKey
-    case false:
-      return undefined;
-    default:
-      throw new UnexpectedResponse(200, key);
-  }
+  if (typeof key.has_key !== "boolean") throw new UnexpectedResponse(200, key);
+  return key;
 }
 
 /** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
@@ -94,6 +91,11 @@ export async function revoke(client: Client): Promise<void> {
 /** Returns a link to the webhook portal. Needs a client whose token is the partner key. */
 export async function openPortal(client: Client): Promise<string> {
   return unwrap(await getPartnerPortal({ client })).url;
+}
+
+/** Reports keys that were found at `url`. Those that work are revoked at once. Needs no token. */
+export async function reportLeaked(client: Client, keys: string[], url: string): Promise<void> {
+  unwrap(await reportLeakedPartnerApiKeys({ client, body: { keys, url } }));
 }
 
 type Result<T> = { data: T | undefined; error: ErrorBody | undefined; response?: Response };

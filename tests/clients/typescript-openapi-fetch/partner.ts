@@ -1,7 +1,8 @@
-// The seven operations, written with the generated types.
+// The eight operations, written with the generated types.
 
 import createClient, { type Client } from "openapi-fetch";
-import type { ActiveKey, CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail, RotatedKey, paths } from "./generated/api.js";
+import type { CreatedKey, EarlierKey, ErrorBody, ErrorCode, ErrorDetail, PartnerApiKey } from "./generated/api.js";
+import type { RotatedKey, paths } from "./generated/api.js";
 
 /** An error that the OpenAPI document describes. */
 export class PartnerError extends Error {
@@ -52,17 +53,14 @@ export async function create(client: Client<paths>, idempotencyKey: string): Pro
   return unwrap(await client.POST("/api/v1/partners/api-key", { params: { header: { "Idempotency-Key": idempotencyKey } } }));
 }
 
-/** Returns the account's active key, or undefined if it has none. */
-export async function show(client: Client<paths>): Promise<ActiveKey | undefined> {
+/**
+ * Returns the account's active key, or a `NoKey`: `has_key` distinguishes them. `revoked` of a `NoKey` says when and
+ * why the last key was revoked, if there was one.
+ */
+export async function show(client: Client<paths>): Promise<PartnerApiKey> {
   const key = unwrap(await client.GET("/api/v1/partners/api-key"));
-  switch (key.has_key) {
-    case true:
-      return key; // narrowed to ActiveKey
-    case false:
-      return undefined;
-    default:
-      throw new UnexpectedResponse(200);
-  }
+  if (typeof key.has_key !== "boolean") throw new UnexpectedResponse(200);
+  return key;
 }
 
 /** Replaces the account's key. The previous key works for `overlap` seconds. Repeat it as `create`. */
@@ -90,6 +88,11 @@ export async function revoke(client: Client<paths>): Promise<void> {
 /** Returns a link to the webhook portal. Needs a client whose token is the partner key. */
 export async function openPortal(client: Client<paths>): Promise<string> {
   return unwrap(await client.GET("/api/v1/partners/portal")).url;
+}
+
+/** Reports keys that were found at `url`. Those that work are revoked at once. Needs no token. */
+export async function reportLeaked(client: Client<paths>, keys: string[], url: string): Promise<void> {
+  unwrap(await client.POST("/api/v1/partners/leaked-keys", { body: { keys, url } }));
 }
 
 /** Returns the data, or throws the error. Nothing else checks the response against its type. */

@@ -7,6 +7,7 @@ use svix_simulator::{Fault, Pattern};
 use tests::{Credential, Deployment, GeneratedClient, Passing, Plan, Relay, eventually};
 
 use super::{TIMEOUT, assert_same_key};
+use crate::leaks::revocations;
 
 /// Says whether a response must have the header `Retry-After`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub async fn each_error_has_its_documented_type(name: &'static str) {
 async fn too_many_requests(name: &'static str) {
     let limits = [
         "RATE_LIMIT_CREATE",
+        "RATE_LIMIT_REPORTS",
         "RATE_LIMIT_PORTAL",
         "RATE_LIMIT_FAILED_AUTH",
     ]
@@ -95,14 +97,20 @@ async fn too_many_requests(name: &'static str) {
 
     let token = deployment.session().await;
     let session = Credential::Bearer(&token);
-    let key = relayed.client.mint(session).await;
+    let minted = relayed.client.mint(session).await;
     relayed
         .assert_error(&["create"], session, rate_limited, Present)
         .await;
-    let key = Credential::Bearer(&key);
+    let key = Credential::Bearer(&minted);
     relayed.client.portal(key).await;
     relayed
         .assert_error(&["portal"], key, rate_limited, Present)
+        .await;
+    relayed.client.report(&minted).await;
+    let found = "report: found at https://example.com/a-public-file";
+    assert_eq!(revocations(&deployment).await, [found]);
+    relayed
+        .assert_error(&["report"], key, rate_limited, Present)
         .await;
     for _ in 0..2 {
         relayed
@@ -140,7 +148,7 @@ async fn unauthorized_and_forbidden_requests(relayed: &mut RelayedClient, deploy
     assert!(relayed.client.show(cookie).await["no_key"].is_object());
 }
 
-/// Causes 400, 409 and 413. The clients send no body, so the relay adds one.
+/// Causes 400, 409 and 413. The relay replaces the body.
 async fn invalid_and_conflicting_requests(relayed: &mut RelayedClient, deployment: &Deployment) {
     let token = deployment.session().await;
     let session = Credential::Bearer(&token);
@@ -159,7 +167,7 @@ async fn invalid_and_conflicting_requests(relayed: &mut RelayedClient, deploymen
             .assert_error(&WITH_SESSION, session, error, Absent)
             .await;
         relayed
-            .assert_error(&["portal"], session, error, Absent)
+            .assert_error(&["portal", "report"], session, error, Absent)
             .await;
     }
     relayed.relay.passes(Passing::Unchanged);
@@ -257,7 +265,12 @@ async fn database_failures(relayed: &mut RelayedClient, deployment: &Deployment)
         .assert_error(&WITH_SESSION, session, unavailable, Present)
         .await;
     relayed
-        .assert_error(&["portal"], Credential::Bearer(&key), unavailable, Present)
+        .assert_error(
+            &["portal", "report"],
+            Credential::Bearer(&key),
+            unavailable,
+            Present,
+        )
         .await;
     database.allow_connections(true).await;
 
@@ -274,7 +287,12 @@ async fn database_failures(relayed: &mut RelayedClient, deployment: &Deployment)
         .assert_error(&["create", "show"], session, internal, Absent)
         .await;
     relayed
-        .assert_error(&["portal"], Credential::Bearer(&key), internal, Absent)
+        .assert_error(
+            &["portal", "report"],
+            Credential::Bearer(&key),
+            internal,
+            Absent,
+        )
         .await;
     let alter = "ALTER TABLE api_partners RENAME COLUMN is_active TO was_active";
     sqlx::query(alter).execute(&pool).await.unwrap();

@@ -1,9 +1,9 @@
-//! Creates, shows, uses and revokes a key.
+//! Creates, shows, uses, revokes and reports a key.
 
 use serde_json::json;
 use tests::{Credential, Deployment, GeneratedClient, Kind, eventually};
 
-use super::{TIMEOUT, assert_same_key, milliseconds};
+use super::{TIMEOUT, assert_same_end, assert_same_key, milliseconds};
 
 pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     // Clients cannot tell the deployments apart, and this one starts faster. The errors are
@@ -12,7 +12,8 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     let mut client = GeneratedClient::start(name, deployment.client.base());
     let token = deployment.session().await;
     let session = Credential::Bearer(&token);
-    assert_eq!(client.show(session).await, json!({"no_key": {}}));
+    let none = json!({"no_key": {"revoked": null}});
+    assert_eq!(client.show(session).await, none);
 
     let created = client.create_once(session, "first").await;
     let text = |member: &str| created["created"][member].as_str().map(str::to_owned);
@@ -53,7 +54,9 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
 
     for _ in 0..2 {
         assert_eq!(client.revoke(session).await, json!({"revoked": {}}));
-        assert_eq!(client.show(session).await, json!({"no_key": {}}));
+        let shown = client.show(session).await;
+        assert_same_end(&shown, &deployment.client.show(&token).await.body);
+        assert_eq!(shown["no_key"]["revoked"]["reason"], "by_you");
     }
     let refused = client.portal(Credential::Bearer(&key)).await;
     assert_eq!(refused["error"]["code"], "unauthorized");
@@ -61,6 +64,16 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     let earlier = &repeated["error"]["created"];
     assert!(milliseconds(&earlier["revoked_at"]).is_some(), "{repeated}");
     let second = client.create_once(session, "second").await;
-    assert_ne!(second["created"]["api_key"], key.as_str());
+    let second = second["created"]["api_key"].as_str().unwrap();
+    assert_ne!(second, key);
+
+    for reported in [&key, second, second] {
+        assert_eq!(client.report(reported).await, json!({"reported": {}}));
+    }
+    let refused = client.portal(Credential::Bearer(second)).await;
+    assert_eq!(refused["error"]["code"], "unauthorized");
+    let shown = client.show(session).await;
+    assert_same_end(&shown, &deployment.client.show(&token).await.body);
+    assert_eq!(shown["no_key"]["revoked"]["reason"], "leaked");
     client.finish().await;
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::{Credential, Deployment, GeneratedClient, Kind, Passing, Relay};
 
 use super::checks::{self, Reaction};
-use super::{TIMEOUT, assert_same_key};
+use super::{TIMEOUT, assert_same_end, assert_same_key};
 
 /// Checks that a client accepts additional members and missing optional members, and
 /// reports every other unexpected response.
@@ -17,7 +17,8 @@ pub async fn an_unexpected_response_is_parsed_or_reported(name: &'static str) {
     let session = Credential::Bearer(&token);
 
     relay.passes(Passing::AddingMembers);
-    assert_eq!(client.show(session).await, json!({"no_key": {}}));
+    let none = json!({"no_key": {"revoked": null}});
+    assert_eq!(client.show(session).await, none);
     let key = client.mint(session).await;
     deployment.provisioned(&token, TIMEOUT).await;
     let expected = deployment.client.show(&token).await.body;
@@ -57,6 +58,14 @@ pub async fn an_unexpected_response_is_parsed_or_reported(name: &'static str) {
 
     relay.passes(Passing::AddingMembers);
     assert_eq!(client.revoke(session).await, json!({"revoked": {}}));
+    let ended = deployment.client.show(&token).await.body;
+    assert_same_end(&client.show(session).await, &ended);
+    relay.passes(Passing::Replacing("reason", json!("expired")));
+    let shown = client.show(session).await;
+    match checks.new_value {
+        Reaction::Rejects => assert_unexpected(&shown),
+        Reaction::Accepts => assert_eq!(shown["no_key"]["revoked"]["reason"], "expired"),
+    }
 
     // The error for an unexpected response must not contain the key.
     relay.passes(Passing::As(202));

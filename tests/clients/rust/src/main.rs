@@ -10,7 +10,7 @@ use reqwest::header::{COOKIE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use api::Client;
-use api::types::{ActiveKey, Rotation, Webhook};
+use api::types::{ActiveKey, NoKey, PartnerApiKey, Revocation, Rotation, Webhook};
 use partner::PartnerError;
 
 type Error = Box<dyn std::error::Error>;
@@ -22,15 +22,15 @@ async fn main() -> Result<(), Error> {
         let line = line?;
         let mut words = line.split(' ');
         let (Some(command), Some(credential)) = (words.next(), words.next()) else {
-            return Err("a command is COMMAND CREDENTIAL [IDEMPOTENCY_KEY]".into());
+            return Err("a command is COMMAND CREDENTIAL [ARGUMENT]".into());
         };
-        let idempotency_key = words.next().unwrap_or_default();
+        let argument = words.next().unwrap_or_default();
         let client = match credential.split_once(':') {
             Some(("cookie", token)) => with_cookie(&base_url, token)?,
             Some(("bearer", token)) => partner::client(&base_url, token)?,
             _ => return Err("a credential is bearer:TOKEN or cookie:TOKEN".into()),
         };
-        let result = run(command, &client, idempotency_key).await;
+        let result = run(command, &client, argument).await;
         let result = result.unwrap_or_else(error_json);
         let mut out = std::io::stdout();
         writeln!(out, "{result}")?;
@@ -49,14 +49,14 @@ fn with_cookie(base_url: &str, token: &str) -> Result<Client, Error> {
     Ok(Client::new_with_client(base_url, http))
 }
 
-async fn run(command: &str, client: &Client, idempotency_key: &str) -> Result<Value, PartnerError> {
+async fn run(command: &str, client: &Client, argument: &str) -> Result<Value, PartnerError> {
     Ok(match command {
         "create" => {
-            let key = partner::create(client, idempotency_key).await?;
+            let key = partner::create(client, argument).await?;
             json!({"created": {"api_key": key.api_key, "prefix": key.prefix, "message": key.message}})
         }
         "rotate" => {
-            let key = partner::rotate(client, idempotency_key, 3600).await?;
+            let key = partner::rotate(client, argument, 3600).await?;
             let (previous, expires_at) = (&key.previous, key.previous.expires_at.to_rfc3339());
             json!({"rotated": {
                 "api_key": key.api_key,
@@ -74,18 +74,29 @@ async fn run(command: &str, client: &Client, idempotency_key: &str) -> Result<Va
             json!({"canceled": {}})
         }
         "show" => match partner::show(client).await? {
-            Some(key) => json!({"active_key": key_json(&key)}),
-            None => json!({"no_key": {}}),
+            PartnerApiKey::ActiveKey(key) => json!({"active_key": key_json(&key)}),
+            PartnerApiKey::NoKey(key) => json!({"no_key": no_key_json(&key)}),
         },
         "revoke" => {
             partner::revoke(client).await?;
             json!({"revoked": {}})
         }
         "portal" => json!({"portal": {"url": partner::open_portal(client).await?}}),
+        "report" => {
+            let found_at = "https://example.com/a-public-file".to_owned();
+            partner::report_leaked(client, vec![argument.to_owned()], found_at).await?;
+            json!({"reported": {}})
+        }
         other => {
             json!({"unexpected": {"status": null, "reason": format!("unknown command: {other}")}})
         }
     })
+}
+
+fn no_key_json(key: &NoKey) -> Value {
+    let revoked =
+        |revoked: &Revocation| json!({"at": revoked.at.to_rfc3339(), "reason": revoked.reason});
+    json!({"revoked": key.revoked.as_ref().map(revoked)})
 }
 
 fn key_json(key: &ActiveKey) -> Value {

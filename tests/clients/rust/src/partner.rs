@@ -1,4 +1,4 @@
-//! The seven operations, written with the generated client.
+//! The eight operations, written with the generated client.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use crate::api::types::{
-    ActiveKey, CreatedKey, ErrorBody, ErrorDetail, NoKey, PartnerApiKey, RotatedKey,
+    CreatedKey, ErrorBody, ErrorDetail, LeakReport, NoKey, PartnerApiKey, RotatedKey,
     RotationRequest,
 };
 use crate::api::{self, Client};
@@ -68,16 +68,16 @@ pub async fn create(client: &Client, idempotency_key: &str) -> Result<CreatedKey
     Ok(created.into_inner())
 }
 
-/// Returns the account's active key, if it has one.
-pub async fn show(client: &Client) -> Result<Option<ActiveKey>, PartnerError> {
+/// Returns the account's active key, or a `NoKey`. Its `revoked` says when and why the last
+/// key was revoked, if there was one.
+pub async fn show(client: &Client) -> Result<PartnerApiKey, PartnerError> {
     match client.get_partner_api_key().await?.into_inner() {
-        PartnerApiKey::ActiveKey(key) => Ok(Some(key)),
-        PartnerApiKey::NoKey(NoKey { has_key: false, .. }) => Ok(None),
         // progenitor reads a key that it cannot parse as a `NoKey`.
         PartnerApiKey::NoKey(NoKey { has_key: true, .. }) => Err(PartnerError::Unexpected(
             None,
             "a key that this client cannot parse".to_owned(),
         )),
+        shown => Ok(shown),
     }
 }
 
@@ -115,4 +115,16 @@ pub async fn revoke(client: &Client) -> Result<(), PartnerError> {
 /// Returns a link to the webhook portal. Needs a client whose token is the partner key.
 pub async fn open_portal(client: &Client) -> Result<String, PartnerError> {
     Ok(client.get_partner_portal().await?.into_inner().url)
+}
+
+/// Reports keys that were found at `url`. Those that work are revoked at once. Needs no token.
+pub async fn report_leaked(
+    client: &Client,
+    keys: Vec<String>,
+    url: String,
+) -> Result<(), PartnerError> {
+    let url = Some(url);
+    let report = LeakReport { keys, url };
+    client.report_leaked_partner_api_keys(&report).await?;
+    Ok(())
 }
