@@ -10,6 +10,7 @@ use tokio::process::Command;
 mod database;
 mod healthy;
 mod others;
+mod pooler;
 mod redis;
 
 /// A secret that no output may have.

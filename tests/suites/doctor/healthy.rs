@@ -35,6 +35,7 @@ async fn a_healthy_service_has_no_finding() {
             "settings",
             "database.name",
             "database.connection",
+            "database.pooler",
             "database.tls",
             "database.version",
             "database.writable",
