@@ -7,6 +7,7 @@ use serde_json::Value;
 use tests::process::binary;
 use tokio::process::Command;
 
+mod collector;
 mod database;
 mod healthy;
 mod others;
