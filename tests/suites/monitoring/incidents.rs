@@ -1,5 +1,6 @@
 //! The commands of docs/INCIDENTS.md.
 
+use tests::Role;
 use tests::deployment::SVIX_TOKEN;
 use tests::process::binary;
 use tokio::process::Command;
@@ -148,12 +149,21 @@ async fn run(service: &Service, command: &str) -> Result<String, String> {
     let path = std::env::var("PATH").unwrap();
     shell.env("PATH", format!("{}:{path}", programs.display()));
     let [api_admin, worker_admin] = &service.admin;
+    // The doctor judges the settings of the program. Everything else is for operators.
+    let database = match command {
+        "api doctor" => production.database.url_for(Role::Api),
+        "worker doctor" => production.database.url_for(Role::Worker),
+        _ => production.database.url(),
+    };
+    let listen = deployment.client.base().trim_start_matches("http://");
     shell
+        .env("LISTEN_ADDR", listen)
+        .env("MAX_CONNECTIONS", "100")
         .env("API", deployment.client.base())
         .env("API_ADMIN", api_admin)
         .env("WORKER_ADMIN", worker_admin)
         .env("PROMETHEUS", &service.prometheus.url)
-        .env("DATABASE_URL", production.database.url())
+        .env("DATABASE_URL", database)
         .env("REDIS_URL", production.redis.service_url())
         .env("SVIX_TOKEN", SVIX_TOKEN)
         .env("SVIX_SERVER_URL", deployment.svix.url());
