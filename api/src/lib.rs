@@ -25,4 +25,5 @@ mod uses;
 
 pub use app::App;
 pub use http::ClientAddress;
+pub use leaks::github::github_keys;
 pub use serve::{Servers, serve};

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::wait::eventually;
 
 /// The time limit for a start, and for the end of a process that was told to stop.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running program. Dropping it kills it. If a test fails, its output is copied to
 /// `artifacts/failed/`, in a folder with the name of the test.

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::process::{Process, free_port, listening};
+use crate::process::{PATIENCE, Process, free_port, listening};
 use crate::scratch;
 
 /// The settings file that all private Redis servers share.
@@ -121,10 +121,16 @@ impl RedisServer {
         self.dir.path()
     }
 
-    /// Opens a connection, so that a test can read and change the data.
+    /// Opens a connection, so that a test can read and change the data. Its time limits only
+    /// catch hangs: by default a command may take half a second, and some take longer on a busy
+    /// machine.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let limits = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let opened = client.get_multiplexed_async_connection_with_config(&limits);
+        opened.await.unwrap()
     }
 
     /// Kills the server. Its data is lost.

@@ -7,9 +7,11 @@ use serde_json::Value;
 use tests::process::binary;
 use tokio::process::Command;
 
+mod collector;
 mod database;
 mod healthy;
 mod others;
+mod pooler;
 mod redis;
 
 /// A secret that no output may have.

@@ -64,7 +64,7 @@ pub(super) struct CheckedSettings {
     pub(super) svix: Result<SvixConfig, Invalid>,
     pub(super) certificates: Result<(), Invalid>,
     log: Result<LogConfig, Invalid>,
-    otlp: Result<Option<OtlpConfig>, Invalid>,
+    pub(super) otlp: Result<Option<OtlpConfig>, Invalid>,
 }
 
 impl ServeArgs {

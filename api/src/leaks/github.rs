@@ -24,7 +24,7 @@ use crate::App;
 use crate::auth;
 use crate::error::{ApiError, ErrorCode, messages};
 use crate::http::{ClientAddress, KeptBody};
-use crate::published_keys::{ClientError, NoKey, PublishedKeys};
+use crate::published_keys::{self, ClientError, FetchError, NoKey, PublishedKeys};
 
 /// The path at which GitHub reports.
 pub const PATH: &str = "/api/github/secret-scanning";
@@ -44,6 +44,11 @@ pub fn keys_at(url: &Url) -> Result<Keys, ClientError> {
     let keys = Keys::new(url, MAX_STALE, Clock::system())?;
     keys.refresh();
     Ok(keys)
+}
+
+/// Fetches GitHub's public keys at `url` once. Returns how many of them can be used.
+pub async fn github_keys(url: &Url) -> Result<usize, FetchError> {
+    published_keys::count::<GithubKeys>(url).await
 }
 
 /// One finding, as GitHub sends it. It may have further members.

@@ -72,6 +72,15 @@ impl Finding {
         }
     }
 
+    /// Returns the finding as a warning if it is an error, for what the service works without.
+    #[must_use]
+    pub fn at_most_warning(mut self) -> Self {
+        if self.status == Status::Error {
+            self.status = Status::Warning;
+        }
+        self
+    }
+
     /// Says why the check could not be made.
     pub fn skipped(check: &'static str, message: impl Into<String>) -> Self {
         Self {

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod clock;
+mod collector;
 mod database;
 mod descriptors;
 mod finding;
@@ -26,6 +27,7 @@ pub use server_name::look_up;
 
 use crate::clock::Clock;
 use crate::config::{Checker, DatabaseConfig, RedisConfig};
+use crate::otlp::OtlpConfig;
 use crate::server::Listener;
 use crate::svix::SvixConfig;
 
@@ -41,6 +43,8 @@ pub struct Doctor {
     pub redis: Option<RedisConfig>,
     /// Svix.
     pub svix: Option<SvixConfig>,
+    /// The collector of traces and metrics, if there is one.
+    pub otlp: Option<OtlpConfig>,
     /// The addresses to listen on.
     pub addresses: Vec<(Listener, SocketAddr)>,
     /// The descriptors that the process needs.
@@ -52,14 +56,15 @@ impl Doctor {
     pub async fn examine(self, others: impl Future<Output = Vec<Finding>>) -> Report {
         let clock = Clock::system();
         let mut findings = settings::check(self.checker);
-        let (database, redis, svix, addresses, others) = tokio::join!(
+        let (database, redis, svix, collector, addresses, others) = tokio::join!(
             database::check(self.database.as_ref(), self.program, &clock),
             redis::check(self.redis.as_ref(), &clock),
             svix::check(self.svix.as_ref()),
+            collector::check(self.otlp.as_ref()),
             addresses::check(&self.addresses),
             others,
         );
-        for group in [database, redis, svix, others, addresses] {
+        for group in [database, redis, svix, others, collector, addresses] {
             findings.extend(group);
         }
         findings.extend(self.descriptors.map(Descriptors::check));

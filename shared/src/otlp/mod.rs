@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::sampler::RequestsAndJobs;
+pub(crate) use self::sender::SendError;
 use self::sender::{Sender, Signal};
 use crate::admin::Scrape;
 use crate::runtime;
@@ -92,6 +93,25 @@ static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 
 fn with_running<T>(act: impl FnOnce(&mut Option<Running>) -> T) -> T {
     act(&mut RUNNING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Makes an export without content for each signal that is wanted. Returns their names. An error
+/// has the name of its signal.
+pub(crate) async fn try_exports(
+    config: &OtlpConfig,
+) -> Result<Vec<&'static str>, (&'static str, SendError)> {
+    let wanted = [
+        (config.traces, Signal::Traces),
+        (config.metrics, Signal::Metrics),
+    ];
+    let mut sent = Vec::new();
+    for (_, signal) in wanted.into_iter().filter(|(is_wanted, _)| *is_wanted) {
+        let name = signal.as_str();
+        let sender = Sender::new(config, signal).map_err(|error| (name, error.into()))?;
+        sender.send_empty().await.map_err(|error| (name, error))?;
+        sent.push(name);
+    }
+    Ok(sent)
 }
 
 /// Starts the export. Returns the tracer whose spans are sent, unless no traces are wanted.

@@ -27,7 +27,7 @@ pub(super) enum Signal {
 }
 
 impl Signal {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
@@ -52,7 +52,7 @@ struct Inner {
 /// The reason why an export failed. It is logged, so it has neither the URL nor what the
 /// collector says.
 #[derive(Debug, thiserror::Error)]
-enum SendError {
+pub(crate) enum SendError {
     #[error("{0}")]
     NoAnswer(String),
     #[error("the answer's status is {0}")]
@@ -88,6 +88,16 @@ impl Sender {
     /// Returns the URL that it sends to.
     pub(super) fn url(&self) -> String {
         self.0.url.to_string()
+    }
+
+    /// Sends a message without content, which is valid. A failure is not counted or logged.
+    pub(super) async fn send_empty(&self) -> Result<(), SendError> {
+        let status = self.0.post(Bytes::new()).await?.status();
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(SendError::Status(status))
+        }
     }
 
     /// Sends an encoded message. A failure is counted, and logged from time to time.

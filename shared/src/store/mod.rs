@@ -17,6 +17,7 @@ pub mod sqlite_file;
 mod timestamp;
 
 use async_trait::async_trait;
+use sqlx::migrate::Migrator;
 
 pub use error::StoreError;
 pub use events::{Actor, EventKind, KeyEvent, Origin, Revocation, RevocationReason};
@@ -42,6 +43,14 @@ pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_milli
 /// The reason for errors that only a pooler in transaction mode causes, and what to do.
 const BEHIND_POOLER: &str = "DATABASE_URL seems to name a pooler in transaction mode: set \
                              DATABASE_POOLER=transaction, or connect to PostgreSQL directly";
+
+/// Makes a migrator accept a schema that has later migrations than it knows: that of the release
+/// from which an operator goes back. A migration that it knows must still be the one that was
+/// run, and none may have failed half-way.
+fn accepts_newer(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
+}
 
 /// The database, as the service uses it.
 ///

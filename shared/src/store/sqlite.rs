@@ -1,6 +1,6 @@
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -14,7 +14,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::impl_store::{event, impl_store};
 use super::{
-    AccountKeys, Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql,
+    AccountKeys, Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey,
+    accepts_newer, sql,
 };
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
@@ -53,7 +54,8 @@ impl DerefMut for Transaction {
 }
 
 /// The schema that this program knows.
-pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATOR: LazyLock<Migrator> =
+    LazyLock::new(|| accepts_newer(sqlx::migrate!("migrations/sqlite")));
 
 /// The store of the embedded deployment, in a SQLite file, for one process.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! A service without mistakes.
 
+use tests::github::{ReportKey, published};
 use tests::process::binary;
 use tests::{Deployment, IdentityProvider, Plan, Role, SigningKey};
 use tokio::process::Command;
@@ -10,12 +11,16 @@ use super::{diagnose, output, with};
 async fn a_healthy_service_has_no_finding() {
     let key = SigningKey::es256("k");
     let provider = IdentityProvider::start(&[&key]).await;
+    let github = IdentityProvider::start(&[]).await;
+    github.publish_document(&published(&[&ReportKey::new("a")]));
     let env = [
         ("MAX_CONNECTIONS", "100".to_owned()),
         ("SESSION_MODE", "jwt".to_owned()),
         ("SESSION_JWKS_URL", provider.url()),
         ("SESSION_ISSUER", "https://id.example.com/".to_owned()),
         ("SESSION_AUDIENCE", "partner-keys".to_owned()),
+        ("GITHUB_SECRET_SCANNING", "on".to_owned()),
+        ("GITHUB_KEYS_URL", github.url()),
     ];
     let plan = Plan {
         env: env.into(),
@@ -35,6 +40,7 @@ async fn a_healthy_service_has_no_finding() {
             "settings",
             "database.name",
             "database.connection",
+            "database.pooler",
             "database.tls",
             "database.version",
             "database.writable",
@@ -63,6 +69,8 @@ async fn a_healthy_service_has_no_finding() {
             found.finds("listen.public", "ok", "is served by a partner-keys process");
             found.finds("identity_provider.name", "ok", "127.0.0.1");
             found.finds("identity_provider.keys", "ok", "publishes 1 keys");
+            found.finds("github.name", "ok", "127.0.0.1");
+            found.finds("github.keys", "ok", "publishes 1 keys");
         }
         let findings = found.report["findings"].as_array().unwrap();
         assert!(findings.iter().all(|finding| finding["status"] == "ok"));

@@ -1,6 +1,7 @@
-//! Mistakes with Svix, the identity provider, the machine, and servers that say nothing.
+//! Mistakes with Svix, published keys, the machine, and servers that say nothing.
 
 use svix_simulator::{Options, Simulator};
+use tests::github::published;
 use tests::process::binary;
 use tests::{IdentityProvider, Mood};
 use tokio::net::TcpListener;
@@ -77,6 +78,34 @@ async fn what_is_wrong_with_the_identity_provider_is_named() {
         "error",
         "nothing.invalid was not found",
     );
+    no_name.finds(keys, "skipped", "");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_keys_of_github_is_named() {
+    let empty = IdentityProvider::start(&[]).await;
+    empty.publish_document(&published(&[]));
+    let other = IdentityProvider::start(&[]).await;
+    let diagnose_with = async |url: &str| {
+        let env = with(&[("GITHUB_SECRET_SCANNING", "on"), ("GITHUB_KEYS_URL", url)]);
+        diagnose("api", &env).await
+    };
+    let (empty, other) = (empty.url(), other.url());
+    let (empty, other, gone, no_name) = tokio::join!(
+        diagnose_with(&empty),
+        diagnose_with(&other),
+        diagnose_with("http://127.0.0.1:1/keys?token=hunter2"),
+        diagnose_with("https://nothing.invalid/keys?token=hunter2"),
+    );
+    let keys = "github.keys";
+    empty.finds(
+        keys,
+        "error",
+        "127.0.0.1 publishes no key that can sign reports",
+    );
+    other.finds(keys, "error", "not a list of public keys");
+    gone.finds(keys, "error", "Connection refused");
+    no_name.finds("github.name", "error", "nothing.invalid was not found");
     no_name.finds(keys, "skipped", "");
 }
 

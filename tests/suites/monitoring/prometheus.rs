@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::{TIMEOUT, alerts, file, items, parsed, text};
 
-/// A Prometheus that scrapes a deployment five times a second.
+/// A Prometheus that scrapes a deployment once a second, and so gives it a second to answer.
 pub(super) struct Prometheus {
     pub(super) url: String,
     _process: Process,
@@ -23,7 +23,7 @@ impl Prometheus {
     pub(super) async fn start(api: &str, worker: &str) -> Self {
         let dir = tests::scratch();
         let mut config = parsed("deploy/prometheus/prometheus.yaml");
-        config["global"] = json!({ "scrape_interval": "200ms", "evaluation_interval": "500ms" });
+        config["global"] = json!({ "scrape_interval": "1s", "evaluation_interval": "500ms" });
         config["alerting"] = Value::Null;
         config["rule_files"] = json!(["alerts.yaml", "always.yaml"]);
         let targets = &mut config["scrape_configs"][0]["static_configs"];
@@ -82,7 +82,9 @@ impl Prometheus {
     }
 }
 
-/// Returns rules with all alerts, whose values and labels are such that they always fire.
+/// Returns rules with all alerts, whose values and labels are such that they always fire. They
+/// have a label more: otherwise both rules of an alert would write the same series, and that
+/// which comes second would fail.
 fn always() -> Value {
     let rules = alerts::alerts().into_iter().map(|mut alert| {
         let labels = alerts::labels_used(&alert);
@@ -93,6 +95,7 @@ fn always() -> Value {
             .fold("vector(0.125)".to_owned(), with_label)
             .into();
         alert.as_object_mut().unwrap().remove("for");
+        alert["labels"]["group"] = "always".into();
         alert
     });
     json!({ "groups": [{ "name": "always", "rules": rules.collect::<Value>() }] })

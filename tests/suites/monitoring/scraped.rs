@@ -1,11 +1,13 @@
 //! A service with traffic and failures, and a Prometheus that scrapes it.
 
+use std::collections::BTreeMap;
+
 use reqwest::StatusCode;
 use serde_json::Value;
 use svix_simulator::{Fault, Pattern};
 use tests::client::KEY_PATH;
 use tests::process::free_port;
-use tests::{Deployment, Plan};
+use tests::{Deployment, Plan, TestDatabase};
 
 use super::prometheus::Prometheus;
 use super::{TIMEOUT, alerts, dashboards, incidents, items, text};
@@ -30,7 +32,10 @@ impl Service {
             ("INTERNAL_TOKEN", INTERNAL_TOKEN.to_owned()),
             ("RATE_LIMIT_PORTAL", "2/h".to_owned()),
         ];
+        let database = TestDatabase::migrated().await;
+        leave_the_tables_alone(&database).await;
         let mut deployment = Deployment::planned(Plan {
+            database: Some(database),
             workers: 1,
             env,
             ..Plan::default()
@@ -51,17 +56,19 @@ impl Service {
         self.deployment.svix.fault(pattern, fault).times(1);
     }
 
-    /// Makes the database fail until Prometheus has seen it.
+    /// Makes the database fail until Prometheus has seen enough failures for the alert. It must
+    /// have seen them one by one: what `increase` adds to that soon after the first sample is
+    /// gone some samples later.
     async fn loses_its_database(&self) {
         let session = self.deployment.session().await;
         let database = &self.deployment.in_production().database;
         database.allow_connections(false).await;
         let failures = format!(
-            r#"sum(increase(http_server_request_duration_seconds_count{{http_route="{KEY_PATH}",http_response_status_code="503"}}[6h]))"#
+            r#"http_server_request_duration_seconds_count{{http_route="{KEY_PATH}",http_response_status_code="503"}}[6h]"#
         );
+        let failures = format!("max_over_time({failures}) - min_over_time({failures})");
         let fail = || async {
-            let shown = self.deployment.client.show(&session).await;
-            assert_eq!(shown.status, 503);
+            self.deployment.client.show(&session).await;
             self.prometheus.query(&failures).await
         };
         let are_many = |values: &Vec<f64>| values.iter().any(|value| *value > 10.0);
@@ -88,7 +95,7 @@ impl Service {
     }
 
     /// One of each request that clients make, among them some that fail.
-    async fn is_used(&self) {
+    pub(super) async fn is_used(&self) {
         let client = &self.deployment.client;
         let session = self.deployment.session().await;
         let key = client.create(&session).await.text("api_key");
@@ -112,15 +119,25 @@ impl Service {
     }
 }
 
-/// One service is started for all of this, because it takes seconds.
+/// Keeps PostgreSQL from vacuuming and analysing the tables. It does so once a minute, and then
+/// shows when, where the page has a table without a time.
+async fn leave_the_tables_alone(database: &TestDatabase) {
+    let leave = "ALTER TABLE api_partners SET (autovacuum_enabled = off);
+                 ALTER TABLE sessions SET (autovacuum_enabled = off)";
+    let leave = sqlx::raw_sql(leave).execute(&database.pool().await).await;
+    leave.unwrap();
+}
+
+/// One service is started for all of this, because it takes seconds. The alerts come before
+/// the traffic, which makes the failures a smaller part of the requests.
 #[tokio::test]
 async fn a_real_prometheus_answers_every_query_and_an_operator_can_run_every_command() {
     let service = Service::start().await;
     service.loses_its_database().await;
     service.has_trouble_with_svix().await;
-    every_dashboard_query_returns_data(&service).await;
     every_rule_can_be_evaluated(&service.prometheus).await;
     every_alert_says_what_is_wrong(&service.prometheus).await;
+    every_dashboard_query_returns_data(&service).await;
     incidents::every_command_does_what_the_page_says(&service).await;
 }
 
@@ -153,7 +170,8 @@ const ACTIVE: [&str; 3] = [
     "PartnerKeysSvixRefuses",
     "PartnerKeysRequestsFailing",
 ];
-/// What does not happen.
+/// What does not happen. On a busy machine a scrape may be too late, and then a process seems
+/// to be down until the next one.
 const INACTIVE: [&str; 5] = [
     "PartnerKeysNoApi",
     "PartnerKeysNoWorker",
@@ -174,29 +192,37 @@ async fn every_rule_can_be_evaluated(prometheus: &Prometheus) {
         let mut rules = rules.iter();
         rules.any(|rule| rule["name"] == name && rule["state"] != "inactive")
     };
-    let rules = tests::eventually("the rules see what happens", TIMEOUT, rules, |rules| {
+    let what = "the rules see what happens, and nothing else";
+    let rules = tests::eventually(what, TIMEOUT, rules, |rules| {
         let are_evaluated = rules.iter().all(|rule| rule["health"] != "unknown");
-        are_evaluated && ACTIVE.iter().all(|name| is_active(rules, name))
+        are_evaluated
+            && ACTIVE.iter().all(|name| is_active(rules, name))
+            && !INACTIVE.iter().any(|name| is_active(rules, name))
     });
     let rules = rules.await;
     assert!(rules.len() > 20, "{rules:?}");
     for rule in &rules {
         assert_eq!(rule["health"], "ok", "{rule}");
     }
-    for name in INACTIVE {
-        assert!(!is_active(&rules, name), "{name}");
-    }
 }
 
 async fn every_alert_says_what_is_wrong(prometheus: &Prometheus) {
-    let data = prometheus.get("alerts", &[]).await;
-    for alert in alerts::alerts() {
-        let name = text(&alert["alert"]);
-        let mut firing = items(&data["alerts"]).iter();
-        let shown =
-            firing.find(|it| it["labels"]["alertname"] == name && it["value"] == "1.25e-01");
-        let annotations =
-            &shown.unwrap_or_else(|| panic!("{name} is not in {data}"))["annotations"];
+    let all = alerts::alerts();
+    let names: Vec<&str> = all.iter().map(|alert| text(&alert["alert"])).collect();
+    let firing = || async {
+        let data = prometheus.get("alerts", &[]).await;
+        let always = |alert: &&Value| alert["labels"]["group"] == "always";
+        let firing = items(&data["alerts"]).iter().filter(always);
+        let with_name = |alert: &Value| {
+            let name = text(&alert["labels"]["alertname"]).to_owned();
+            (name, alert["annotations"].clone())
+        };
+        firing.map(with_name).collect::<BTreeMap<String, Value>>()
+    };
+    let all_fire =
+        |firing: &BTreeMap<String, Value>| names.iter().all(|name| firing.contains_key(*name));
+    let firing = tests::eventually("all alerts fire", TIMEOUT, firing, all_fire).await;
+    for (name, annotations) in firing {
         for annotation in ["summary", "description"] {
             let said = text(&annotations[annotation]);
             let wrong = ["{{", "<error", "<no value>", "  "];

@@ -85,8 +85,8 @@ async fn a_cluster_moves_the_queue_and_fails_over_twice_under_load() {
         },
     )
     .await;
-    let log = deployment.in_production().workers[0].log();
-    assert!(log.contains("the queue loop died"), "the worker noticed it");
+    let worker = &mut deployment.in_production_mut().workers[0];
+    worker.logged("the queue loop died").await;
     wakes_a_worker(first).await;
     all_follow_the_new_master(&mut deployment).await;
 }

@@ -27,13 +27,15 @@ pub async fn doctor(args: &DoctorArgs) -> ! {
     let connections = database.as_ref().map(|it| it.max_connections as usize);
     let needed = settings.concurrency.ok().zip(connections);
     let admin = settings.admin.ok().flatten();
+    // Without certificates, no HTTP client can be created.
+    let has_certificates = settings.certificates.is_ok();
     let doctor = Doctor {
         program: "worker",
         checker,
         database,
         redis: settings.redis.ok(),
-        // Without certificates, its client cannot be created.
-        svix: settings.svix.ok().filter(|_| settings.certificates.is_ok()),
+        svix: settings.svix.ok().filter(|_| has_certificates),
+        otlp: settings.otlp.ok().flatten().filter(|_| has_certificates),
         addresses: admin
             .map(|address| (Listener::Admin, address))
             .into_iter()
@@ -43,5 +45,6 @@ pub async fn doctor(args: &DoctorArgs) -> ! {
             purpose: "WORKER_CONCURRENCY, DATABASE_MAX_CONNECTIONS and itself",
         }),
     };
-    doctor.examine(ready(Vec::new())).await.end(args.json)
+    let findings = Box::pin(doctor.examine(ready(Vec::new()))).await;
+    findings.end(args.json)
 }

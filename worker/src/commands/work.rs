@@ -55,7 +55,7 @@ pub(super) struct CheckedSettings {
     pub(super) admin: Result<Option<SocketAddr>, Invalid>,
     pub(super) certificates: Result<(), Invalid>,
     log: Result<LogConfig, Invalid>,
-    otlp: Result<Option<OtlpConfig>, Invalid>,
+    pub(super) otlp: Result<Option<OtlpConfig>, Invalid>,
 }
 
 impl WorkArgs {

@@ -6,6 +6,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use tokio::time::timeout;
 
 use super::{CONNECTION, TLS};
+use crate::config::Pooler;
 use crate::doctor::Finding;
 use crate::doctor::server_name::judge_exposed;
 use crate::doctor::steps::LIMIT;
@@ -61,24 +62,32 @@ fn remedy(error: &sqlx::Error) -> &'static str {
     }
 }
 
-/// Looks whether others can read or change what goes over the connection.
+/// Looks whether others can read or change what goes over the connection. Behind a pooler, the
+/// server knows only of the pooler's connection, so that the setting alone counts.
 pub(super) async fn check_tls(
     db: &mut PgConnection,
+    pooler: Pooler,
     mode: PgSslMode,
     addresses: &[IpAddr],
 ) -> Result<Finding, sqlx::Error> {
-    let question = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let is_encrypted: Option<bool> = sqlx::query_scalar(question).fetch_optional(db).await?;
     let is_verified = matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    let is_encrypted = match pooler {
+        Pooler::None => {
+            let question = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+            let question = sqlx::query_scalar(question).persistent(false);
+            question.fetch_optional(db).await? == Some(true)
+        }
+        Pooler::Transaction => is_verified || matches!(mode, PgSslMode::Require),
+    };
     let fix = "put ?sslmode=verify-full&sslrootcert=FILE into DATABASE_URL";
-    Ok(match is_encrypted {
-        Some(true) if is_verified => Finding::ok(TLS, "encrypted, and the server is verified"),
-        Some(true) => judge_exposed(
+    Ok(match (is_encrypted, is_verified) {
+        (true, true) => Finding::ok(TLS, "encrypted, and the server is verified"),
+        (true, false) => judge_exposed(
             TLS,
             "encrypted, but the server is not verified",
             addresses,
             fix,
         ),
-        _ => judge_exposed(TLS, "not encrypted", addresses, fix),
+        (false, _) => judge_exposed(TLS, "not encrypted", addresses, fix),
     })
 }

@@ -1,6 +1,7 @@
 use sqlx::PgConnection;
 
 use super::CONNECTIONS;
+use crate::config::{DatabaseConfig, Pooler};
 use crate::doctor::Finding;
 
 /// The number of connections that the server, the database and the user allow. -1 in a
@@ -14,9 +15,21 @@ const ALLOWED: &str = "
         (SELECT CASE WHEN rolconnlimit < 0 THEN NULL ELSE rolconnlimit END
             FROM pg_roles WHERE rolname = current_user))::int8";
 
-/// Compares what this process may open with what the server allows.
-pub(super) async fn check(db: &mut PgConnection, ours: u32) -> Result<Finding, sqlx::Error> {
-    let allowed: i64 = sqlx::query_scalar(ALLOWED).fetch_one(db).await?;
+/// Compares what this process may open with what the server allows. A pooler does not say how
+/// many it allows.
+pub(super) async fn check(
+    db: &mut PgConnection,
+    config: &DatabaseConfig,
+) -> Result<Finding, sqlx::Error> {
+    let question = sqlx::query_scalar(ALLOWED).persistent(false);
+    let allowed: i64 = question.fetch_one(db).await?;
+    let ours = config.max_connections;
+    if config.pooler == Pooler::Transaction {
+        let message = format!(
+            "this process opens up to {ours} to the pooler, and the server allows {allowed} to all"
+        );
+        return Ok(Finding::ok(CONNECTIONS, message));
+    }
     let message =
         format!("this process opens up to {ours}, and the server allows {allowed} to all");
     if i64::from(ours) <= allowed {

@@ -3,6 +3,7 @@
 mod connection;
 mod grants;
 mod limits;
+mod pooler;
 mod privileges;
 mod schema;
 mod server;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 use sqlx::Connection;
 
 use self::grants::Grant;
+use self::pooler::in_transaction;
 use super::steps::{Steps, skip};
 use super::{Finding, look_up};
 use crate::clock::Clock;
@@ -27,9 +29,10 @@ const CONNECTIONS: &str = "database.connections";
 const SCHEMA: &str = "database.schema";
 const USER: &str = "database.user";
 const PRIVILEGES: &str = "database.privileges";
+const POOLER: &str = "database.pooler";
 
 /// The checks that need a connection.
-const QUESTIONS: [&str; 8] = [
+const QUESTIONS: [&str; 9] = [
     TLS,
     VERSION,
     WRITABLE,
@@ -38,6 +41,7 @@ const QUESTIONS: [&str; 8] = [
     SCHEMA,
     USER,
     PRIVILEGES,
+    POOLER,
 ];
 
 /// Checks the database, for the program whose role has these privileges.
@@ -80,21 +84,28 @@ pub(super) async fn check(
     let grants: Vec<Grant> = grants::of(&role);
     let db = &mut connection;
     let mut steps = Steps::default();
+    let pooler = config.pooler;
     let mode = options.get_ssl_mode();
+    let tls = async |db: &mut _| connection::check_tls(db, pooler, mode, &addresses).await;
+    steps.run(TLS, in_transaction(db, tls)).await;
     steps
-        .run(TLS, connection::check_tls(db, mode, &addresses))
+        .run(VERSION, in_transaction(db, server::check_version))
         .await;
-    steps.run(VERSION, server::check_version(db)).await;
-    steps.run(WRITABLE, server::check_writable(db)).await;
-    steps.run(CLOCK, server::check_clock(db, clock)).await;
     steps
-        .run(CONNECTIONS, limits::check(db, config.max_connections))
+        .run(WRITABLE, in_transaction(db, server::check_writable))
         .await;
-    steps.run(SCHEMA, schema::check(db, &grants)).await;
-    steps.run(USER, privileges::check_user(db, &role)).await;
-    steps
-        .run(PRIVILEGES, privileges::check(db, &role, &grants))
-        .await;
+    let server_clock = async |db: &mut _| server::check_clock(db, clock).await;
+    steps.run(CLOCK, in_transaction(db, server_clock)).await;
+    let limits = async |db: &mut _| limits::check(db, config).await;
+    steps.run(CONNECTIONS, in_transaction(db, limits)).await;
+    let schema = async |db: &mut _| schema::check(db, &grants).await;
+    steps.run(SCHEMA, in_transaction(db, schema)).await;
+    let user = async |db: &mut _| privileges::check_user(db, &role).await;
+    steps.run(USER, in_transaction(db, user)).await;
+    let privileges = async |db: &mut _| privileges::check(db, &role, &grants).await;
+    steps.run(PRIVILEGES, in_transaction(db, privileges)).await;
+    // Last, because a pooler with one session left lets its second connection wait.
+    steps.run(POOLER, pooler::check(db, options, pooler)).await;
     findings.extend(steps.findings);
     // A server that does not answer would hold up the end.
     let _ = tokio::time::timeout(std::time::Duration::from_millis(200), connection.close()).await;

@@ -37,6 +37,7 @@ pub(super) async fn check(
         needed.iter().map(|grant| value(grant).clone()).collect()
     };
     let lacking: Vec<(String, String, String)> = sqlx::query_as(LACKING)
+        .persistent(false)
         .bind(column(|grant| &grant.table))
         .bind(column(|grant| &grant.column))
         .bind(column(|grant| &grant.privilege))
@@ -70,7 +71,8 @@ pub(super) async fn check(
 /// Warns about a user who may do everything.
 pub(super) async fn check_user(db: &mut PgConnection, role: &str) -> Result<Finding, sqlx::Error> {
     let question = "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname = current_user";
-    let (name, is_superuser): (String, bool) = sqlx::query_as(question).fetch_one(db).await?;
+    let question = sqlx::query_as(question).persistent(false);
+    let (name, is_superuser): (String, bool) = question.fetch_one(db).await?;
     Ok(if is_superuser {
         let message = format!("{name} is a superuser: who takes over this program has the server");
         let fix = format!(

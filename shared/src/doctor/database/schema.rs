@@ -24,6 +24,7 @@ pub(super) async fn check(db: &mut PgConnection, grants: &[Grant]) -> Result<Fin
     let tables: BTreeSet<&str> = grants.iter().map(|grant| &*grant.table).collect();
     let tables: Vec<&str> = tables.into_iter().collect();
     let absent: Vec<String> = sqlx::query_scalar(ABSENT)
+        .persistent(false)
         .bind(tables)
         .fetch_all(&mut *db)
         .await?;
@@ -33,7 +34,8 @@ pub(super) async fn check(db: &mut PgConnection, grants: &[Grant]) -> Result<Fin
                    search_path of the user";
         return Ok(Finding::error(SCHEMA, message, fix));
     }
-    let can_read: bool = sqlx::query_scalar(CAN_READ).fetch_one(&mut *db).await?;
+    let question = sqlx::query_scalar(CAN_READ).persistent(false);
+    let can_read: bool = question.fetch_one(&mut *db).await?;
     if !can_read {
         let message = "the tables are there; their version is not known, because the user cannot \
                        read _sqlx_migrations";
@@ -41,7 +43,8 @@ pub(super) async fn check(db: &mut PgConnection, grants: &[Grant]) -> Result<Fin
         return Ok(Finding::warning(SCHEMA, message, fix));
     }
     let question = "SELECT version, success FROM _sqlx_migrations ORDER BY version";
-    let applied: Vec<(i64, bool)> = sqlx::query_as(question).fetch_all(db).await?;
+    let question = sqlx::query_as(question).persistent(false);
+    let applied: Vec<(i64, bool)> = question.fetch_all(db).await?;
     let known: Vec<i64> = POSTGRES_MIGRATIONS
         .iter()
         .map(|migration| migration.version)

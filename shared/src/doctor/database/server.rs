@@ -10,7 +10,8 @@ const OLDEST: i32 = 130_000;
 pub(super) async fn check_version(db: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let question = "SELECT current_setting('server_version_num')::int4,
                            current_setting('server_version')";
-    let (number, text): (i32, String) = sqlx::query_as(question).fetch_one(db).await?;
+    let question = sqlx::query_as(question).persistent(false);
+    let (number, text): (i32, String) = question.fetch_one(db).await?;
     let message = format!("PostgreSQL {text}");
     Ok(if number >= OLDEST {
         Finding::ok(VERSION, message)
@@ -25,7 +26,8 @@ pub(super) async fn check_version(db: &mut PgConnection) -> Result<Finding, sqlx
 
 pub(super) async fn check_writable(db: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let question = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
-    let (is_standby, is_read_only): (bool, bool) = sqlx::query_as(question).fetch_one(db).await?;
+    let question = sqlx::query_as(question).persistent(false);
+    let (is_standby, is_read_only): (bool, bool) = question.fetch_one(db).await?;
     Ok(if is_standby {
         let fix = "let DATABASE_URL lead to the primary, for instance through HAProxy";
         Finding::error(WRITABLE, "the server is a standby, which only reads", fix)
@@ -44,7 +46,8 @@ pub(super) async fn check_clock(
 ) -> Result<Finding, sqlx::Error> {
     let question = "SELECT (EXTRACT(epoch FROM clock_timestamp()) * 1000000)::int8";
     let before = clock.now();
-    let theirs: i64 = sqlx::query_scalar(question).fetch_one(db).await?;
+    let question = sqlx::query_scalar(question).persistent(false);
+    let theirs: i64 = question.fetch_one(db).await?;
     let theirs = Timestamp::from_micros(theirs);
     Ok(clock::judge(CLOCK, before, theirs, clock.now()))
 }

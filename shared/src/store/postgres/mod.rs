@@ -12,7 +12,7 @@ mod pool;
 mod transaction;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sqlx::migrate::{MigrateError, Migrator};
 
@@ -23,7 +23,9 @@ use self::lookups::{KeysByHash, KeysOfAccounts, SessionAccounts};
 use self::pool::Pool;
 use self::transaction::Transaction;
 use super::impl_store::impl_store;
-use super::{AccountKeys, Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, sql};
+use super::{
+    AccountKeys, Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, accepts_newer, sql,
+};
 use crate::clock::Timestamp;
 use crate::coalesce::Coalescer;
 use crate::config::DatabaseConfig;
@@ -32,7 +34,8 @@ use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
 
 /// The schema that this program knows.
-pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static MIGRATOR: LazyLock<Migrator> =
+    LazyLock::new(|| accepts_newer(sqlx::migrate!("migrations/postgres")));
 
 /// The store of production, in PostgreSQL.
 #[derive(Clone)]
