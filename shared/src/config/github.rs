@@ -45,28 +45,29 @@ impl GithubArgs {
 mod tests {
     use super::*;
 
-    fn check(mode: Option<&str>, url: Option<&str>) -> Option<Option<String>> {
+    fn check(mode: Option<&str>, url: Option<&str>) -> Result<Option<String>, Invalid> {
         let args = GithubArgs {
             github_secret_scanning: mode.map(Into::into),
             github_keys_url: url.map(Into::into),
         };
-        let config = args.check(&mut Checker::default()).ok()?;
-        Some(config.map(|url| url.to_string()))
+        let config = args.check(&mut Checker::default())?;
+        Ok(config.map(|url| url.to_string()))
     }
 
     #[test]
     fn reports_are_accepted_only_when_that_is_asked_for() {
-        assert_eq!(check(None, None), Some(None));
-        assert_eq!(check(Some("off"), None), Some(None));
-        assert_eq!(check(Some("on"), None), Some(Some(KEYS_URL.to_owned())));
         let own = "http://localhost:1/keys";
-        assert_eq!(check(Some("on"), Some(own)), Some(Some(own.to_owned())));
-        for (mode, url) in [
-            (Some("yes"), None),
-            (Some("on"), Some("http://keys.example.com/")),
-            (None, Some(own)),
+        for (mode, url, expected) in [
+            (None, None, Ok(None)),
+            (Some("off"), None, Ok(None)),
+            (Some("on"), None, Ok(Some(KEYS_URL))),
+            (Some("on"), Some(own), Ok(Some(own))),
+            (Some("yes"), None, Err(Invalid)),
+            (Some("on"), Some("http://keys.example.com/"), Err(Invalid)),
+            (None, Some(own), Err(Invalid)),
         ] {
-            assert_eq!(check(mode, url), None, "{mode:?} {url:?}");
+            let expected = expected.map(|url| url.map(str::to_owned));
+            assert_eq!(check(mode, url), expected, "{mode:?} {url:?}");
         }
     }
 }

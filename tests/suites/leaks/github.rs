@@ -47,13 +47,13 @@ fn finding(token: &str, url: &str) -> Value {
 }
 
 /// Sends a body with the headers of the signature of another.
-async fn send(deployment: &Deployment, key: &ReportKey, signed: &str, sent: &str) -> Answer {
+async fn send(deployment: &Deployment, key: &ReportKey, signed: &str, body: &str) -> Answer {
     let headers = key.headers(signed.as_bytes());
     let send = |mut request: reqwest::RequestBuilder| {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        request.body(sent.to_owned())
+        request.body(body.to_owned())
     };
     deployment.client.send(Method::POST, PATH, send).await
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use reqwest::header::HeaderName;
 use rstest::rstest;
 use serde_json::{Value, json};
 use shared::key::PartnerKey;
@@ -83,7 +84,7 @@ async fn every_report_has_the_same_answer() {
         assert!(began.elapsed() >= Duration::from_millis(50), "{answer:?}");
         assert_eq!(answer.status, 202);
         assert_eq!(answer.text, r#"{"success":true}"#);
-        let mut names: Vec<_> = answer.headers.keys().map(|name| name.as_str()).collect();
+        let mut names: Vec<_> = answer.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let expected = [
             "cache-control",
