@@ -58,7 +58,7 @@ async fn an_account_keeps_its_application_when_it_replaces_its_key(
         (200, r#"{"success":true}"#)
     );
     client.portal(&key).await.is_error(401, "unauthorized");
-    assert_eq!(client.show(&session).await.text, r#"{"has_key":false}"#);
+    assert_eq!(client.show(&session).await.body["has_key"], false);
     let ended = || async { deployment.svix.expired_sessions() };
     eventually(
         "the portal sessions of the key are expired",

@@ -45,10 +45,8 @@ async fn check_that_failed_creations_can_be_repeated(deployment: &Deployment, mi
         let after = deployment.client.show(&mint.session).await.body;
         assert_eq!(after["has_key"], true);
         assert_eq!(deployment.client.revoke(&mint.session).await.status, 200);
-        assert_eq!(
-            deployment.client.show(&mint.session).await.text,
-            r#"{"has_key":false}"#
-        );
+        let after = deployment.client.show(&mint.session).await.body;
+        assert_eq!(after["has_key"], false);
     }
     println!("the creations that were answered 503 left: {seen:?}");
 }

@@ -93,14 +93,14 @@ async fn a_rotation_is_canceled_and_revoking_ends_both_keys(
     for key in [&old, &new] {
         client.portal(key).await.is_error(401, "unauthorized");
     }
-    assert_eq!(client.show(&session).await.text, r#"{"has_key":false}"#);
+    assert_eq!(client.show(&session).await.body["has_key"], false);
 
     // Without a key there is nothing to replace, and nothing to finish or cancel.
     let refused = client.start_rotation(&session, None).await;
     refused.is_error(404, "not_found");
     assert_eq!(client.finish_rotation(&session).await.text, DONE);
     assert_eq!(client.cancel_rotation(&session).await.text, DONE);
-    assert_eq!(client.show(&session).await.text, r#"{"has_key":false}"#);
+    assert_eq!(client.show(&session).await.body["has_key"], false);
 
     // Without an overlap the previous key ends at once, and cannot come back.
     let old = client.create(&session).await.text("api_key");
