@@ -37,11 +37,11 @@ const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
     (CreateOnce, 2, 0..=1),
     // Besides, the key that the request has created before.
     (CreateAgain, 3, 1..=2),
-    // The session, BEGIN, the lock, the update, its event and COMMIT.
-    (Revoke, 6, 1..=2),
-    // The session, BEGIN, the lock, an older rotation, the update, the insert, two events and
+    // The session, BEGIN, the two locks, the update, its event and COMMIT.
+    (Revoke, 7, 1..=2),
+    // The session, BEGIN, the two locks, an older rotation, the update, the insert, two events and
     // COMMIT.
-    (StartRotation, 9, 1..=2),
+    (StartRotation, 10, 1..=2),
     // The key by its hash, and the event.
     (Portal, 2, 1..=2),
     // The key by its hash. That it is unknown costs no more.

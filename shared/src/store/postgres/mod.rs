@@ -112,8 +112,10 @@ impl PostgresStore {
     /// meanwhile.
     async fn begin_for(&self, account: &AccountId) -> sqlx::Result<Transaction> {
         let mut transaction = self.begin().await?;
-        let lock = sqlx::query(sql::LOCK_KEYS).bind(account.as_str());
-        lock.execute(&mut *transaction).await?;
+        for lock in [sql::LOCK_ACCOUNT, sql::LOCK_KEYS] {
+            let lock = sqlx::query(lock).bind(account.as_str());
+            lock.execute(&mut *transaction).await?;
+        }
         Ok(transaction)
     }
 

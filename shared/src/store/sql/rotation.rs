@@ -1,9 +1,16 @@
 //! The statements that end keys and that replace one by another. Those about an account run
-//! after [`LOCK_KEYS`] in one transaction, so that they happen one after the other.
+//! after [`LOCK_ACCOUNT`] and [`LOCK_KEYS`] in one transaction, so that they happen one after
+//! the other.
 
-/// Locks the keys of an account, in PostgreSQL. What runs next in the transaction sees what
-/// others have done before. The rows are locked in the order of their ids, so that two
-/// transactions cannot wait for each other.
+/// Waits for other transactions about the same account, in PostgreSQL. What runs next in the
+/// transaction sees what they have done. Locking rows is not enough: while a transaction waits
+/// for the row of one key, others may replace that key twice, and it would not hold the lock
+/// on the newest. Two accounts with the same hash wait for each other in vain, which is rare.
+pub(in crate::store) const LOCK_ACCOUNT: &str = "
+    SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+
+/// Locks the keys of an account, in PostgreSQL, against what ends one key by its id. The rows
+/// are locked in the order of their ids, so that two transactions cannot wait for each other.
 pub(in crate::store) const LOCK_KEYS: &str = "
     SELECT id FROM api_partners
     WHERE id IN (
