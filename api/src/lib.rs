@@ -1,4 +1,4 @@
-//! The api: four operations on a partner's key.
+//! The api: the operations on a partner's key.
 //!
 //! [`shared::server`] accepts a request, [`http`] handles what all requests have in
 //! common (id, body, errors, access log), [`app`] routes it, and one file of

@@ -92,6 +92,8 @@ fn every_removal_from_the_document_is_found() {
         collect_pointers(&format!("/{part}"), &document[part], &mut pointers);
     }
     assert!(pointers.len() > 300, "{}", pointers.len());
+    // A body that need not be sent any more breaks nobody.
+    pointers.retain(|pointer| !pointer.ends_with("/requestBody/required"));
     for pointer in pointers {
         let without = edited(&document, &pointer, &Edit::Remove);
         assert!(!breaking(&document, &without).is_empty(), "{pointer}");
@@ -104,7 +106,10 @@ fn collect_pointers(parent: &str, value: &Value, found: &mut Vec<String>) {
         return;
     };
     for (key, value) in members {
-        if tree::IGNORED_MEMBERS.contains(&key.as_str()) {
+        // An empty list, such as that of the credentials of an operation that needs none, says
+        // the same as a missing one.
+        let is_empty = value.as_array().is_some_and(Vec::is_empty);
+        if is_empty || tree::IGNORED_MEMBERS.contains(&key.as_str()) {
             continue;
         }
         let pointer = format!("{parent}/{}", key.replace('/', "~1"));

@@ -5,6 +5,7 @@ mod ends;
 mod history;
 mod linearizable;
 mod load;
+mod turns;
 mod webhooks;
 
 use std::time::Duration;

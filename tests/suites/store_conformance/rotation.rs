@@ -7,7 +7,6 @@ use shared::clock::Timestamp;
 use shared::ids::KeyId;
 use shared::secret_hash::SecretHash;
 use shared::store::{Canceled, KeyFilter, NewKey, Outcome, Rearm, Started, Work};
-use tests::eventually;
 use tests::stores::Database::{self, Postgres, Sqlite};
 use tests::stores::{Row, StoreUnderTest, at, caller, job, minted, new_key};
 use tokio::task::JoinSet;
@@ -34,58 +33,6 @@ async fn work(db: &StoreUnderTest, keys: [&NewKey; 2], now: Timestamp) -> [bool;
         *found = key.is_some();
     }
     found
-}
-
-/// Row locks are not enough: the keys of an account change while one waits for them.
-#[rstest]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_changes_an_account_s_keys_waits_for_its_turn(
-    #[values("revoke", "start", "finish", "cancel")] change: &str,
-) {
-    let db = &StoreUnderTest::migrated(Postgres).await;
-    let key = create_with_outcome(db, "acct", &provisioned()).await;
-    let other = create_with_outcome(db, "other", &provisioned()).await;
-    let mut turn = db.postgres().begin().await.unwrap();
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended('acct', 0))";
-    sqlx::query(lock).execute(&mut *turn).await.unwrap();
-
-    let (store, caller) = (&db.store, &caller());
-    let (account, now) = (&key.account_id, at(10));
-    let new = new_key("acct", now);
-    let run = async || match change {
-        "revoke" => store.revoke_keys(account, now, caller).await.map(drop),
-        "start" => store.start_rotation(&new, at(20), caller).await.map(drop),
-        "finish" => store.finish_rotation(account, now, caller).await.map(drop),
-        _ => store.cancel_rotation(account, now, caller).await.map(drop),
-    };
-    // A wait for a lock has a time limit, after which the client tries again.
-    let changed = async {
-        while let Err(error) = run().await {
-            assert!(error.is_transient(), "{error}");
-        }
-    };
-    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND
-                 database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    let released = async {
-        let waiting = || async {
-            sqlx::query_scalar(waits)
-                .fetch_one(db.postgres())
-                .await
-                .unwrap()
-        };
-        let is_waiting = |count: &i64| *count == 1;
-        eventually(
-            "it waits for its turn",
-            Duration::from_secs(20),
-            waiting,
-            is_waiting,
-        )
-        .await;
-        let ended = store.revoke_keys(&other.account_id, now, caller).await;
-        assert_eq!(ended.unwrap().len(), 1, "another account does not wait");
-        turn.commit().await.unwrap();
-    };
-    tokio::join!(changed, released);
 }
 
 #[rstest]

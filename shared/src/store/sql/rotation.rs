@@ -6,8 +6,10 @@
 /// transaction sees what they have done. Locking rows is not enough: while a transaction waits
 /// for the row of one key, others may replace that key twice, and it would not hold the lock
 /// on the newest. Two accounts with the same hash wait for each other in vain, which is rare.
+/// The table is part of the hash, because the lock is the whole database's.
 pub(in crate::store) const LOCK_ACCOUNT: &str = "
-    SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    SELECT pg_advisory_xact_lock(
+        hashtextextended($1, 'api_partners'::regclass::oid::bigint))";
 
 /// Locks the keys of an account, in PostgreSQL, against what ends one key by its id. The rows
 /// are locked in the order of their ids, so that two transactions cannot wait for each other.
