@@ -109,10 +109,11 @@ async fn an_update_and_a_rollback_under_load_fail_no_request() {
     let migrated = migrate.arg("migrate").output().await.unwrap();
     assert!(migrated.status.success(), "{migrated:?}");
     let previous = Previous::start(&deployment).await;
-    use_apis(&deployment, "before the update", &[&previous.client]).await;
+    let old = [&previous.client];
+    use_apis(&deployment, "before the update", &old).await;
 
     tokio::join!(
-        use_apis(&deployment, "during the migration", &[&previous.client]),
+        use_apis(&deployment, "during the migration", &old),
         deployment.in_production().database.migrate(),
     );
     deployment.start_worker().await;
