@@ -59,8 +59,12 @@ impl Cluster {
             _dir: dir,
         };
         let url = cluster.url();
-        let look = || async { PrivatePostgres::is_primary(&url).await };
-        eventually("HAProxy leads to the primary", SOON, look, |is| *is).await;
+        // Until its first checks, HAProxy takes both servers for primaries, and leads to them in
+        // turns.
+        let look = || async {
+            PrivatePostgres::is_primary(&url).await && PrivatePostgres::is_primary(&url).await
+        };
+        eventually("HAProxy leads only to the primary", SOON, look, |is| *is).await;
         cluster
     }
 
