@@ -31,6 +31,11 @@ pub const OPERATIONS: [(Method, &str); 7] = [
     (Method::GET, PORTAL_PATH),
 ];
 
+/// Returns a well-formed key that nobody has created.
+pub fn unknown_key() -> String {
+    format!("pk_live_{}", "0".repeat(64))
+}
+
 /// An answer of the api.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -126,7 +131,7 @@ pub struct Client {
 impl Client {
     /// Creates a client of the server at this URL.
     pub async fn new(base: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = crate::http::client();
         let document = http
             .get(format!("{base}/openapi.json"))
             .send()

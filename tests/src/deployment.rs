@@ -232,7 +232,7 @@ impl Deployment {
     /// not have the format of an API error.
     pub async fn probe(&self, path: &str) -> (u16, Value) {
         let url = format!("{}{path}", self.client.base());
-        let response = reqwest::get(url).await.unwrap();
+        let response = crate::http::get(url).await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use uuid::Uuid;
 
+use crate::client::unknown_key;
 use crate::process::binary;
 
 /// The time limit for one result. It includes the start of the Java virtual
@@ -116,7 +117,7 @@ impl GeneratedClient {
     pub async fn call(&mut self, operation: &str, credential: Credential<'_>) -> Value {
         let argument = match operation {
             "create" | "rotate" => Uuid::new_v4().to_string(),
-            "report" => format!("pk_live_{}", "0".repeat(64)),
+            "report" => unknown_key(),
             _ => String::new(),
         };
         self.send(operation, credential, &argument).await

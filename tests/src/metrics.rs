@@ -17,7 +17,7 @@ impl Metrics {
 
     /// Scrapes the admin listener at this URL.
     pub async fn at(url: &str) -> Self {
-        let answer = reqwest::get(format!("{url}/metrics")).await.unwrap();
+        let answer = crate::http::get(format!("{url}/metrics")).await.unwrap();
         assert_eq!(answer.status(), 200);
         let kind = answer.headers()["content-type"].to_str().unwrap();
         assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use svix_simulator::{Options, Simulator};
 use tests::deployment::SVIX_TOKEN;
 use tests::process::{binary, free_port};
+use tests::repository::{python_packages, read};
 use tests::{Process, RedisServer, Role, TestDatabase, eventually};
 use tokio::process::Command;
 
@@ -19,22 +20,9 @@ mod systemd;
 /// The time limit for one tool on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Returns the path of a file of this repository.
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
-/// Returns the text of a file of this repository.
-fn read(path: &str) -> String {
-    std::fs::read_to_string(file(path)).unwrap()
-}
-
 /// Returns a command to run a tool that `tests/deploy/requirements.txt` names.
 fn tool(name: &str) -> Command {
-    let venv = file("tests/deploy/.venv");
-    let is_installed = venv.join(".installed").exists();
-    assert!(is_installed, "{name} is not installed; run `make test`");
-    Command::new(venv.join("bin").join(name))
+    Command::new(python_packages("deploy").join("bin").join(name))
 }
 
 /// Returns the variables that docs/SETTINGS.md lists for this program.
@@ -148,7 +136,7 @@ impl Running {
     async fn answers(&self, port: u16, path: &str) {
         let url = format!("http://127.0.0.1:{}{path}", self.ports[&port]);
         let get = || async {
-            let answer = reqwest::get(&url).await;
+            let answer = tests::http::get(&url).await;
             answer.map(|answer| answer.status().as_u16()).ok()
         };
         let what = format!("{url} answers 200");

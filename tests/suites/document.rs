@@ -34,7 +34,6 @@ async fn the_linter_finds_no_problem() {
 
 #[tokio::test]
 async fn responses_to_thousands_of_requests_match_the_document() {
-    let _turn = tests::heavy().await;
     let deployment = Deployment::start(Kind::Production).await;
     let sessions = deployment.sessions(4).await;
     let mut schemathesis = tool("./run", ".venv/.installed");

@@ -61,7 +61,7 @@ impl Standalone {
         let output = self.process.output();
         let url = output.split("a simulator at ").nth(1).unwrap();
         let url = url.split(';').next().unwrap();
-        let state = reqwest::get(format!("{url}/_simulator/state"))
+        let state = tests::http::get(format!("{url}/_simulator/state"))
             .await
             .unwrap();
         state.json().await.unwrap()
@@ -90,7 +90,7 @@ async fn a_restart_keeps_keys_webhooks_and_applications() {
     assert_eq!(standalone.client.show(&jo).await.body, shown);
     let opened = standalone.client.portal(&key).await;
     assert_eq!(opened.status, 200);
-    let page = reqwest::get(opened.text("url")).await.unwrap();
+    let page = tests::http::get(opened.text("url")).await.unwrap();
     assert_eq!(page.status(), 200, "the link leads to the simulator's page");
     standalone
         .client

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use svix_simulator::{Fault, Pattern, Route};
-use tests::client::{KEY_PATH, PORTAL_PATH};
+use tests::client::{KEY_PATH, PORTAL_PATH, unknown_key};
 use tests::deployment::SVIX_TOKEN;
+use tests::repository::read;
 use tests::{Deployment, Metrics, Plan};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -189,7 +190,7 @@ async fn a_caller_that_does_too_much_is_counted() {
     for _ in 0..2 {
         assert_eq!(client.portal(&key).await.status, 429);
     }
-    let wrong = format!("pk_live_{}", "0".repeat(64));
+    let wrong = unknown_key();
     for _ in 0..4 {
         assert_eq!(client.portal(&wrong).await.status, 401);
     }
@@ -324,7 +325,7 @@ async fn nothing_that_a_client_chooses_adds_a_series() {
 }
 
 async fn send_odd_requests(deployment: &Deployment, session: &str, key: &str) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = tests::http::client();
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let method = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
     for method in [method("BREW"), method(&format!("ODD{unique}")), Method::GET] {
@@ -392,8 +393,7 @@ async fn prometheus_accepts_the_text_and_the_manual_names_every_metric() {
     let mut production = deployment(1, &[]).await;
     let embedded = [("ADMIN_ADDR", ANY_PORT.to_owned())];
     let mut embedded = Deployment::embedded(&embedded).await;
-    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPERATIONS.md");
-    let manual = std::fs::read_to_string(manual).unwrap();
+    let manual = read("docs/OPERATIONS.md");
     for deployment in [&production, &embedded] {
         let session = deployment.session().await;
         let key = deployment.client.create(&session).await.text("api_key");
@@ -434,7 +434,7 @@ async fn standalone_shows_the_metrics_of_both_parts() {
 async fn the_process_and_the_build_are_shown() {
     let mut deployment = deployment(0, &[]).await;
     let api = deployment.server.admin_url().await;
-    let health = reqwest::get(format!("{api}/healthz")).await.unwrap();
+    let health = tests::http::get(format!("{api}/healthz")).await.unwrap();
     assert_eq!(health.status(), 200);
     let shown = Metrics::at(&api).await;
     let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -457,6 +457,6 @@ async fn the_process_and_the_build_are_shown() {
 async fn without_an_address_there_are_no_metrics_anywhere() {
     let deployment = Deployment::production(0).await;
     let url = format!("{}/metrics", deployment.client.base());
-    assert_eq!(reqwest::get(url).await.unwrap().status(), 404);
+    assert_eq!(tests::http::get(url).await.unwrap().status(), 404);
     assert!(!deployment.server.log().contains("showing metrics"));
 }

@@ -2,10 +2,10 @@
 //! Prometheus that scrapes a running service answers every query, and an operator can run
 //! every command. There is no Grafana here: of the dashboards, the form is checked.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use tests::repository::read;
 
 mod alerts;
 mod dashboards;
@@ -15,16 +15,6 @@ mod scraped;
 
 /// The time limit for one tool, or one condition, on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(2);
-
-/// Returns the path of a file of this repository.
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
-/// Returns the text of a file of this repository.
-fn read(path: &str) -> String {
-    std::fs::read_to_string(file(path)).unwrap()
-}
 
 /// Returns the content of a file of this repository, in YAML or JSON.
 fn parsed(path: &str) -> Value {

@@ -10,6 +10,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tests::Kind::{self, Embedded, Production};
 use tests::client::{KEY_PATH, LEAKS_PATH, OPERATIONS, PORTAL_PATH};
+use tests::repository::read;
 use tests::{Deployment, Plan, Process, scratch};
 
 /// The ids of [`operations`].
@@ -31,7 +32,7 @@ fn operations() -> impl Iterator<Item = (Method, &'static str)> {
 
 /// Reads the committed document.
 fn committed() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap()
+    read("openapi.yaml")
 }
 
 /// Parses the committed document.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use semver::{Comparator, Op, Version};
 use serde_json::Value;
+use tests::repository::file;
 
 mod comparison;
 mod edit;
@@ -14,15 +15,13 @@ mod tree;
 use comparison::breaking;
 use edit::{Edit, edited};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-
 fn read(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
     serde_saphyr::from_str(&text).unwrap()
 }
 
 fn committed() -> Value {
-    read(&Path::new(ROOT).join("openapi.yaml"))
+    read(&file("openapi.yaml"))
 }
 
 fn version(document: &Value) -> Version {
@@ -48,8 +47,7 @@ fn may_break(version: &Version, old: &Version) -> bool {
 
 /// Returns the released document with the highest version.
 fn last_released() -> Value {
-    let directory = Path::new(ROOT).join("docs/released");
-    let files = std::fs::read_dir(directory).expect("docs/released");
+    let files = std::fs::read_dir(file("docs/released")).expect("docs/released");
     let paths = files.map(|file| file.unwrap().path());
     let documents = paths.filter(|path| {
         path.extension()

@@ -123,9 +123,7 @@ async fn a_rolling_restart_under_load_fails_no_request() {
 
     // Each request uses a new connection. A kept connection may close while a request is sent
     // on it.
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .pool_max_idle_per_host(0);
+    let http = tests::http::builder().pool_max_idle_per_host(0);
     let http = http.build().unwrap();
     let answers = TaskTracker::new();
     let feeder = {

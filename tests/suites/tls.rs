@@ -46,7 +46,7 @@ fn verified(database: &TestDatabase, ca: &Path) -> String {
 }
 
 async fn readyz(deployment: &Deployment) -> (u16, Value) {
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = tests::http::client();
     let url = format!("{}/readyz", deployment.client.base());
     let answer = http.get(url).send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())

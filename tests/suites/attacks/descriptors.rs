@@ -26,7 +26,7 @@ async fn api_with_descriptors(deployment: &Deployment, descriptors: usize) -> (P
 /// Asks on a new connection.
 async fn answered(base: &str) -> Duration {
     let started = Instant::now();
-    let http = reqwest::Client::builder().no_proxy().timeout(SOON);
+    let http = tests::http::builder().timeout(SOON);
     let request = http.build().unwrap().get(format!("{base}/healthz"));
     assert_eq!(request.send().await.unwrap().status(), 200);
     started.elapsed()

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use svix_simulator::{Fault, Pattern, Route};
-use tests::client::{KEY_PATH, PORTAL_PATH};
+use tests::client::{KEY_PATH, PORTAL_PATH, unknown_key};
 use tests::{Answer, Client, Deployment, Plan};
 
 use super::SOON;
@@ -88,7 +88,7 @@ async fn an_address_with_too_many_wrong_credentials_is_not_looked_up() {
     let client = &deployment.client;
     let key = client.create(&deployment.session().await).await;
     let key = key.text("api_key");
-    let wrong = format!("pk_live_{}", "0".repeat(64));
+    let wrong = unknown_key();
     let (guesser, other) = ("198.51.100.7", "198.51.100.8");
     for _ in 0..6 {
         let answer = portal_from(client, &wrong, guesser).await;
@@ -112,7 +112,7 @@ async fn an_address_with_too_many_wrong_credentials_is_not_looked_up() {
 #[tokio::test]
 async fn a_client_cannot_name_its_own_address() {
     let deployment = limited(&[("RATE_LIMIT_FAILED_AUTH", "5/h")], 0).await;
-    let wrong = format!("pk_live_{}", "0".repeat(64));
+    let wrong = unknown_key();
     for i in 0..6 {
         let address = format!("198.51.100.{i}");
         let answer = portal_from(&deployment.client, &wrong, &address).await;

@@ -46,6 +46,6 @@ async fn the_documentation_page_can_be_left_out() {
     let deployment = Deployment::embedded(&[("DOCS", "off".to_owned())]).await;
     assert_eq!(deployment.probe("/docs").await.0, 404);
     let with = Deployment::embedded(&[]).await;
-    let docs = reqwest::get(format!("{}/docs", with.client.base())).await;
+    let docs = tests::http::get(format!("{}/docs", with.client.base())).await;
     assert_eq!(docs.unwrap().status(), 200);
 }

@@ -2,9 +2,9 @@
 //! before it, and the tests run these files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tests::repository::{file, read};
 
 use super::CLIENTS;
 use super::checks::{CHECKS, Checks, Reaction};
@@ -13,10 +13,6 @@ use super::checks::{CHECKS, Checks, Reaction};
 struct Block {
     from: String,
     code: String,
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Returns all code blocks of the guide. Panics if a block names no file.
@@ -44,11 +40,10 @@ fn blocks(guide: &str) -> Vec<Block> {
 
 #[test]
 fn every_code_block_is_part_of_a_tested_file() {
-    let guide = std::fs::read_to_string(repository().join("docs/CLIENTS.md")).unwrap();
+    let guide = read("docs/CLIENTS.md");
     let blocks = blocks(&guide);
     for Block { from, code } in &blocks {
-        let file = std::fs::read_to_string(repository().join(from));
-        let file = file.unwrap_or_else(|error| panic!("{from}: {error}"));
+        let file = read(from);
         assert!(!code.trim().is_empty(), "the block from {from} is empty");
         assert!(
             file.contains(code.as_str()),
@@ -77,7 +72,6 @@ fn every_code_block_is_part_of_a_tested_file() {
 /// Cargo.lock.
 #[test]
 fn the_guide_names_the_versions_that_are_pinned() {
-    let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
     let npm: Value = serde_json::from_str(&read("tests/clients/package.json")).unwrap();
     let npm = npm["devDependencies"].as_object().unwrap();
     let npm = npm
@@ -127,7 +121,7 @@ fn the_guide_names_the_versions_that_are_pinned() {
 /// Compares the table of what each client checks with what the tests of the clients expect.
 #[test]
 fn the_guide_says_what_each_client_checks() {
-    let guide = std::fs::read_to_string(repository().join("docs/CLIENTS.md")).unwrap();
+    let guide = read("docs/CLIENTS.md");
     for Checks {
         row,
         other_type,
@@ -150,7 +144,7 @@ fn the_guide_says_what_each_client_checks() {
 /// Fails if a client is added to the folder but not to `CLIENTS`.
 #[test]
 fn every_client_in_the_folder_is_tested() {
-    let folder = repository().join("tests/clients");
+    let folder = file("tests/clients");
     let has_run = |name: &String| folder.join(name).join("run").exists();
     let names = std::fs::read_dir(&folder).unwrap().map(|entry| {
         let name = entry.unwrap().file_name();

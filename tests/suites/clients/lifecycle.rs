@@ -41,7 +41,7 @@ pub async fn a_key_is_created_used_and_revoked(name: &'static str) {
     let opened = client.portal(Credential::Bearer(&key)).await;
     let url = opened["portal"]["url"].as_str();
     let url = url.unwrap_or_else(|| panic!("{opened}"));
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = tests::http::client();
     let opened = http.get(url).send().await;
     let opened = opened.map_err(reqwest::Error::without_url).unwrap();
     assert_eq!(opened.status(), 200);

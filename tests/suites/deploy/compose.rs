@@ -10,12 +10,13 @@ use serde_json::Value;
 use tests::Client;
 use tests::deployment::SVIX_TOKEN;
 use tests::process::{binary, free_port, listening};
+use tests::repository::file;
 use tests::tool::{fails, succeeds};
 use tokio::io::AsyncWriteExt;
 
 use super::{
     Command, Env, Options, Process, Running, Simulator, TIMEOUT, TestDatabase, are_settings,
-    eventually, file, tool,
+    eventually, tool,
 };
 
 /// The file as Docker Compose understands it, in a copy of `deploy/` with new secrets.
@@ -266,7 +267,7 @@ async fn the_services_work_together_as_compose_starts_them() {
     })
     .await;
 
-    let forged = reqwest::Client::new().get(format!("http://127.0.0.1:{port}/forged"));
+    let forged = tests::http::client().get(format!("http://127.0.0.1:{port}/forged"));
     let forged = forged.header("X-Forwarded-For", "203.0.113.9");
     assert_eq!(forged.send().await.unwrap().status(), 404);
     running[0].1.process.logged("\"status\":404").await;

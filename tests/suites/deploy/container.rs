@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tests::process::binary;
+use tests::repository::{file, read};
 use tests::tool::{fails, succeeds};
 use tokio::process::Command;
 
-use super::{TIMEOUT, file, read, tool};
+use super::{TIMEOUT, tool};
 
 #[tokio::test]
 async fn hadolint_finds_no_problem() {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tests::backlog::insert_due_rows;
+use tests::repository::{file, read};
 use tests::tool::{fails, succeeds};
 use tests::{Role, TestDatabase};
 
-use super::{Command, Env, Servers, TIMEOUT, are_settings, file, read, tool};
+use super::{Command, Env, Servers, TIMEOUT, are_settings, tool};
 
 /// The versions of Kubernetes that the manifests are for: the oldest, and the newest whose
 /// schemas are there.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tests::Role;
 use tests::process::binary;
+use tests::repository::{file, read};
 use tests::tool::{fails, succeeds};
 
-use super::{Command, Env, Servers, TIMEOUT, are_settings, file, read};
+use super::{Command, Env, Servers, TIMEOUT, are_settings};
 
 /// Each unit, with the name of an instance, and its program with its arguments.
 const UNITS: [(&str, &str, &str); 4] = [

@@ -119,7 +119,7 @@ async fn a_worker_without_redis_reports_it_and_ends_with_a_failure() {
     worker.logged("working").await;
     let url = format!("http://{address}/healthz");
     let health = || async {
-        reqwest::get(&url)
+        tests::http::get(&url)
             .await
             .map(|answer| answer.status().as_u16())
             .ok()
@@ -166,7 +166,7 @@ async fn a_worker_without_the_database_reports_it_and_keeps_running() {
     worker.logged("working").await;
     drop(postgres);
     let url = format!("http://{address}/healthz");
-    let health = || async { reqwest::get(&url).await.unwrap().text().await.unwrap() };
+    let health = || async { tests::http::get(&url).await.unwrap().text().await.unwrap() };
     eventually(
         "the worker reports the fault",
         Duration::from_secs(75),

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use tests::client::unknown_key;
 use tests::process::free_port;
 use tests::{Client, Deployment, Plan};
 
@@ -74,7 +75,7 @@ async fn the_body_of_a_request_is_not_waited_for() {
 #[tokio::test]
 async fn anything_but_an_active_key_is_401_however_often_it_is_tried() {
     let (_deployment, internal) = deployment().await;
-    let unknown = format!("Bearer pk_live_{}", "0".repeat(64));
+    let unknown = format!("Bearer {}", unknown_key());
     for value in ["", "Bearer", "Basic abc", "Bearer abc", &unknown] {
         let answer = internal
             .authorized(Method::GET, PATH, value.as_bytes())

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use reqwest::header::AUTHORIZATION;
+use tests::client::unknown_key;
 use tests::process::{free_port, listening};
+use tests::repository::read;
 use tests::{Process, scratch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,7 +14,7 @@ use tokio::process::Command;
 
 use super::{deployment, key};
 
-const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateways");
+const SAMPLES: &str = "deploy/gateways";
 
 /// The backend behind the proxy. It keeps the heads of the requests that it gets.
 struct Backend {
@@ -55,7 +57,7 @@ impl Backend {
 
 /// Copies a sample into `dir`, with the ports of this test.
 fn copy(dir: &Path, name: &str, ports: &[(u16, u16)]) {
-    let mut text = std::fs::read_to_string(format!("{SAMPLES}/{name}")).unwrap();
+    let mut text = read(&format!("{SAMPLES}/{name}"));
     for (sample, ours) in ports {
         let address = format!("127.0.0.1:{sample}");
         text = text.replace(&address, &format!("127.0.0.1:{ours}"));
@@ -79,7 +81,7 @@ async fn gateway(name: &str, samples: &[&str], command: impl FnOnce(&Path) -> Co
     let _proxy = Process::spawn(dir.path(), name, command);
     listening(port).await;
     let url = format!("http://127.0.0.1:{port}/hooks?a=b");
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = tests::http::client();
     let forged = [
         ("X-Account-Id", "evil"),
         ("x-key-id", "evil"),
@@ -96,7 +98,7 @@ async fn gateway(name: &str, samples: &[&str], command: impl FnOnce(&Path) -> Co
         request.send().await.unwrap()
     };
 
-    let unknown = format!("Bearer pk_live_{}", "0".repeat(64));
+    let unknown = format!("Bearer {}", unknown_key());
     for wrong in [None, Some("Bearer nonsense"), Some(&*unknown)] {
         let answer = send(wrong, "body").await;
         assert_eq!(answer.status(), 401, "{name}: {wrong:?}");

@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::client::unknown_key;
+use tests::repository::read;
 use tests::{Answer, Client};
 
 use super::{TOKENS, deployment, key};
@@ -43,7 +45,7 @@ async fn an_active_key_is_described_and_anything_else_is_only_inactive() {
     assert_eq!(answer.body, expected);
     uuid::Uuid::parse_str(&id).unwrap();
 
-    let unknown = format!("pk_live_{}", "0".repeat(64));
+    let unknown = unknown_key();
     for no_key in [&unknown, &session, "", "pk_live_", "nonsense%00"] {
         let answer = introspect(&internal, no_key).await;
         assert_eq!(
@@ -152,8 +154,7 @@ async fn malformed_requests_are_refused_in_the_one_shape() {
 #[tokio::test]
 async fn the_committed_document_is_served_and_printed() {
     let (_deployment, internal) = deployment().await;
-    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi-internal.yaml");
-    let committed = std::fs::read_to_string(committed).unwrap();
+    let committed = read("openapi-internal.yaml");
     let served = internal
         .send(Method::GET, "/openapi.yaml", |request| request)
         .await;

@@ -13,7 +13,7 @@ use tests::{Answer, Deployment, Plan, eventually};
 
 use super::{SOON, ready_key, revocations, revoked_because};
 
-fn unknown_key() -> String {
+fn random_key() -> String {
     PartnerKey::generate().unwrap().expose().to_owned()
 }
 
@@ -68,7 +68,7 @@ async fn every_report_has_the_same_answer() {
     let (_, live) = ready_key(&deployment).await;
     let (session, revoked) = ready_key(&deployment).await;
     assert_eq!(deployment.client.revoke(&session).await.status, 200);
-    let unknown = unknown_key();
+    let unknown = random_key();
     let prefix = &live[..24].to_owned();
     for keys in [
         vec![&live],
@@ -112,7 +112,7 @@ async fn many_keys_are_revoked_by_one_report_that_says_where_they_were() {
     // The others are not ours, or written in another way.
     let mut reported = keys.clone();
     reported[0] = format!(" {}\n", keys[0]);
-    reported.extend((0..79).map(|_| unknown_key()));
+    reported.extend((0..79).map(|_| random_key()));
     reported.push("sk_live_0".to_owned());
     let url = format!("https://jo:pw@example.com/a?key={}#b", &keys[0]);
     let answer = send(&deployment, &json!({ "keys": reported, "url": url })).await;
@@ -200,7 +200,7 @@ async fn an_address_reports_no_more_than_thirty_times_a_minute() {
         ..Plan::default()
     })
     .await;
-    let (client, key) = (&deployment.client, unknown_key());
+    let (client, key) = (&deployment.client, random_key());
     for _ in 0..30 {
         assert_eq!(client.report(&[&key]).await.status, 202);
     }

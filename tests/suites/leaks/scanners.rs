@@ -3,12 +3,13 @@
 //! run in the same engines for regular expressions, Go's and Hyperscan.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tests::repository::{file, python_packages};
 use tests::tool::{fails, succeeds};
 use tokio::process::Command;
 
@@ -22,11 +23,6 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The rule's name in each scanner.
 const RULE: &str = "partner-api-key";
 
-/// Returns the path of a file of this repository.
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
 /// Returns the content of a YAML file of `deploy/scanners`.
 fn rules(name: &str) -> Value {
     let text = std::fs::read_to_string(file("deploy/scanners").join(name)).unwrap();
@@ -35,10 +31,7 @@ fn rules(name: &str) -> Value {
 
 /// Returns a command to run a tool that `tests/scanners/requirements.txt` names.
 fn tool(name: &str) -> Command {
-    let venv = file("tests/scanners/.venv");
-    let is_installed = venv.join(".installed").exists();
-    assert!(is_installed, "{name} is not installed; run `make test`");
-    Command::new(venv.join("bin").join(name))
+    Command::new(python_packages("scanners").join("bin").join(name))
 }
 
 /// Returns a command to run gitleaks in this folder.

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use tests::repository::{file, read};
 use tests::tool::{fails, succeeds};
 use tokio::process::Command;
 
-use super::{TIMEOUT, file, items, parsed, read, text};
+use super::{TIMEOUT, items, parsed, text};
 
 pub(super) const RULES: &str = "deploy/prometheus/alerts.yaml";
 const TESTS: &str = "deploy/prometheus/alerts.test.yaml";

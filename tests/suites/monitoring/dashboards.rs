@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use tests::repository::file;
 
-use super::{file, items, text};
+use super::{items, text};
 
 /// A query of a dashboard.
 pub(super) struct Query {

@@ -3,11 +3,12 @@
 use tests::Role;
 use tests::deployment::SVIX_TOKEN;
 use tests::process::binary;
+use tests::repository::read;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::scraped::Service;
-use super::{TIMEOUT, alerts, read};
+use super::{TIMEOUT, alerts};
 
 /// The parts of a section, in their order.
 const PARTS: [&str; 5] = [

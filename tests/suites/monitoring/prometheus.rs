@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::process::{free_port, listening};
+use tests::repository::file;
 use tests::{Process, eventually};
 use tokio::process::Command;
 
-use super::{TIMEOUT, alerts, file, items, parsed, text};
+use super::{TIMEOUT, alerts, items, parsed, text};
 
 /// A Prometheus that scrapes a deployment once a second, and so gives it a second to answer.
 pub(super) struct Prometheus {
@@ -52,7 +53,7 @@ impl Prometheus {
         let url = format!("http://127.0.0.1:{port}");
         // It listens before it has opened its database.
         let ask = || async {
-            let answer = reqwest::get(format!("{url}/-/ready")).await;
+            let answer = tests::http::get(format!("{url}/-/ready")).await;
             answer.map(|answer| answer.status().as_u16()).ok()
         };
         eventually("Prometheus is ready", TIMEOUT, ask, |it| *it == Some(200)).await;
@@ -67,7 +68,7 @@ impl Prometheus {
     pub(super) async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
         let mut url = reqwest::Url::parse(&format!("{}/api/v1/{path}", self.url)).unwrap();
         url.query_pairs_mut().extend_pairs(parameters);
-        let answer = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let answer = tests::http::get(url).await.unwrap().text().await.unwrap();
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["status"], "success", "{parameters:?}: {answer}");
         answer["data"].take()

@@ -106,7 +106,7 @@ impl Service {
         assert_eq!(client.portal(&key).await.status, 429);
         assert_eq!(client.portal(&session).await.status, 401);
 
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = tests::http::client();
         let check = http.get(format!("{}/internal/v1/forward-auth", self.internal));
         assert_eq!(check.bearer_auth(&key).send().await.unwrap().status(), 200);
         let introspect = http.post(format!("{}/internal/v1/keys/introspect", self.internal));

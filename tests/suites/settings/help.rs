@@ -1,6 +1,7 @@
 //! What `--help` says, and that `.env.example` says the same.
 
 use std::collections::BTreeSet;
+use tests::repository::read;
 
 use super::run;
 
@@ -177,8 +178,7 @@ async fn the_example_lists_the_variables_that_help_names_and_no_others() {
         named.extend(variables(&help(name, command).await));
     }
 
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example");
-    let example = std::fs::read_to_string(example).unwrap();
+    let example = read(".env.example");
     // NAME=value or, for a default, #NAME=value; other comments have a space.
     let lines = example.lines().filter(|line| !line.starts_with("# "));
     let variables = lines.filter_map(|line| Some(line.split_once('=')?.0.trim_start_matches('#')));

@@ -18,7 +18,7 @@ async fn listens(args: &[&str], addr: Option<&str>, port: Option<&str>) -> Strin
     let url = api.url().await;
     // It serves there, although nothing that it needs is there.
     let url = url.replace("0.0.0.0", "127.0.0.1");
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = tests::http::client();
     let alive = http.get(format!("{url}/healthz")).send().await.unwrap();
     assert_eq!(alive.status(), 200);
     let line = api.logged("listening on http").await;
