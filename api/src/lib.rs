@@ -16,6 +16,7 @@ mod http;
 pub mod internal;
 mod leaks;
 mod limits;
+mod lookups;
 pub mod openapi;
 mod portal;
 mod published_keys;

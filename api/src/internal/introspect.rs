@@ -1,4 +1,3 @@
-use futures_util::future::try_join_all;
 use poem::web::Data;
 use poem_openapi::payload::{Form, Json};
 use poem_openapi::types::Example;
@@ -8,11 +7,8 @@ use shared::key::PartnerKey;
 use shared::store::{StoreError, StoredKey};
 
 use super::InternalCaller;
-use crate::App;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
-
-/// The number of lookups that one request makes at the same time.
-const LOOKUPS: usize = 16;
+use crate::{App, lookups};
 
 /// The groups of operations in the document.
 #[derive(Tags)]
@@ -186,15 +182,9 @@ impl Introspect {
         Data(app): Data<&App>,
         Json(many): Json<ManyKeys>,
     ) -> Result<ManyIntrospected, ApiError> {
-        let mut keys = Vec::with_capacity(many.tokens.len());
-        for tokens in many.tokens.chunks(LOOKUPS) {
-            let mut lookups = Vec::with_capacity(tokens.len());
-            for token in tokens {
-                lookups.push(find(app, token));
-            }
-            let found = try_join_all(lookups).await?;
-            keys.extend(found.into_iter().map(Introspection::of));
-        }
+        let lookups = many.tokens.iter().map(|token| find(app, token));
+        let found = lookups::all(lookups.collect()).await?;
+        let keys = found.into_iter().map(Introspection::of).collect();
         Ok(ManyIntrospected::Keys(Json(Introspections { keys })))
     }
 }

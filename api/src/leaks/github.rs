@@ -15,16 +15,15 @@ use poem::{Request, handler};
 use serde::{Deserialize, Serialize};
 use shared::clock::Clock;
 use shared::key::PartnerKey;
-use shared::store::Actor;
+use shared::store::{Actor, StoreError};
 use url::Url;
 
 use self::public_keys::GithubKeys;
 use super::{Leak, found_at, revoke};
-use crate::App;
-use crate::auth;
 use crate::error::{ApiError, ErrorCode, messages};
 use crate::http::{ClientAddress, KeptBody};
 use crate::published_keys::{self, ClientError, FetchError, NoKey, PublishedKeys};
+use crate::{App, auth, lookups};
 
 /// The path at which GitHub reports.
 pub const PATH: &str = "/api/github/secret-scanning";
@@ -95,32 +94,36 @@ pub async fn report(
         bad_request(messages::INVALID_GITHUB_REPORT)
     })?;
     let origin = auth::origin(request, Actor::Report, None);
-    let leaks: Vec<Leak> = findings
+    let leaks: Vec<Option<Leak>> = findings
         .iter()
-        .filter_map(|finding| {
+        .map(|finding| {
             let found_at = found_at(finding.url.as_deref());
             let origin = origin.because(format!("found by GitHub {found_at}"));
             let key = PartnerKey::parse(&finding.token).ok()?;
             Some(Leak { key, origin })
         })
         .collect();
-    revoke(app, &leaks).await.map_err(ApiError::from)?;
+    revoke(app, leaks.iter().flatten())
+        .await
+        .map_err(ApiError::from)?;
 
-    let mut feedback = Vec::with_capacity(findings.len());
-    for finding in findings {
-        feedback.push(Feedback {
-            label: label(app, &finding.token).await?,
-            token_raw: finding.token,
-            token_type: finding.kind,
-        });
-    }
-    Ok(Json(feedback))
+    let labels = leaks.iter().map(|leak| label(app, leak.as_ref()));
+    let labels = lookups::all(labels.collect())
+        .await
+        .map_err(ApiError::from)?;
+    let feedback = findings.into_iter().zip(labels);
+    let feedback = feedback.map(|(finding, label)| Feedback {
+        token_raw: finding.token,
+        token_type: finding.kind,
+        label,
+    });
+    Ok(Json(feedback.collect()))
 }
 
-async fn label(app: &App, token: &str) -> Result<Label, ApiError> {
-    let is_key = match PartnerKey::parse(token) {
-        Ok(key) => app.store.is_known(&key.hash()).await?,
-        Err(_) => false,
+async fn label(app: &App, leak: Option<&Leak>) -> Result<Label, StoreError> {
+    let is_key = match leak {
+        Some(leak) => app.store.is_known(&leak.key.hash()).await?,
+        None => false,
     };
     Ok(if is_key {
         Label::TruePositive

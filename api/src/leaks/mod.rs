@@ -2,15 +2,11 @@
 
 pub mod github;
 
-use futures_util::future::try_join_all;
 use shared::key::PartnerKey;
 use shared::store::{Origin, StoreError};
 use url::Url;
 
-use crate::App;
-
-/// The number of lookups that one report makes at the same time.
-const LOOKUPS: usize = 16;
+use crate::{App, lookups};
 
 /// The longest address that the audit trail keeps, in bytes.
 const MAX_URL: usize = 500;
@@ -24,23 +20,19 @@ pub struct Leak {
 }
 
 /// Revokes those of the keys that work. If it fails, some may be revoked: it can be repeated.
-pub async fn revoke(app: &App, leaks: &[Leak]) -> Result<(), StoreError> {
+pub async fn revoke(app: &App, leaks: impl IntoIterator<Item = &Leak>) -> Result<(), StoreError> {
     let now = app.clock.now();
-    for leaks in leaks.chunks(LOOKUPS) {
-        let lookups = leaks.iter().map(|leak| async move {
-            let hash = leak.key.hash();
-            app.store.key_by_hash(&hash, now).await
-        });
-        let found = try_join_all(lookups).await?;
-        for (leak, found) in leaks.iter().zip(found) {
-            let Some(key) = found else { continue };
-            let revoked = app
-                .store
-                .revoke_key_by_id(key.id, now, &leak.origin)
-                .await?;
-            if let Some(revoked) = revoked {
-                app.has_revoked(&revoked, &leak.origin);
-            }
+    let leaks: Vec<&Leak> = leaks.into_iter().collect();
+    let lookups = leaks.iter().map(|leak| async {
+        let hash = leak.key.hash();
+        app.store.key_by_hash(&hash, now).await
+    });
+    let found = lookups::all(lookups.collect()).await?;
+    for (leak, found) in leaks.into_iter().zip(found) {
+        let Some(key) = found else { continue };
+        let revoked = app.store.revoke_key_by_id(key.id, now, &leak.origin).await;
+        if let Some(revoked) = revoked? {
+            app.has_revoked(&revoked, &leak.origin);
         }
     }
     Ok(())

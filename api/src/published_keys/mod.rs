@@ -20,7 +20,7 @@ pub use publisher::{ClientError, FetchError};
 
 /// A set of public keys, in the format of its publisher.
 pub trait KeySet: Sized + Send + 'static {
-    /// What a message says about the key that has signed it.
+    /// The name of a key, as a signed message gives it.
     type Name<'a>: Copy + Send;
     /// A public key.
     type Key: Send;
@@ -35,8 +35,8 @@ pub trait KeySet: Sized + Send + 'static {
     /// believed for this long.
     const MAX_AGE: Duration;
 
-    /// Reads the keys that can be used; returns `None` if this is no set of keys. There may be
-    /// none: then the publisher has withdrawn all, and none of an earlier set may be used.
+    /// Reads the keys that can be used. Returns `None` if the document is not a set of keys. A
+    /// set without keys is one: its publisher has withdrawn them all.
     fn parse(document: &[u8]) -> Option<Self>;
 
     /// Returns the number of keys.
@@ -98,7 +98,7 @@ struct State<S> {
     fetch: Option<Fetch>,
 }
 
-/// The reason why there is no key to verify a message with.
+/// The reason why a message cannot be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoKey {
     /// The publisher has no suitable key.

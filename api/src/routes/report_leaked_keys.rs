@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Tag;
 use super::create_key::EXAMPLE_KEY;
-use super::types::{ConstBool, RequiredJson};
+use super::types::{ConstBool, JsonBody, RequiredJson};
 use crate::App;
 use crate::auth;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
@@ -38,6 +38,10 @@ struct LeakReport {
     keys: Vec<String>,
     /// The address of the place where they were found. The operators see it.
     url: Option<String>,
+}
+
+impl JsonBody for LeakReport {
+    const INVALID: &'static str = messages::INVALID_REPORT;
 }
 
 impl Example for LeakReport {

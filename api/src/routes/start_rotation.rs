@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::Tag;
 use super::create_key::{EXAMPLE_KEY, MESSAGE};
-use super::types::{EXAMPLE_PREFIX, OptionalJson};
+use super::types::{EXAMPLE_PREFIX, JsonBody, OptionalJson};
 use crate::App;
 use crate::auth::SignedIn;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
@@ -31,6 +31,10 @@ struct RotationRequest {
     /// the service's default is used, which is one day unless its operators have changed it.
     #[oai(validator(minimum(value = "0"), maximum(value = "604800")))]
     overlap_seconds: Option<i32>,
+}
+
+impl JsonBody for RotationRequest {
+    const INVALID: &'static str = messages::INVALID_BODY;
 }
 
 impl Example for RotationRequest {

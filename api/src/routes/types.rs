@@ -9,7 +9,7 @@ use poem_openapi::types::{Example, ParseError, ParseFromJSON, ParseResult, ToJSO
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, Object};
 use serde_json::Value;
 
-use crate::error::{ApiError, ErrorCode, messages};
+use crate::error::{ApiError, ErrorCode};
 
 /// The key prefix in the document's examples.
 pub const EXAMPLE_PREFIX: &str = "pk_live_0123456789abcdef";
@@ -80,15 +80,20 @@ impl Example for EndedRotation {
     }
 }
 
-/// A JSON object that the request may have as its body. Members that it does not know are
-/// ignored. poem-openapi's own type would refuse a request without a body, which has no
-/// content type, and would repeat invalid values in its errors.
+/// A JSON object that an operation takes as its body. Members that it does not know are ignored.
+pub trait JsonBody: ParseFromJSON {
+    /// The error message if the body is something else.
+    const INVALID: &'static str;
+}
+
+/// The body of a request that may have one. poem-openapi's own type would refuse a request
+/// without a body, which has no content type, and would repeat invalid values in its errors.
 pub struct OptionalJson<T>(pub Option<T>);
 
-/// A JSON object that the request must have as its body, like [`OptionalJson`].
+/// The body of a request that must have one, like [`OptionalJson`].
 pub struct RequiredJson<T>(pub T);
 
-impl<'a, T: ParseFromJSON> ApiExtractor<'a> for OptionalJson<T> {
+impl<'a, T: JsonBody> ApiExtractor<'a> for OptionalJson<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -110,12 +115,11 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for OptionalJson<T> {
         if body.is_empty() {
             return Ok(Self(None));
         }
-        let invalid = || ApiError::new(ErrorCode::BadRequest, messages::INVALID_BODY);
-        Ok(Self(Some(parse(&body).ok_or_else(invalid)?)))
+        Ok(Self(Some(parse(&body)?)))
     }
 }
 
-impl<'a, T: ParseFromJSON> ApiExtractor<'a> for RequiredJson<T> {
+impl<'a, T: JsonBody> ApiExtractor<'a> for RequiredJson<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -134,13 +138,12 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for RequiredJson<T> {
         _options: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
         let body = <Vec<u8> as FromRequest>::from_request(request, body).await?;
-        let invalid = || ApiError::new(ErrorCode::BadRequest, messages::INVALID_REPORT);
-        Ok(Self(parse(&body).ok_or_else(invalid)?))
+        Ok(Self(parse(&body)?))
     }
 }
 
 /// Returns the description of a request body.
-fn json_body<T: ParseFromJSON>(required: bool) -> MetaRequest {
+fn json_body<T: JsonBody>(required: bool) -> MetaRequest {
     MetaRequest {
         description: None,
         content: vec![MetaMediaType {
@@ -151,8 +154,8 @@ fn json_body<T: ParseFromJSON>(required: bool) -> MetaRequest {
     }
 }
 
-/// Parses a body; returns `None` if it is invalid.
-fn parse<T: ParseFromJSON>(body: &[u8]) -> Option<T> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    T::parse_from_json(Some(value)).ok()
+fn parse<T: JsonBody>(body: &[u8]) -> Result<T, ApiError> {
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    let parsed = value.and_then(|value| T::parse_from_json(Some(value)).ok());
+    parsed.ok_or_else(|| ApiError::new(ErrorCode::BadRequest, T::INVALID))
 }
