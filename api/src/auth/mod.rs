@@ -1,5 +1,5 @@
-//! Authentication. A handler takes the caller as a parameter, [`SignedIn`] or
-//! [`KeyHolder`], so its signature says who may call it.
+//! Authentication. A handler takes the caller as a parameter, [`SignedIn`],
+//! [`SignedInWithKeys`] or [`KeyHolder`], so its signature says who may call it.
 
 mod bearer;
 mod caller;
@@ -13,7 +13,7 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 
 pub use caller::origin;
 pub use partner_key::KeyHolder;
-pub use session::SignedIn;
+pub use session::{SignedIn, SignedInWithKeys};
 pub use sessions::{Session, Sessions};
 
 /// Returns the Bearer token of a request, if there is one and its header is well-formed.

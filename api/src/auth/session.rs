@@ -4,9 +4,9 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
-use shared::store::{Actor, Origin};
+use shared::store::{AccountKeys, Actor, Origin, SessionKeys};
 
-use super::{Session, bearer, caller, register_bearer};
+use super::{bearer, caller, register_bearer};
 use crate::error::{ApiError, ErrorCode, messages};
 use crate::{App, csrf};
 
@@ -22,6 +22,15 @@ pub struct SignedIn {
     pub origin: Origin,
 }
 
+/// A caller with a session, as [`SignedIn`], and the account's keys. Both are found at once,
+/// which is faster than one after the other.
+pub struct SignedInWithKeys {
+    /// The account.
+    pub account: AccountId,
+    /// Its keys.
+    pub keys: AccountKeys,
+}
+
 /// The place of a session token in the request.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
@@ -33,7 +42,11 @@ impl SignedIn {
     /// Returns the account of the session in the request.
     async fn authenticate(request: &Request) -> Result<Self, ApiError> {
         let app = request.data::<App>().ok_or_else(ApiError::internal)?;
-        let found = caller::limited(app, request, Self::find(app, request));
+        let found = caller::limited(app, request, async {
+            let (token, source) = session_token(request, app)?;
+            let session = app.sessions.find(&token, &*app.store, app.clock.now());
+            Ok((session.await?, source))
+        });
         let (session, source) = found.await?;
 
         // Browsers also add the cookie to requests that other sites make.
@@ -50,19 +63,34 @@ impl SignedIn {
             origin: caller::origin(request, Actor::Account, session.id),
         })
     }
+}
 
-    async fn find(app: &App, request: &Request) -> Result<(Session, Source), ApiError> {
-        let (token, source) = session_token(request.headers(), &app.http.session_cookie)
-            .ok_or_else(ApiError::no_session)?;
-        let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
-        let session = app.sessions.find(&token, &*app.store, app.clock.now());
-        Ok((session.await?, source))
+impl SignedInWithKeys {
+    /// Returns the account of the session in the request, with its keys. It is for requests
+    /// that change nothing: another site may make them with the cookie, but not read the answer.
+    async fn authenticate(request: &Request) -> Result<Self, ApiError> {
+        let app = request.data::<App>().ok_or_else(ApiError::internal)?;
+        let found = caller::limited(app, request, async {
+            let (token, _) = session_token(request, app)?;
+            let now = app.clock.now();
+            app.sessions.find_keys(&token, &*app.store, now).await
+        });
+        let SessionKeys { account, keys } = found.await?;
+        Ok(Self { account, keys })
     }
 }
 
-/// Returns the request's session token and its place. With an `Authorization`
-/// header, even a malformed one, the cookie is ignored.
-fn session_token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Source)> {
+/// Returns the request's session token and its place.
+fn session_token(request: &Request, app: &App) -> Result<(SessionToken, Source), ApiError> {
+    let found = token_in(request.headers(), &app.http.session_cookie);
+    let (token, source) = found.ok_or_else(ApiError::no_session)?;
+    let token = SessionToken::parse(token).map_err(|_| ApiError::no_session())?;
+    Ok((token, source))
+}
+
+/// Returns what is sent in the place of a session token, and the place. With an
+/// `Authorization` header, even a malformed one, the cookie is ignored.
+fn token_in<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<(&'a str, Source)> {
     match bearer::token(headers) {
         Ok(Some(token)) => Some((token, Source::Bearer)),
         Ok(None) => Some((cookie_value(headers, cookie)?, Source::Cookie)),
@@ -127,6 +155,28 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     }
 }
 
+impl<'a> ApiExtractor<'a> for SignedInWithKeys {
+    const TYPES: &'static [ApiExtractorType] = <SignedIn as ApiExtractor>::TYPES;
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        SignedIn::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SignedIn::security_schemes()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        Ok(Self::authenticate(request).await?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use poem::http::{HeaderName, HeaderValue};
@@ -146,25 +196,19 @@ mod tests {
             (header::AUTHORIZATION, "Bearer one"),
             (header::COOKIE, "session=two"),
         ]);
-        assert_eq!(
-            session_token(&both, "session"),
-            Some(("one", Source::Bearer))
-        );
+        assert_eq!(token_in(&both, "session"), Some(("one", Source::Bearer)));
         let malformed = headers(&[
             (header::AUTHORIZATION, "Basic one"),
             (header::COOKIE, "session=two"),
         ]);
-        assert_eq!(session_token(&malformed, "session"), None);
+        assert_eq!(token_in(&malformed, "session"), None);
     }
 
     #[test]
     fn another_cookie_that_is_not_utf_8_does_not_hide_ours() {
         let line = HeaderValue::from_bytes(b"a=\xff\xfe; session=two; b=\xc3\xa9").unwrap();
         let headers = [(header::COOKIE, line)].into_iter().collect();
-        assert_eq!(
-            session_token(&headers, "session"),
-            Some(("two", Source::Cookie))
-        );
+        assert_eq!(token_in(&headers, "session"), Some(("two", Source::Cookie)));
     }
 
     #[test]
@@ -175,28 +219,25 @@ mod tests {
             let line = format!("{space}__Host-session=forged");
             if let Ok(line) = HeaderValue::from_bytes(line.as_bytes()) {
                 let headers = [(header::COOKIE, line)].into_iter().collect();
-                assert_eq!(session_token(&headers, "__Host-session"), None, "{space:?}");
+                assert_eq!(token_in(&headers, "__Host-session"), None, "{space:?}");
             }
         }
         let line = HeaderValue::from_static("a=1;\t __Host-session=ours \t");
         let headers = [(header::COOKIE, line)].into_iter().collect();
-        let found = session_token(&headers, "__Host-session");
+        let found = token_in(&headers, "__Host-session");
         assert_eq!(found, Some(("ours", Source::Cookie)));
     }
 
     #[test]
     fn the_cookie_is_found_among_others_and_refused_when_sent_twice() {
         let one = headers(&[(header::COOKIE, "a=1; session=two; b=3")]);
-        assert_eq!(
-            session_token(&one, "session"),
-            Some(("two", Source::Cookie))
-        );
+        assert_eq!(token_in(&one, "session"), Some(("two", Source::Cookie)));
         let twice = headers(&[
             (header::COOKIE, "session=two"),
             (header::COOKIE, "session=three"),
         ]);
-        assert_eq!(session_token(&twice, "session"), None);
+        assert_eq!(token_in(&twice, "session"), None);
         let none = headers(&[(header::COOKIE, "sessions=two; session")]);
-        assert_eq!(session_token(&none, "session"), None);
+        assert_eq!(token_in(&none, "session"), None);
     }
 }

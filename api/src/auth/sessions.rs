@@ -4,7 +4,7 @@ use shared::clock::{Clock, Timestamp};
 use shared::config::SessionConfig;
 use shared::ids::AccountId;
 use shared::session::SessionToken;
-use shared::store::Store;
+use shared::store::{SessionKeys, Store};
 
 use super::jwt::{JwtSessions, NoAccount};
 use crate::error::{ApiError, ErrorCode};
@@ -59,6 +59,26 @@ impl Sessions {
                 })
             }
             Self::Jwt(sessions) => Ok(sessions.find(token).await?),
+        }
+    }
+
+    /// Returns the account of the session that the token stands for, with its keys.
+    pub async fn find_keys(
+        &self,
+        token: &SessionToken,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<SessionKeys, ApiError> {
+        match self {
+            Self::Table => {
+                let found = store.keys_of_session(&token.hash(), now).await?;
+                found.ok_or_else(ApiError::no_session)
+            }
+            Self::Jwt(sessions) => {
+                let account = sessions.find(token).await?.account;
+                let keys = store.keys_of(&account).await?;
+                Ok(SessionKeys { account, keys })
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::Tag;
 use super::types::{ConstBool, EXAMPLE_PREFIX};
 use crate::App;
-use crate::auth::SignedIn;
+use crate::auth::SignedInWithKeys;
 use crate::error::{ApiError, DocumentedError};
 
 /// The operation `GET /api/v1/partners/api-key`.
@@ -243,8 +243,12 @@ impl ShowKey {
         operation_id = "getPartnerApiKey",
         tag = "Tag::ApiKey"
     )]
-    async fn show(&self, caller: SignedIn, Data(app): Data<&App>) -> Result<Shown, ApiError> {
-        let keys = app.store.keys_of(&caller.account).await?;
+    async fn show(
+        &self,
+        caller: SignedInWithKeys,
+        Data(app): Data<&App>,
+    ) -> Result<Shown, ApiError> {
+        let SignedInWithKeys { account, keys } = caller;
         let key = match keys.active {
             Some(mut key) => {
                 key.last_used_at = app.uses.last_use(&key);
@@ -256,7 +260,7 @@ impl ShowKey {
             }
             None => PartnerApiKey::None(NoKey {
                 has_key: ConstBool,
-                revoked: Revocation::last_of(&caller.account, app).await,
+                revoked: Revocation::last_of(&account, app).await,
             }),
         };
         Ok(Shown::Key(Json(key)))

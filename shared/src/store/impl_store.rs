@@ -46,7 +46,7 @@ macro_rules! impl_store {
             use $crate::store::{
                 AccountKeys, Backlog, Canceled, Claim, DeadLetter, EventKind, Job, KeyEvent,
                 KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey, Origin, Outcome, Rearm,
-                Revocation, Revoked, Started, Store, StoreError, StoredKey, sql,
+                Revocation, Revoked, SessionKeys, Started, Store, StoreError, StoredKey, sql,
             };
 
             impl $store {
@@ -452,6 +452,14 @@ macro_rules! impl_store {
                     now: Timestamp,
                 ) -> Result<Option<AccountId>, StoreError> {
                     self.find_session_account(token, now).await
+                }
+
+                async fn keys_of_session(
+                    &self,
+                    token: &SecretHash,
+                    now: Timestamp,
+                ) -> Result<Option<SessionKeys>, StoreError> {
+                    self.find_keys_of_session(token, now).await
                 }
 
                 async fn sessions(

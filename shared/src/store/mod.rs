@@ -26,7 +26,8 @@ pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
 pub use records::{
     AccountKeys, Backlog, Canceled, Claim, DeadLetter, KeyFilter, KeyOfRequest, ListedKey,
-    ListedSession, NewKey, Outcome, Rearm, Revoked, Started, StoredKey, WebhookState, Work,
+    ListedSession, NewKey, Outcome, Rearm, Revoked, SessionKeys, Started, StoredKey, WebhookState,
+    Work,
 };
 pub use sqlite::SqliteStore;
 
@@ -232,6 +233,14 @@ pub trait Store: Send + Sync + 'static {
         token: &SecretHash,
         now: Timestamp,
     ) -> Result<Option<AccountId>, StoreError>;
+
+    /// Returns the account of a session with its keys, unless the session is expired or
+    /// revoked: what [`Store::session_account`] and [`Store::keys_of`] return, at once.
+    async fn keys_of_session(
+        &self,
+        token: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<SessionKeys>, StoreError>;
 
     /// Returns the newest `limit` sessions that are valid, of one account or of all.
     async fn sessions(

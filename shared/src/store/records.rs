@@ -87,6 +87,15 @@ impl AccountKeys {
     }
 }
 
+/// The account of a session, and its keys.
+#[derive(Debug, Clone)]
+pub struct SessionKeys {
+    /// The account that is signed in.
+    pub account: AccountId,
+    /// Its keys.
+    pub keys: AccountKeys,
+}
+
 /// The progress of setting up a key's webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookState {

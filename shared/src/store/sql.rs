@@ -78,6 +78,26 @@ pub(super) const SESSION_ACCOUNTS: &str = "
     FROM sessions
     WHERE token_hash = ANY($1) AND revoked_at IS NULL";
 
+/// [`SESSION_ACCOUNTS`] and [`KEYS_OF_ACCOUNTS`] in one, in PostgreSQL: a row for each key, or
+/// one without a key. The subqueries with `LIMIT` make sure that every plan looks in the
+/// indexes, once for each session.
+pub(super) const KEYS_OF_SESSIONS: &str = "
+    SELECT token_hash, sessions.account_id AS session_account, sessions.expires_at AS session_end,
+           keys.*
+    FROM sessions LEFT JOIN LATERAL (
+        (SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
+                attempts, next_attempt_at, leased_until, failed_at, expires_at
+         FROM api_partners
+         WHERE account_id = sessions.account_id AND is_active
+         LIMIT 1)
+        UNION ALL
+        (SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
+                attempts, next_attempt_at, leased_until, failed_at, expires_at
+         FROM api_partners
+         WHERE account_id = sessions.account_id AND expires_at IS NOT NULL
+         LIMIT 1)) AS keys ON TRUE
+    WHERE token_hash = ANY($1) AND revoked_at IS NULL";
+
 /// [`INSERT_KEY`] for many accounts with the events, in PostgreSQL. Returns the ids of the
 /// keys that were created. The rows are in the order of their accounts, so that two
 /// processes cannot wait for each other. The subquery with `LIMIT` makes sure that every plan

@@ -14,8 +14,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::impl_store::{event, impl_store};
 use super::{
-    AccountKeys, Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, StoreError, StoredKey,
-    accepts_newer, sql,
+    AccountKeys, Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, SessionKeys, StoreError,
+    StoredKey, accepts_newer, sql,
 };
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
@@ -125,6 +125,19 @@ impl SqliteStore {
         let mut keys = AccountKeys::default();
         found.await?.into_iter().for_each(|key| keys.add(key));
         Ok(keys)
+    }
+
+    /// Asks twice, because that costs no round trip here.
+    async fn find_keys_of_session(
+        &self,
+        token: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<SessionKeys>, StoreError> {
+        let Some(account) = self.find_session_account(token, now).await? else {
+            return Ok(None);
+        };
+        let keys = self.find_keys_of(&account).await?;
+        Ok(Some(SessionKeys { account, keys }))
     }
 
     async fn find_key_by_hash(

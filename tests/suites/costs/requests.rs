@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder};
+use tests::client::unknown_key;
 use tests::process::free_port;
 use tests::wire::Traffic;
 use tests::{Client, Deployment, Plan, Role, TestDatabase, Wire, eventually};
@@ -28,10 +29,10 @@ const COSTS: &[(Operation, usize, RangeInclusive<usize>)] = &[
     // The key by its hash.
     (Introspect, 1, 0..=0),
     (ForwardAuth, 1, 0..=0),
-    // The account of the session, and the account's key.
-    (Show, 2, 0..=0),
+    // The account of the session with its key.
+    (Show, 1, 0..=0),
     // Besides, without a key, the last revocation.
-    (ShowNone, 3, 1..=2),
+    (ShowNone, 2, 1..=2),
     // The session, and the insert with its event.
     (Create, 2, 0..=1),
     (CreateOnce, 2, 0..=1),
@@ -59,9 +60,6 @@ const BURST: (usize, usize) = (200, 100);
 const TIMES: usize = 5;
 
 const TOKEN: &str = "internal_token_of_the_suite_costs";
-
-/// A key that nobody has created.
-const UNKNOWN: &str = "pk_live_0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What a client can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +155,7 @@ impl Costs {
             ForwardAuth => (self.forward_auth(&self.key).await, 200),
             MalformedForwardAuth => (self.forward_auth("pk_live_malformed").await, 401),
             Show | ShowNone => (client.show(session).await, 200),
-            ReportUnknown => (client.report(&[UNKNOWN]).await, 202),
+            ReportUnknown => (client.report(&[&unknown_key()]).await, 202),
             Create => (client.create(session).await, 201),
             CreateOnce => (client.create_once(session, "request").await, 201),
             CreateAgain => (client.create_once(session, "request").await, 409),

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rstest::rstest;
+use shared::clock::Timestamp;
 use shared::ids::AccountId;
+use shared::secret_hash::SecretHash;
 use shared::session::SessionToken;
+use shared::store::{SessionKeys, Started};
 use tests::stores::Database::{self, Postgres, Sqlite};
-use tests::stores::{StoreUnderTest, at};
+use tests::stores::{StoreUnderTest, at, caller, new_key};
 
 /// Creates a session that expires at `at(100)`.
 async fn create_session(db: &StoreUnderTest, account: &str) -> (SessionToken, AccountId) {
@@ -22,6 +26,14 @@ async fn create_session(db: &StoreUnderTest, account: &str) -> (SessionToken, Ac
     (token, account)
 }
 
+/// Returns the account of a session, which is found alone and with its keys.
+async fn account_of(db: &StoreUnderTest, token: SecretHash, now: Timestamp) -> Option<AccountId> {
+    let account = db.store.session_account(&token, now).await.unwrap();
+    let with_keys = db.store.keys_of_session(&token, now).await.unwrap();
+    assert_eq!(with_keys.map(|found| found.account), account);
+    account
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_belongs_to_its_account_until_it_expires(
@@ -32,7 +44,7 @@ async fn a_session_belongs_to_its_account_until_it_expires(
     for account in ["acct", "auth0|名前-🦀"] {
         let (token, account) = create_session(db, account).await;
         let (_another, _) = create_session(db, account.as_str()).await;
-        let found = async |now| db.store.session_account(&token.hash(), now).await.unwrap();
+        let found = async |now| account_of(db, token.hash(), now).await;
         assert_eq!(found(at(0)).await.as_ref(), Some(&account));
         assert_eq!(found(last).await.as_ref(), Some(&account));
         assert_eq!(found(at(100)).await, None);
@@ -47,12 +59,8 @@ async fn a_revoked_session_belongs_to_no_account(#[values(Postgres, Sqlite)] dat
     let (other, account) = create_session(db, "other").await;
     let revoke = "UPDATE sessions SET revoked_at = created_at WHERE account_id = 'revoked'";
     assert_eq!(db.execute(revoke).await, 1);
-    let found = async |token: SessionToken| {
-        let found = db.store.session_account(&token.hash(), at(1)).await;
-        found.unwrap()
-    };
-    assert_eq!(found(revoked).await, None);
-    assert_eq!(found(other).await, Some(account));
+    assert_eq!(account_of(db, revoked.hash(), at(1)).await, None);
+    assert_eq!(account_of(db, other.hash(), at(1)).await, Some(account));
 }
 
 #[rstest]
@@ -61,8 +69,48 @@ async fn an_unknown_session_belongs_to_no_account(#[values(Postgres, Sqlite)] da
     let db = &StoreUnderTest::migrated(database).await;
     create_session(db, "acct").await;
     let unknown = SessionToken::generate().unwrap().hash();
-    let found = db.store.session_account(&unknown, at(1)).await.unwrap();
-    assert_eq!(found, None);
+    assert_eq!(account_of(db, unknown, at(1)).await, None);
+}
+
+/// Of accounts with a key, a rotation, a revoked key and none, asked at once.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_leads_to_the_keys_of_its_account(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let accounts = ["key", "rotation", "revoked", "none", "key"];
+    let keyed = db.mint("key", at(0)).await;
+    let old = db.mint("rotation", at(0)).await;
+    let new = new_key("rotation", at(0));
+    let started = db.store.start_rotation(&new, at(60), &caller()).await;
+    assert!(matches!(started.unwrap(), Started::Started { .. }));
+    let revoked = db.mint("revoked", at(0)).await.account_id;
+    db.store
+        .revoke_keys(&revoked, at(0), &caller())
+        .await
+        .unwrap();
+
+    let sessions = join_all(accounts.map(|account| create_session(db, account))).await;
+    let found = join_all(sessions.into_iter().map(|(token, account)| async move {
+        let found = db.store.keys_of_session(&token.hash(), at(1)).await;
+        let SessionKeys {
+            account: signed_in,
+            keys,
+        } = found.unwrap().unwrap();
+        assert_eq!(signed_in, account);
+        let alone = db.store.keys_of(&account).await.unwrap();
+        assert_eq!(format!("{keys:?}"), format!("{alone:?}"));
+        [keys.active, keys.previous].map(|key| key.map(|key| key.id))
+    }));
+    let expected = [
+        [Some(keyed.id), None],
+        [Some(new.id), Some(old.id)],
+        [None, None],
+        [None, None],
+        [Some(keyed.id), None],
+    ];
+    assert_eq!(found.await, expected);
 }
 
 #[rstest]
@@ -76,12 +124,7 @@ async fn a_session_token_can_be_stored_only_once(#[values(Postgres, Sqlite)] dat
         .insert_session(&token.hash(), &other, at(0), at(100))
         .await;
     assert!(!again.unwrap_err().is_transient());
-    let found = db
-        .store
-        .session_account(&token.hash(), at(1))
-        .await
-        .unwrap();
-    assert_eq!(found, Some(account));
+    assert_eq!(account_of(db, token.hash(), at(1)).await, Some(account));
 }
 
 /// The login writes sessions too, and may have a defect.
@@ -128,8 +171,7 @@ async fn operators_list_and_revoke_valid_sessions_and_purge_the_others(
         store.revoke_sessions(Some(&account), at(3)).await.unwrap(),
         0
     );
-    let found = store.session_account(&token.hash(), at(3)).await.unwrap();
-    assert_eq!(found, None);
+    assert_eq!(account_of(db, token.hash(), at(3)).await, None);
     let left = store.sessions(None, at(3), 10).await.unwrap();
     assert_eq!((left.len(), &left[0].account_id), (1, &other));
 

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row};
 
 use super::kept_connection::KeptConnection;
 use super::{column, operation};
 use crate::clock::Timestamp;
 use crate::coalesce::Batch;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, KeyId};
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
-use crate::store::{AccountKeys, StoreError, StoredKey, sql};
+use crate::store::{AccountKeys, SessionKeys, StoreError, StoredKey, sql};
 
 /// Finds the accounts of sessions.
 pub(super) struct SessionAccounts(pub(super) KeptConnection);
@@ -66,6 +68,58 @@ impl Batch for KeysOfAccounts {
         Ok(column(asked, |account| {
             keys.get(account).cloned().unwrap_or_default()
         }))
+    }
+}
+
+/// Finds the keys of the accounts of sessions.
+pub(super) struct KeysOfSessions(pub(super) KeptConnection);
+
+/// A session with one of its account's keys, or without any.
+struct SessionKey {
+    token_hash: Vec<u8>,
+    account: AccountId,
+    end: Timestamp,
+    key: Option<StoredKey>,
+}
+
+impl FromRow<'_, PgRow> for SessionKey {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let key_id: Option<KeyId> = row.try_get("id")?;
+        Ok(Self {
+            token_hash: row.try_get("token_hash")?,
+            account: row.try_get("session_account")?,
+            end: row.try_get("session_end")?,
+            key: key_id.map(|_| StoredKey::from_row(row)).transpose()?,
+        })
+    }
+}
+
+#[async_trait]
+impl Batch for KeysOfSessions {
+    const OPERATION: Operation = operation("BATCH find keys of sessions");
+    type Question = (SecretHash, Timestamp);
+    type Answer = Option<SessionKeys>;
+    type Error = StoreError;
+
+    async fn run(&self, asked: &[Self::Question]) -> Result<Vec<Self::Answer>, StoreError> {
+        let hashes = column(asked, |(hash, _)| hash.as_bytes());
+        let rows: Vec<SessionKey> = self
+            .0
+            .read(|| sqlx::query_as(sql::KEYS_OF_SESSIONS).bind(&hashes))
+            .await?;
+        let mut sessions: HashMap<Vec<u8>, (SessionKeys, Timestamp)> = HashMap::new();
+        for row in rows {
+            let (found, _) = sessions.entry(row.token_hash).or_insert_with(|| {
+                let (account, keys) = (row.account, AccountKeys::default());
+                (SessionKeys { account, keys }, row.end)
+            });
+            row.key.into_iter().for_each(|key| found.keys.add(key));
+        }
+        let keys = |(hash, now): &Self::Question| {
+            let (found, end) = sessions.get(hash.as_bytes())?;
+            (end > now).then(|| found.clone())
+        };
+        Ok(asked.iter().map(keys).collect())
     }
 }
 

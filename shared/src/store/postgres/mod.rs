@@ -19,12 +19,13 @@ use sqlx::migrate::{MigrateError, Migrator};
 use self::attempts::{ClaimRequest, Claims, Completion, Completions};
 use self::creations::Creations;
 use self::kept_connection::{Broken, KeptConnection};
-use self::lookups::{KeysByHash, KeysOfAccounts, SessionAccounts};
+use self::lookups::{KeysByHash, KeysOfAccounts, KeysOfSessions, SessionAccounts};
 use self::pool::Pool;
 use self::transaction::Transaction;
 use super::impl_store::impl_store;
 use super::{
-    AccountKeys, Claim, Job, NewKey, Origin, Outcome, StoreError, StoredKey, accepts_newer, sql,
+    AccountKeys, Claim, Job, NewKey, Origin, Outcome, SessionKeys, StoreError, StoredKey,
+    accepts_newer, sql,
 };
 use crate::clock::Timestamp;
 use crate::coalesce::Coalescer;
@@ -44,6 +45,7 @@ pub struct PostgresStore {
     creations: Coalescer<Creations>,
     session_accounts: Coalescer<SessionAccounts>,
     keys_of_accounts: Coalescer<KeysOfAccounts>,
+    keys_of_sessions: Coalescer<KeysOfSessions>,
     keys_by_hash: Coalescer<KeysByHash>,
     sweeps: Arc<KeptConnection>,
     claims: Coalescer<Claims>,
@@ -62,7 +64,8 @@ impl PostgresStore {
     /// process can start, and report that it is not ready, while the database is down.
     ///
     /// Each task that runs batches keeps one of them, from its first batch on, and so does
-    /// the sweep: four in an api, three in a worker. Call it within a runtime, on which these tasks run.
+    /// the sweep: at most four in an api (three if an identity provider signs the sessions),
+    /// three in a worker. Call it within a runtime, on which these tasks run.
     #[must_use]
     pub fn new(config: DatabaseConfig) -> Self {
         let pool = Pool::new(config);
@@ -72,6 +75,7 @@ impl PostgresStore {
             creations: Coalescer::start(Creations(kept())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
             keys_of_accounts: Coalescer::start(KeysOfAccounts(kept())),
+            keys_of_sessions: Coalescer::start(KeysOfSessions(kept())),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
             sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
@@ -94,6 +98,14 @@ impl PostgresStore {
 
     async fn find_keys_of(&self, account: &AccountId) -> Result<AccountKeys, StoreError> {
         self.keys_of_accounts.ask(account.clone()).await
+    }
+
+    async fn find_keys_of_session(
+        &self,
+        token: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<SessionKeys>, StoreError> {
+        self.keys_of_sessions.ask((*token, now)).await
     }
 
     async fn find_key_by_hash(
