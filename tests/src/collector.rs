@@ -2,9 +2,11 @@
 //! can make it fail.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -91,11 +93,7 @@ impl Collector {
 
     /// Returns the variables of a process that sends to it, without delay.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", self.url.clone()),
-            ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
-            ("OTEL_METRIC_EXPORT_INTERVAL", "200".to_owned()),
-        ]
+        env(&self.url)
     }
 
     /// Returns its URL.
@@ -144,16 +142,17 @@ impl Collector {
     /// Returns the metrics that this service sent last.
     pub fn metrics(&self, service_name: &str) -> Vec<Metric> {
         let messages = self.bodies("/v1/metrics");
-        let mut messages = messages
+        let messages = messages
             .iter()
             .rev()
             .map(|body| ExportMetricsServiceRequest::decode(&**body).unwrap());
-        let last = messages.find_map(|message| {
-            let [sent] = <[_; 1]>::try_from(message.resource_metrics).unwrap();
-            let is_theirs = service(&sent.resource.as_ref()?.attributes) == service_name;
-            is_theirs.then_some(sent.scope_metrics)
+        // Another collector may pass on what several services have sent in one message.
+        let mut sent = messages.flat_map(|message| message.resource_metrics.into_iter().rev());
+        let last = sent.find(|sent| {
+            let resource = sent.resource.as_ref().unwrap();
+            service(&resource.attributes) == service_name
         });
-        let scopes = last.into_iter().flatten();
+        let scopes = last.into_iter().flat_map(|sent| sent.scope_metrics);
         scopes.flat_map(|scope| scope.metrics).collect()
     }
 
@@ -163,6 +162,15 @@ impl Collector {
         let of_path = requests.iter().filter(|it| it.head.starts_with(&line));
         of_path.map(|request| request.body.clone()).collect()
     }
+}
+
+/// Returns the variables of a process that sends to the collector at this URL, without delay.
+pub fn env(url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "200".to_owned()),
+    ]
 }
 
 impl Drop for Collector {
@@ -220,7 +228,7 @@ async fn serve(
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
-        let (mut head, mut length) = (String::new(), 0);
+        let (mut head, mut length, mut is_compressed) = (String::new(), 0, false);
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await? == 0 {
@@ -233,10 +241,16 @@ async fn serve(
             if let Some(text) = lower.strip_prefix("content-length:") {
                 length = text.trim().parse().unwrap();
             }
+            is_compressed |= lower.starts_with("content-encoding: gzip");
             head.push_str(&line);
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
+        if is_compressed {
+            let mut plain = Vec::new();
+            GzDecoder::new(&*body).read_to_end(&mut plain)?;
+            body = plain;
+        }
         requests.lock().unwrap().push(Request { head, body });
         let status = match mood {
             Mood::Taking => "200 OK",

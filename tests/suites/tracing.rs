@@ -16,6 +16,7 @@ use tests::{Collector, Deployment, Metrics, Plan};
 use uuid::Uuid;
 
 mod exported_metrics;
+mod independent_collector;
 
 use exported_metrics::{creations, provisioned};
 
