@@ -4,13 +4,17 @@
 mod rollbacks;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use tests::repository::file;
 
 /// Statements that break a rule on purpose, by the beginning of their text.
 const EXCEPTIONS: &[&str] = &[
     // Before the first release, when tables were small.
     "ALTER TABLE SESSIONS ADD CONSTRAINT SESSIONS_ACCOUNT",
 ];
+
+/// The last migration before the first release. Until then tables were small, so that they could
+/// be read under a lock.
+const LAST_OF_SMALL_TABLES: u32 = 5;
 
 /// Returns why the previous version would not survive the statement, which is in upper case. `new`
 /// has the tables that the same migration creates.
@@ -62,6 +66,25 @@ fn other_problem(statement: &str) -> Option<&'static str> {
     is_removal.then_some("the previous version uses it: remove it one release later")
 }
 
+/// Returns why the previous version would wait for the statement for as long as a large table is
+/// read. A migration is one transaction, which keeps its locks to its end.
+fn delay(statement: &str, all: &[String], new: &BTreeSet<String>) -> Option<&'static str> {
+    let is_alone = all.len() == 1;
+    let index = ["CREATE INDEX ", "CREATE UNIQUE INDEX "];
+    let indexed = index.iter().find_map(|start| statement.strip_prefix(start));
+    if let Some(rest) = indexed.filter(|rest| !(is_alone && rest.starts_with("CONCURRENTLY "))) {
+        let (_, table) = rest.split_once(" ON ")?;
+        let is_new = new.contains(table.split([' ', '(']).next()?);
+        return (!is_new).then_some(
+            "no row can be written until it is built: CONCURRENTLY, alone in a migration that \
+             begins with `-- no-transaction`",
+        );
+    }
+    let validates = |statement: &String| statement.contains(" VALIDATE CONSTRAINT ");
+    (statement.contains(" VALIDATE CONSTRAINT ") && !all.iter().all(validates))
+        .then_some("the locks of the other statements are held meanwhile: a migration of its own")
+}
+
 /// Returns the statements of a migration in upper case, with single spaces and no comments.
 fn statements(migration: &str) -> Vec<String> {
     let lines = migration
@@ -76,8 +99,8 @@ fn statements(migration: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the problems of a migration.
-fn problems(migration: &str) -> Vec<String> {
+/// Returns the problems of a migration. Its number is the order in which it runs.
+fn problems(number: u32, migration: &str) -> Vec<String> {
     let statements = statements(migration);
     let created = statements.iter().filter_map(|statement| {
         let table = statement.strip_prefix("CREATE TABLE ")?;
@@ -87,7 +110,12 @@ fn problems(migration: &str) -> Vec<String> {
     let mut found = Vec::new();
     for statement in &statements {
         let is_excepted = EXCEPTIONS.iter().any(|start| statement.starts_with(start));
-        let why = problem(statement, &new).or_else(|| other_problem(statement));
+        let why = problem(statement, &new)
+            .or_else(|| other_problem(statement))
+            .or_else(|| {
+                let is_large = number > LAST_OF_SMALL_TABLES;
+                is_large.then(|| delay(statement, &statements, &new))?
+            });
         if let Some(why) = why.filter(|_| !is_excepted) {
             found.push(format!("{statement}: {why}"));
         }
@@ -97,11 +125,13 @@ fn problems(migration: &str) -> Vec<String> {
 
 #[test]
 fn no_migration_breaks_the_previous_version() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/migrations/postgres");
+    let folder = file("shared/migrations/postgres");
     let mut read = 0;
-    for file in std::fs::read_dir(Path::new(folder)).unwrap() {
+    for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        let found = problems(&std::fs::read_to_string(&path).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number = name.split('_').next().unwrap().parse().unwrap();
+        let found = problems(number, &std::fs::read_to_string(&path).unwrap());
         assert!(
             found.is_empty(),
             "{}:\n{}",
@@ -115,6 +145,7 @@ fn no_migration_breaks_the_previous_version() {
 
 #[test]
 fn statements_that_break_the_previous_version_are_found() {
+    const NEXT: u32 = LAST_OF_SMALL_TABLES + 1;
     for unsafe_one in [
         "ALTER TABLE sessions DROP COLUMN account_id;",
         "ALTER TABLE sessions\n    RENAME account_id TO account;",
@@ -124,15 +155,22 @@ fn statements_that_break_the_previous_version_are_found() {
         "ALTER TABLE sessions ALTER COLUMN account_id SET NOT NULL;",
         "ALTER TABLE sessions ADD COLUMN kind text NOT NULL;",
         "ALTER TABLE sessions ADD CONSTRAINT c CHECK (account_id <> '');",
+        "CREATE INDEX i ON sessions (account_id);",
+        "CREATE INDEX CONCURRENTLY i ON sessions (a); COMMENT ON INDEX i IS 'By account.';",
+        "ALTER TABLE sessions ADD CONSTRAINT c CHECK (account_id <> '') NOT VALID;
+         ALTER TABLE sessions VALIDATE CONSTRAINT c;",
     ] {
-        assert_eq!(problems(unsafe_one).len(), 1, "{unsafe_one}");
+        assert_eq!(problems(NEXT, unsafe_one).len(), 1, "{unsafe_one}");
     }
     for safe in [
         "ALTER TABLE sessions ADD COLUMN kind text NOT NULL DEFAULT 'login';",
         "ALTER TABLE sessions ADD CONSTRAINT c CHECK (account_id <> '') NOT VALID;",
         "CREATE TABLE t (a text); ALTER TABLE t ADD CONSTRAINT c CHECK (a <> '');",
         "-- DROP TABLE sessions;\nALTER TABLE sessions DROP CONSTRAINT c;",
+        "CREATE TABLE t (a text); CREATE INDEX i ON t (a);",
+        "-- no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY i ON sessions (account_id);",
+        "ALTER TABLE sessions VALIDATE CONSTRAINT c; ALTER TABLE sessions VALIDATE CONSTRAINT d;",
     ] {
-        assert_eq!(problems(safe), [] as [String; 0], "{safe}");
+        assert_eq!(problems(NEXT, safe), [] as [String; 0], "{safe}");
     }
 }
