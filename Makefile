@@ -18,7 +18,7 @@ fuzz: ## try random inputs for whatever reads a client's input, for a minute; AR
 
 BENCH_TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 bench: ## measure beside PostgreSQL itself and peers, and write docs/BENCHMARKS.md; ARGS=quick, ARGS="only mint idle"
-	@scripts/install-deps redis postgresql wrk
+	@scripts/install-deps redis postgresql wrk pgbouncer
 	@scripts/install-deps node npm || true # without them the peers are left out
 	cargo build --release --locked --bin api --bin worker --bin standalone --bin svix-simulator
 	@bench/run $(BENCH_TARGET) $(ARGS)

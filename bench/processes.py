@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import time
 import urllib.request
@@ -29,10 +30,17 @@ class Program:
 
     def ready(self, url):
         """Waits until the URL answers 200. Returns the seconds since the start."""
-        while not answers(url):
+        return self._wait_until(lambda: answers(url), f"answer at {url}")
+
+    def listening(self, port):
+        """Waits until it accepts connections. Returns the seconds since the start."""
+        return self._wait_until(lambda: listens(port), f"listen at port {port}")
+
+    def _wait_until(self, done, what):
+        while not done():
             if self.process.poll() is not None or time.monotonic() > self.started + READY_DEADLINE:
                 end = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
-                raise Failure(f"{self.name} does not answer at {url}; its log ends with:\n{end}")
+                raise Failure(f"{self.name} does not {what}; its log ends with:\n{end}")
             time.sleep(0.002)
         return time.monotonic() - self.started
 
@@ -48,6 +56,12 @@ class Program:
 def answers(url):
     with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
         return answer.status == 200
+    return False
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
     return False
 
 

@@ -3,14 +3,15 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from processes import run, usage, usage_of_tree
-from services import SCRIPTS, start_postgres, start_redis
+from processes import Program, run, usage, usage_of_tree
+from services import SCRIPTS, Failure, free_port, start_postgres, start_redis
 
 PGBENCH_CLIENTS = 90  # the most; more do not make it faster
 
@@ -83,3 +84,47 @@ class Redis:
 
     def usage(self):
         return usage([self.pid])
+
+
+class PgBouncer:
+    """A context in which PgBouncer runs, with the sample configuration, in front of PostgreSQL."""
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    def __enter__(self):
+        directory, self.port = self.bench.directory / "pgbouncer", free_port()
+        directory.mkdir()
+        server, users = urlsplit(self.bench.postgres.url), directory / "users.txt"
+        users.write_text(f'"{server.username}" ""\n')
+        settings = (SCRIPTS.parent / "deploy/postgres/pgbouncer.ini").read_text()
+        for sample, ours in (
+            ("partner_keys = host=10.0.0.10 port=5432", f"* = host={server.hostname} port={server.port}"),
+            ("10.0.0.11", "127.0.0.1"), ("listen_port = 6432", f"listen_port = {self.port}"),
+            ("scram-sha-256", "trust"), ("/etc/pgbouncer/userlist.txt", str(users)),
+        ):  # fmt: skip
+            if sample not in settings:
+                raise Failure(f"deploy/postgres/pgbouncer.ini has no {sample}")
+            settings = settings.replace(sample, ours)
+        if os.getuid() == 0:  # as root it refuses to run
+            settings += "user = postgres\n"
+        file = directory / "pgbouncer.ini"
+        file.write_text(settings)
+        directory.chmod(0o755)
+        path = {"PATH": f"{os.environ['PATH']}:/usr/sbin"}  # Debian keeps it off a user's PATH
+        program = shutil.which("pgbouncer", path=path["PATH"])
+        if not program:
+            raise Failure("pgbouncer is not installed; run scripts/install-deps pgbouncer")
+        self.version = run([program, "--version"]).splitlines()[0]
+        self.program = Program("PgBouncer", [program, file], path, directory / "pgbouncer.log")
+        self.bench.watched.append(self.program)
+        self.program.listening(self.port)
+        return self
+
+    def __exit__(self, *_):
+        self.program.stop()
+        self.bench.watched.remove(self.program)
+
+    def url_of(self, database):
+        server = urlsplit(self.bench.postgres.url_of(database))
+        return server._replace(netloc=f"{server.username}@127.0.0.1:{self.port}").geturl()
