@@ -22,15 +22,12 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Listens on all addresses. Connections wait until [`serve`] accepts them.
-    pub async fn bind(
-        public: SocketAddr,
-        internal: Option<InternalConfig>,
-    ) -> Result<Self, BindError> {
-        let public = server::bind(Listener::Public, public).await?;
+    /// Listens on all addresses, within a runtime. Connections wait until [`serve`] accepts them.
+    pub fn bind(public: SocketAddr, internal: Option<InternalConfig>) -> Result<Self, BindError> {
+        let public = server::bind(Listener::Public, public)?;
         let internal = match internal {
             Some(config) => {
-                let bound = server::bind(Listener::Internal, config.listen).await?;
+                let bound = server::bind(Listener::Internal, config.listen)?;
                 let address = bound.address;
                 tracing::info!(%address, "checking keys for other services");
                 Some((bound, config))

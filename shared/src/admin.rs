@@ -39,13 +39,10 @@ pub struct Admin<H> {
 }
 
 impl<H: Endpoint + 'static> Admin<H> {
-    /// Listens on the address, and serves in the background until `shutdown`.
-    pub async fn start(
-        self,
-        address: SocketAddr,
-        shutdown: CancellationToken,
-    ) -> Result<(), BindError> {
-        let bound = server::bind(Listener::Admin, address).await?;
+    /// Listens on the address, and serves in the background until `shutdown`. Call it within a
+    /// runtime.
+    pub fn start(self, address: SocketAddr, shutdown: CancellationToken) -> Result<(), BindError> {
+        let bound = server::bind(Listener::Admin, address)?;
         let address = bound.address;
         tracing::info!(%address, "showing metrics and health");
         let metrics = make(move |_| {

@@ -183,7 +183,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
             health: health::endpoint(worker.liveness()),
             scrape,
         };
-        admin.start(address, shutdown.clone()).await?;
+        admin.start(address, shutdown.clone())?;
     }
     let mut http = settings.http;
     let sessions = Sessions::new(&settings.sessions, clock)?;
@@ -199,7 +199,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let (listen, has_docs) = (http.listen, http.docs);
     let app = App::new(store, queue, nudge, &svix, sessions, http)?;
-    let servers = Servers::bind(listen, settings.internal).await?;
+    let servers = Servers::bind(listen, settings.internal)?;
     let address = servers.public.address;
     banner::print(address, token.as_ref(), simulator.as_ref(), has_docs);
     tracing::info!(%address, "listening on http://{address}");

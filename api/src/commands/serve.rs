@@ -126,10 +126,10 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             health: health::live,
             scrape,
         };
-        admin.start(address, shutdown.clone()).await?;
+        admin.start(address, shutdown.clone())?;
     }
     let app = App::new(store, queue, nudge, &settings.svix, sessions, settings.http)?;
-    let servers = Servers::bind(listen, settings.internal).await?;
+    let servers = Servers::bind(listen, settings.internal)?;
     let address = servers.public.address;
     tracing::info!(%address, "listening on http://{address}");
     api::serve(servers, app, |routes| routes, shutdown).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Response};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,11 @@ const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// the process has no descriptors left. Without it, the loop would use a whole
 /// processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The number of new connections that the system may keep until they are accepted; Linux
+/// allows at most `net.core.somaxconn`, by default 4,096. Clients beyond them try again after a
+/// second.
+const BACKLOG: u32 = 4096;
 
 /// The time between two log lines about the same trouble.
 const LOG_PAUSE: Duration = Duration::from_mins(1);
@@ -78,20 +83,31 @@ pub struct Bound {
     pub address: SocketAddr,
 }
 
-/// Listens on the address.
-pub async fn bind(listener: Listener, address: SocketAddr) -> Result<Bound, BindError> {
+/// Listens on the address. Call it within a runtime.
+pub fn bind(listener: Listener, address: SocketAddr) -> Result<Bound, BindError> {
     let refused = |source| BindError {
         listener,
         address,
         source,
     };
-    let socket = TcpListener::bind(address).await.map_err(refused)?;
+    let socket = listen(address).map_err(refused)?;
     let address = socket.local_addr().map_err(refused)?;
     Ok(Bound {
         socket,
         listener,
         address,
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restarted process need not wait until the system has forgotten old connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Bound {

@@ -3,11 +3,12 @@
 use std::process::Command as StdCommand;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tests::process::binary;
 use tests::{Client, Deployment, Process, Role};
 use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{SOON, processor_time};
 
@@ -38,6 +39,20 @@ async fn p99(base: &str) -> Duration {
         times.push(answered(base).await);
     }
     tests::load::percentile(times, 99)
+}
+
+/// Clients whose connection the system does not keep try again after a second, or longer.
+#[tokio::test]
+async fn a_burst_of_connections_waits_for_a_process_that_is_busy() {
+    const BURST: usize = 1000;
+    let deployment = Deployment::production(0).await;
+    let address = deployment.client.base().strip_prefix("http://").unwrap();
+    deployment.server.signal("STOP");
+    let burst = (0..BURST).map(|_| TcpStream::connect(address));
+    let connected = timeout(SOON, try_join_all(burst)).await;
+    deployment.server.signal("CONT");
+    connected.expect("all are kept").unwrap();
+    assert_eq!(deployment.probe("/healthz").await.0, 200);
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ pub async fn work(args: &WorkArgs) -> anyhow::Result<()> {
             health: health::endpoint(worker.liveness()),
             scrape,
         };
-        admin.start(address, shutdown.clone()).await?;
+        admin.start(address, shutdown.clone())?;
     }
     tracing::info!(concurrency, "working");
     worker
