@@ -6,6 +6,7 @@ use std::{fs, io};
 use anyhow::{Context, bail};
 use clap::Args;
 use shared::clock::Clock;
+use shared::outln;
 use shared::store::sqlite_file;
 
 use crate::data_dir::DataArgs;
@@ -42,6 +43,9 @@ pub async fn backup(args: &BackupArgs) -> anyhow::Result<()> {
         bail!("DATA_DIR: there is no database at {}", database.display());
     }
     let (file, name) = (&args.file, args.file.display());
+    if args.data.is_ours(file) {
+        bail!("{name} has the name of a file that the service uses; choose another one");
+    }
     if file.exists() && !args.replace {
         bail!("{name} exists; choose another name, or use --replace");
     }
@@ -49,7 +53,7 @@ pub async fn backup(args: &BackupArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("{name} was not written"))?;
     let bytes = fs::metadata(file)?.len();
-    println!("{name}: {keys} keys, {bytes} bytes");
+    outln!("{name}: {keys} keys, {bytes} bytes");
     Ok(())
 }
 
@@ -70,14 +74,14 @@ pub async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
             );
         }
         let kept = keep(&database).await?;
-        println!("the database that was there is {}", kept.display());
+        outln!("the database that was there is {}", kept.display());
     }
     let keys = copy(&args.file, &database, true, |new| {
         args.data.give_to_owner(new)
     })
     .await
     .with_context(refused)?;
-    println!("restored {keys} keys from {name}; the service can start");
+    outln!("restored {keys} keys from {name}; the service can start");
     Ok(())
 }
 

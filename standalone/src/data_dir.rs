@@ -1,5 +1,6 @@
 //! The directory of the data: `DATA_DIR`.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -30,6 +31,17 @@ impl DataArgs {
     /// each refers to what is in the other.
     pub fn simulator(&self) -> PathBuf {
         self.data.join("svix-simulator.json")
+    }
+
+    /// Returns whether a file at this path would be one of ours, whatever is there now.
+    pub fn is_ours(&self, path: &Path) -> bool {
+        let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+        let is_here = folder.is_ok_and(|folder| {
+            let data = self.data.canonicalize();
+            data.is_ok_and(|data| data == folder)
+        });
+        is_here && path.file_name().is_some_and(is_our_name)
     }
 
     /// Locks the directory for this process, until the file is dropped. Creates it if it does
@@ -83,6 +95,11 @@ impl DataArgs {
     }
 }
 
+fn is_our_name(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    OUR_FILES.iter().any(|ours| name.starts_with(ours))
+}
+
 /// Creates the directory, if it does not exist, for this user alone, and takes our files
 /// in it from other users. SQLite gives its further files the permissions of the database.
 fn create_private_directory(data: &Path) -> io::Result<()> {
@@ -95,8 +112,7 @@ fn create_private_directory(data: &Path) -> io::Result<()> {
     }
     for file in std::fs::read_dir(data)? {
         let file = file?;
-        let name = file.file_name().to_string_lossy().into_owned();
-        if OUR_FILES.iter().any(|ours| name.starts_with(ours)) {
+        if is_our_name(&file.file_name()) {
             std::fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
         }
     }

@@ -151,6 +151,35 @@ async fn a_backup_is_made_while_keys_are_created_and_comes_back() {
     assert!(!left.iter().any(|name| name.contains(".new")), "{left:?}");
 }
 
+/// The running service would go on writing into what is no longer there.
+#[tokio::test]
+async fn a_backup_never_replaces_a_file_that_the_service_uses() {
+    let machine = Machine::new();
+    let standalone = Standalone::start(machine.dir.path()).await;
+    let jo = standalone.session("jo").await;
+    let link = machine.file("other-name");
+    std::os::unix::fs::symlink(machine.file("data"), link).unwrap();
+    for name in [
+        "data/partner-keys.db",
+        "data/partner-keys.db-wal",
+        "data/partner-keys.db-shm",
+        "data/lock",
+        "data/svix-simulator.json",
+        "data/../data/partner-keys.db",
+        "other-name/partner-keys.db",
+    ] {
+        let reason = "a file that the service uses; choose another one";
+        machine
+            .refuses(&["backup", "--replace", name], reason)
+            .await;
+    }
+    machine.succeeds(&["backup", "data/a-backup.db"]).await;
+    assert_eq!(standalone.client.create(&jo).await.status, 201);
+    standalone.stop().await;
+    let standalone = Standalone::start(machine.dir.path()).await;
+    assert_eq!(standalone.client.show(&jo).await.body["has_key"], true);
+}
+
 #[tokio::test]
 async fn only_a_whole_database_of_ours_is_restored() {
     let machine = Machine::new();
