@@ -21,7 +21,8 @@ pub enum StoreError {
     /// Any other error: a defect, or a schema that is not ours.
     #[error("the database refused: {0}")]
     Internal(Arc<sqlx::Error>),
-    /// The session of a transaction is not that of the one before it.
+    /// The session of a transaction is not that of the one before it. A retry helps once the
+    /// process was restarted with another setting.
     #[error("{explained}: {0}", explained = super::BEHIND_POOLER)]
     BehindPooler(Arc<sqlx::Error>),
     /// The schema could not be migrated.
@@ -32,7 +33,10 @@ pub enum StoreError {
 impl StoreError {
     /// Returns whether a retry may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::TimedOut)
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::TimedOut | Self::BehindPooler(_)
+        )
     }
 }
 
@@ -121,10 +125,24 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// The error of a session that others use too.
+#[derive(Debug, thiserror::Error)]
+#[error("other connections use the same sessions")]
+pub(super) struct SharedSession;
+
+impl From<SharedSession> for sqlx::Error {
+    fn from(error: SharedSession) -> Self {
+        Self::Configuration(error.into())
+    }
+}
+
 /// Returns whether a prepared statement is missing that we have prepared, or is there although
 /// we have not (26000, 42P05). This happens if the pooler is in transaction mode and
 /// [`Pooler::Transaction`](crate::config::Pooler::Transaction) is not set.
 pub(super) fn is_behind_pooler(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Configuration(error) = error {
+        return error.is::<SharedSession>();
+    }
     let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| matches!(&*code, "26000" | "42P05"))
 }

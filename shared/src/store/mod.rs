@@ -43,7 +43,8 @@ pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_milli
 
 /// The reason for errors that only a pooler in transaction mode causes, and what to do.
 const BEHIND_POOLER: &str = "DATABASE_URL seems to name a pooler in transaction mode: set \
-                             DATABASE_POOLER=transaction, or connect to PostgreSQL directly";
+                             DATABASE_POOLER=transaction, or connect to PostgreSQL directly, \
+                             and restart";
 
 /// Makes a migrator accept a schema that has later migrations than it knows: that of the release
 /// from which an operator goes back. A migration that it knows must still be the one that was

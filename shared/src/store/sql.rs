@@ -30,6 +30,17 @@ pub(super) fn set_up(transaction_only: bool, deadline: Duration, lock_timeout: D
     )
 }
 
+/// Returns [`set_up`] for a session, which it marks. The column `is_shared` is true if another
+/// connection has marked it before: a pooler has given both the same session.
+pub(super) fn set_up_session(deadline: Duration, lock_timeout: Duration) -> String {
+    let set_up = set_up(false, deadline, lock_timeout);
+    format!(
+        "{set_up},
+                coalesce(current_setting('partner_keys.session', true), '') <> '' AS is_shared,
+                set_config('partner_keys.session', 'set up', false)"
+    )
+}
+
 /// Fails on a standby (`recovery is in progress`, 55000), and does nothing elsewhere.
 pub(super) const FAIL_ON_STANDBY: &str =
     "CASE WHEN pg_is_in_recovery() THEN pg_current_wal_lsn()::text END";

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -6,13 +7,13 @@ use futures_util::TryStreamExt;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::QueryAs;
-use sqlx::{AssertSqlSafe, Connection, Execute, Executor, FromRow, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Execute, Executor, FromRow, PgConnection, Postgres, Row};
 use tokio::time::Instant;
 
 use super::kept_connection::FRESH;
 use super::transaction::{self, Answers, Transaction};
 use crate::config::{DatabaseConfig, Pooler};
-use crate::store::error::{is_behind_pooler, is_of_read_only_server};
+use crate::store::error::{SharedSession, is_behind_pooler, is_of_read_only_server};
 use crate::store::{BEHIND_POOLER, DEADLINE, sql};
 
 /// The time for which a caller waits for a free connection. It is short, so that an
@@ -36,6 +37,27 @@ pub(super) struct Pool {
     connections: PgPool,
     pooler: Pooler,
     read_only: ReadOnly,
+    sessions: Sessions,
+}
+
+/// Whether the sessions are ours alone. Once one was not, each prepared statement may be that of
+/// another connection, and its rows an answer to another question. So none is run any more.
+#[derive(Clone, Default)]
+struct Sessions(Arc<AtomicBool>);
+
+impl Sessions {
+    fn check(&self) -> sqlx::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(SharedSession.into());
+        }
+        Ok(())
+    }
+
+    fn are_shared(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::error!("{BEHIND_POOLER}");
+        }
+    }
 }
 
 /// When a server last refused to write. The connections that are older may lead to a server
@@ -71,6 +93,8 @@ impl Pool {
     pub(super) fn new(config: DatabaseConfig) -> Self {
         let (pooler, read_only) = (config.pooler, ReadOnly::default());
         let seen = read_only.clone();
+        let sessions = Sessions::default();
+        let set_up = sessions.clone();
         let connections = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -81,9 +105,10 @@ impl Pool {
                 Box::pin(async move { Ok(!is_old && works(connection, &metadata).await) })
             })
             .after_connect(move |connection, _| {
+                let sessions = set_up.clone();
                 Box::pin(async move {
                     match pooler {
-                        Pooler::None => set_up_session(connection).await,
+                        Pooler::None => set_up_session(connection, &sessions).await,
                         Pooler::Transaction => Ok(()),
                     }
                 })
@@ -93,6 +118,7 @@ impl Pool {
             connections,
             pooler,
             read_only,
+            sessions,
         }
     }
 
@@ -106,6 +132,7 @@ impl Pool {
     }
 
     pub(super) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        self.sessions.check()?;
         self.connections.acquire().await
     }
 
@@ -123,6 +150,7 @@ impl Pool {
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
     {
+        self.sessions.check()?;
         let rows = match self.pooler {
             Pooler::None => query.fetch_all(connection).await,
             Pooler::Transaction => transaction::rows(connection, query).await,
@@ -145,6 +173,7 @@ impl Pool {
 
     /// Begins a transaction of several statements.
     pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.sessions.check()?;
         let begun = match self.pooler {
             Pooler::None => self.connections.begin().await,
             Pooler::Transaction => {
@@ -156,11 +185,16 @@ impl Pool {
         Ok(Transaction::new(self.seen(begun)?, self.clone()))
     }
 
-    /// Takes notice of an error that says that the server takes no writes.
+    /// Takes notice of an error that says that the server takes no writes, or that a session is
+    /// not ours alone. Then no result counts.
     pub(super) fn seen<T>(&self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         if result.as_ref().is_err_and(is_of_read_only_server) {
             self.read_only.is_now();
         }
+        if self.pooler == Pooler::None && result.as_ref().is_err_and(is_behind_pooler) {
+            self.sessions.are_shared();
+        }
+        self.sessions.check()?;
         result
     }
 
@@ -188,15 +222,19 @@ async fn works(connection: &mut PgConnection, metadata: &PoolConnectionMetadata)
 /// Sets up a connection that is a session. These are not start-up options, because poolers
 /// such as PgBouncer refuse those.
 ///
-/// The statement is a prepared one, like all others. In a pooler in transaction mode it meets
-/// that of another connection, and so the first connections show the error already.
-async fn set_up_session(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let set_up = AssertSqlSafe(sql::set_up(false, DEADLINE, LOCK_TIMEOUT));
-    match sqlx::query(set_up).execute(connection).await {
-        Err(error) if is_behind_pooler(&error) => {
-            let explained = format!("{BEHIND_POOLER}: {error}");
-            Err(sqlx::Error::Configuration(explained.into()))
-        }
-        done => done.map(|_| ()),
+/// In a pooler in transaction mode, it meets what another connection has left in the session: a
+/// prepared statement or, if the pooler takes care of these, the mark. So the first connections
+/// show the error already.
+async fn set_up_session(connection: &mut PgConnection, sessions: &Sessions) -> sqlx::Result<()> {
+    let set_up = AssertSqlSafe(sql::set_up_session(DEADLINE, LOCK_TIMEOUT));
+    let is_shared = match sqlx::query(set_up).fetch_one(connection).await {
+        Ok(row) => row.try_get("is_shared")?,
+        Err(error) if is_behind_pooler(&error) => true,
+        Err(error) => return Err(error),
+    };
+    if is_shared {
+        sessions.are_shared();
+        return Err(SharedSession.into());
     }
+    Ok(())
 }
