@@ -10,6 +10,7 @@ use shared::config::{
     CERTIFICATES_HELP, DATABASE_HELP, INTERNAL_HELP, OTLP_HELP, REDIS_HELP, SVIX_HELP,
     environment_help,
 };
+use shared::out;
 use shared::{runtime, telemetry};
 
 /// Serves partner API keys over HTTP. Without a command, it starts to serve.
@@ -64,7 +65,7 @@ async fn main() -> ExitCode {
             } else {
                 api::openapi::committed()
             };
-            print!("{document}");
+            out!("{document}");
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Key(command)) => commands::key(command).await,

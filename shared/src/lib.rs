@@ -16,6 +16,7 @@ pub mod ids;
 pub mod key;
 pub mod metrics;
 pub mod otlp;
+pub mod output;
 pub mod queue;
 mod random_secret;
 pub mod retry;

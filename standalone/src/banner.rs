@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use shared::outln;
 use shared::session::SessionToken;
 use svix_simulator::Simulator;
 
@@ -56,7 +57,7 @@ pub fn print(
     let first_steps = FIRST_STEPS
         .replace("{url}", &url)
         .replace("{token}", token.map_or("$TOKEN", SessionToken::expose));
-    println!(
+    outln!(
         "\
 Partner API keys is running. {dashboard}
 

@@ -11,6 +11,7 @@ use shared::config::{Checker, DATABASE_HELP, SVIX_HELP, environment_help};
 use shared::ids::{AccountId, KeyId};
 use shared::key::{KeyPrefix, PartnerKey};
 use shared::store::{KeyEvent, KeyFilter, ListedKey, Store};
+use shared::{out, outln};
 use uuid::Uuid;
 
 use super::revoke::RevokeArgs;
@@ -209,16 +210,14 @@ fn print_key(key: &ListedKey) {
         key.id,
         key.created_at,
     );
-    println!(
-        "{prefix}  {state}  account {account:?}  id {id}  created {created}  last used {used}"
-    );
+    outln!("{prefix}  {state}  account {account:?}  id {id}  created {created}  last used {used}");
 }
 
 fn print_event(event: &KeyEvent) {
     let (at, kind, prefix) = (event.at, &event.kind, &event.key_prefix);
     let account = event.account_id.as_str();
     let actor = &event.actor;
-    print!("{at}  {kind}  {prefix}  account {account:?}  by {actor}");
+    out!("{at}  {kind}  {prefix}  account {account:?}  by {actor}");
     let details = [
         ("reason", &event.reason),
         ("from", &event.client_address),
@@ -227,12 +226,12 @@ fn print_event(event: &KeyEvent) {
     ];
     for (name, value) in details {
         if let Some(value) = value {
-            print!("  {name} {value:?}");
+            out!("  {name} {value:?}");
         }
     }
     match event.request_id {
-        Some(id) => println!("  request {id}"),
-        None => println!(),
+        Some(id) => outln!("  request {id}"),
+        None => outln!(),
     }
 }
 

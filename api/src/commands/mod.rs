@@ -11,6 +11,7 @@ mod session;
 use clap::Args;
 use serde::Serialize;
 use shared::config::{Checker, ConfigError, DatabaseArgs, LogArgs};
+use shared::outln;
 use shared::store::PostgresStore;
 use shared::telemetry;
 
@@ -26,7 +27,7 @@ const NOTHING_FOUND: u8 = 3;
 
 /// Prints the answer of a command for programs.
 fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(answer)?);
+    outln!("{}", serde_json::to_string_pretty(answer)?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use shared::clock::Timestamp;
 use shared::config::Checker;
+use shared::outln;
 use shared::store::Store;
 
 use super::StoreArgs;
@@ -46,7 +47,7 @@ pub async fn purge(args: &PurgeArgs) -> anyhow::Result<ExitCode> {
             sessions += i64::try_from(deleted)?;
         }
     }
-    println!("{sessions} ended sessions {verb}");
+    outln!("{sessions} ended sessions {verb}");
 
     if let Some(before) = args.revoked_before {
         // A key that a rotation has replaced has its end, which may be to come, as this time.
@@ -58,7 +59,7 @@ pub async fn purge(args: &PurgeArgs) -> anyhow::Result<ExitCode> {
                 keys += i64::try_from(deleted)?;
             }
         }
-        println!("{keys} revoked keys {verb}");
+        outln!("{keys} revoked keys {verb}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use shared::clock::Timestamp;
 use shared::config::{Checker, SvixArgs, check_certificates};
+use shared::outln;
 use shared::runtime;
 use shared::store::{Actor, KeyFilter, ListedKey, Origin, PostgresStore, Revocation, Store};
 use shared::svix::{SvixClient, WebhookEndpoint};
@@ -188,9 +189,9 @@ fn print(done: &Done) {
     } else {
         "was already revoked:"
     };
-    println!("{verb} {prefix} of account {account:?}");
+    outln!("{verb} {prefix} of account {account:?}");
     if done.endpoints.as_ref().is_some_and(Vec::is_empty) {
-        println!("  no endpoint was added while it lived");
+        outln!("  no endpoint was added while it lived");
     }
     for endpoint in done.endpoints.iter().flatten() {
         let state = if endpoint.disabled {
@@ -199,6 +200,6 @@ fn print(done: &Done) {
             "enabled"
         };
         let (id, url, created_at) = (&endpoint.id, &endpoint.url, endpoint.created_at);
-        println!("  endpoint {id}  {state}  {url:?}  added {created_at}");
+        outln!("  endpoint {id}  {state}  {url:?}  added {created_at}");
     }
 }

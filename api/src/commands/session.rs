@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use shared::config::{Checker, DATABASE_HELP, SessionArgs, SessionConfig, environment_help};
 use shared::ids::AccountId;
+use shared::outln;
 use shared::session::SessionToken;
 use shared::store::{PostgresStore, Store};
 
@@ -127,7 +128,7 @@ async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         for session in sessions {
             let (id, account) = (&session.id, session.account_id.as_str());
             let (created, expires) = (session.created_at, session.expires_at);
-            println!("{id}  account {account:?}  created {created}  expires {expires}");
+            outln!("{id}  account {account:?}  created {created}  expires {expires}");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -138,7 +139,7 @@ async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     let revoked = store
         .revoke_sessions(args.which.account.as_ref(), now())
         .await?;
-    println!("{revoked} revoked");
+    outln!("{revoked} revoked");
     if revoked == 0 && !args.which.all {
         return Ok(NOTHING_FOUND.into());
     }
@@ -153,6 +154,6 @@ async fn issue(args: &IssueArgs) -> anyhow::Result<ExitCode> {
     store
         .insert_session(&token.hash(), &args.account, now, now + args.ttl)
         .await?;
-    println!("{}", token.expose());
+    outln!("{}", token.expose());
     Ok(ExitCode::SUCCESS)
 }

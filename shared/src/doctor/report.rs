@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Finding, Status};
 use crate::VERSION;
+use crate::outln;
 
 /// All that was found, in the order of the checks.
 #[derive(Debug)]
@@ -25,9 +26,9 @@ impl Report {
     /// for the system's resolver, which cannot be stopped when a lookup takes too long.
     pub fn end(&self, json: bool) -> ! {
         if json {
-            println!("{:#}", self.to_json());
+            outln!("{:#}", self.to_json());
         } else {
-            println!("{self}");
+            outln!("{self}");
         }
         std::process::exit(self.code())
     }

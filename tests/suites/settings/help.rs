@@ -206,3 +206,14 @@ async fn the_version_names_the_release_and_the_commit() {
         assert_eq!(printed, format!("{name} {expected}\n"));
     }
 }
+
+#[test]
+fn a_command_whose_output_nobody_reads_ends_without_a_defect() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(tests::process::binary("api"));
+    let ended = command.arg("openapi").env_clear().stdout(writer).output();
+    let ended = ended.unwrap();
+    let log = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!((ended.status.code(), &*log), (Some(141), ""));
+}

@@ -3,6 +3,7 @@ use clap::Args;
 use shared::clock::Clock;
 use shared::config::{Checker, DatabaseArgs, LogArgs};
 use shared::ids::KeyId;
+use shared::outln;
 use shared::store::{PostgresStore, Rearm, Store};
 use shared::telemetry;
 
@@ -69,6 +70,6 @@ pub async fn retry(args: &RetryArgs) -> anyhow::Result<()> {
             "key {id} is neither a dead letter nor waiting for a later attempt; nothing was changed"
         );
     }
-    println!("{rearmed} re-armed");
+    outln!("{rearmed} re-armed");
     Ok(())
 }

@@ -3,6 +3,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use shared::clock::{Clock, Timestamp};
 use shared::config::{Checker, DatabaseArgs, LogArgs, RedisArgs};
+use shared::outln;
 use shared::queue::{LiveWorker, Queue, QueueError, RedisQueue};
 use shared::store::{Backlog, DeadLetter, PostgresStore, Store, StoreError};
 use shared::telemetry;
@@ -53,7 +54,7 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let (rows, redis) = tokio::join!(read_rows(&store, now), read_redis(&queue));
 
     if args.json {
-        println!("{:#}", to_json(&rows, &redis));
+        outln!("{:#}", to_json(&rows, &redis));
     } else {
         print_text(&rows, &redis, now);
     }
@@ -81,17 +82,17 @@ async fn read_redis(queue: &RedisQueue) -> Result<Redis, QueueError> {
 
 fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>, now: Timestamp) {
     match rows {
-        Err(error) => println!("database   not reached: {error}"),
+        Err(error) => outln!("database   not reached: {error}"),
         Ok(Rows {
             backlog,
             dead_letters,
         }) => {
-            println!("due        {}", backlog.due);
-            println!("leased     {}", backlog.leased);
-            println!("waiting    {}", backlog.waiting);
-            println!("failed     {}", backlog.failed);
+            outln!("due        {}", backlog.due);
+            outln!("leased     {}", backlog.leased);
+            outln!("waiting    {}", backlog.waiting);
+            outln!("failed     {}", backlog.failed);
             if let Some(oldest) = backlog.oldest_due {
-                println!(
+                outln!(
                     "oldest due {oldest} ({} s ago)",
                     now.since(oldest).as_secs()
                 );
@@ -106,7 +107,7 @@ fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>
                 } = letter;
                 let error = letter.last_error.as_deref().unwrap_or("unknown");
                 let plural = if *attempts == 1 { "" } else { "s" };
-                println!(
+                outln!(
                     "  failed {failed_at} after {attempts} attempt{plural} to {work}: {key_id} of \
                      account {account_id:?}: {error}",
                     work = work(letter),
@@ -116,13 +117,13 @@ fn print_text(rows: &Result<Rows, StoreError>, redis: &Result<Redis, QueueError>
         }
     }
     match redis {
-        Err(error) => println!("redis      not reached: {error}"),
+        Err(error) => outln!("redis      not reached: {error}"),
         Ok(Redis { depth, workers }) => {
-            println!("redis      {depth} jobs waiting");
-            println!("workers    {}", workers.len());
+            outln!("redis      {depth} jobs waiting");
+            outln!("workers    {}", workers.len());
             for worker in workers {
                 let age = now.since(worker.last_heartbeat).as_secs();
-                println!("  {} last heartbeat {age} s ago", worker.name);
+                outln!("  {} last heartbeat {age} s ago", worker.name);
             }
         }
     }
