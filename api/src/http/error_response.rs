@@ -6,10 +6,11 @@
 use poem::error::{MethodNotAllowedError, NotFoundError, ResponseError};
 use poem::http::{StatusCode, header};
 use poem::{PathPattern, Response};
+use poem_openapi::error::ParseRequestPayloadError;
 use poem_openapi::types::ToJSON;
 
 use super::request_id;
-use crate::error::{ApiError, ErrorBody, ErrorCode, ErrorDetail};
+use crate::error::{ApiError, ErrorBody, ErrorCode, ErrorDetail, messages};
 
 impl ResponseError for ApiError {
     fn status(&self) -> StatusCode {
@@ -61,6 +62,9 @@ fn describe(error: &poem::Error) -> ApiError {
         "This address does not support this method. The Allow header lists the methods that it \
          supports."
             .to_owned()
+    } else if error.is::<ParseRequestPayloadError>() {
+        // Its text is for programmers, and repeats what was sent.
+        messages::OTHER_BODY.to_owned()
     } else if error.status().is_client_error() {
         error.to_string()
     } else {

@@ -146,6 +146,24 @@ async fn malformed_requests_are_refused_in_the_one_shape() {
         let answer = internal.send(Method::POST, ONE, send).await;
         answer.is_error(status, code);
     }
+    let key = unknown_key();
+    for body in [
+        json!(null),
+        json!({ "tokens": [] }),
+        json!({ "tokens": vec![&key; 101] }),
+        json!({ "tokens": [[&key]] }),
+        json!([&key]),
+    ] {
+        let send = |request: reqwest::RequestBuilder| request.bearer_auth(TOKENS[0]).json(&body);
+        let answer = internal.send(Method::POST, MANY, send).await;
+        answer.is_error(400, "bad_request");
+        let message = answer.body["error"]["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("The request body is invalid."),
+            "{message}"
+        );
+        assert!(!message.contains(&key[8..24]), "it repeats a key");
+    }
     let get = internal.send(Method::GET, ONE, |request| request).await;
     get.is_error(405, "method_not_allowed");
     assert_eq!(get.header("allow"), Some("POST"));
