@@ -4,6 +4,7 @@ use shared::config::{DatabaseConfig, Pooler};
 use shared::store::{PostgresStore, Store};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::sync::OnceCell;
 
 /// The script that gives each part of the service its privileges.
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
@@ -54,18 +55,22 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Creates an empty database. With [`IN_SCHEMAS`] it is a schema of the server's database.
     pub async fn create() -> Self {
+        Self::create_from("template1").await
+    }
+
+    /// Creates a copy of the database `template`. With [`IN_SCHEMAS`] it is an empty schema.
+    async fn create_from(template: &str) -> Self {
         let server = crate::variable("TEST_DATABASE_URL");
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mut admin = PgConnection::connect(&server).await.unwrap();
-        let in_schemas = std::env::var_os(IN_SCHEMAS).is_some();
-        let create = if in_schemas {
+        let create = if in_schemas() {
             format!("CREATE SCHEMA {name}; GRANT USAGE, CREATE ON SCHEMA {name} TO PUBLIC")
         } else {
-            format!("CREATE DATABASE {name}")
+            format!("CREATE DATABASE {name} TEMPLATE {template}")
         };
         let create = sqlx::raw_sql(AssertSqlSafe(create));
         create.execute(&mut admin).await.unwrap();
-        if in_schemas {
+        if in_schemas() {
             return Self::at(format!("{server}?options=-c%20search_path%3D{name}"));
         }
         let (server, _) = server.rsplit_once('/').unwrap();
@@ -77,7 +82,17 @@ impl TestDatabase {
 
     /// Creates a database with the current schema, and a user for each part of the service.
     pub async fn migrated() -> Self {
-        Self::create().await.with_schema_and_users().await
+        /// To copy a database is much cheaper than to migrate one.
+        static TEMPLATE: OnceCell<TestDatabase> = OnceCell::const_new();
+        if in_schemas() {
+            return Self::create().await.with_schema_and_users().await;
+        }
+        let migrate = async || Self::create().await.with_schema_and_users().await;
+        let template = TEMPLATE.get_or_init(migrate).await;
+        Self {
+            has_roles: true,
+            ..Self::create_from(template.name()).await
+        }
     }
 
     /// Migrates the database to the current schema. Each part of the service has a user
@@ -134,8 +149,11 @@ impl TestDatabase {
             (_, Some(port)) if role != Role::Migrate => format!("127.0.0.1:{port}"),
             _ => self.address(),
         };
-        let (_, name) = self.url.rsplit_once('/').unwrap();
-        format!("{user}@{address}/{name}")
+        format!("{user}@{address}/{}", self.name())
+    }
+
+    fn name(&self) -> &str {
+        self.url.rsplit_once('/').unwrap().1
     }
 
     /// Returns the host and port of the server.
@@ -177,7 +195,7 @@ impl TestDatabase {
     pub async fn allow_connections(&self, allowed: bool) {
         let server = crate::variable("TEST_DATABASE_URL");
         let mut admin = PgConnection::connect(&server).await.unwrap();
-        let (_, name) = self.url.rsplit_once('/').unwrap();
+        let name = self.name();
         let alter = AssertSqlSafe(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}"));
         sqlx::query(alter).execute(&mut admin).await.unwrap();
         if !allowed {
@@ -202,6 +220,10 @@ impl TestDatabase {
     pub async fn pool(&self) -> PgPool {
         PgPool::connect(&self.url).await.unwrap()
     }
+}
+
+fn in_schemas() -> bool {
+    std::env::var_os(IN_SCHEMAS).is_some()
 }
 
 /// Returns a store that uses the database at this URL.

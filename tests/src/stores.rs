@@ -70,32 +70,37 @@ impl StoreUnderTest {
     /// Creates a store in an empty database, without the schema.
     pub async fn empty(database: Database) -> Self {
         let tables = match database {
-            Database::Postgres => {
-                let database = TestDatabase::create().await;
-                let pool = database.pool().await;
-                Tables::Postgres(database, pool)
-            }
+            Database::Postgres => Tables::in_postgres(TestDatabase::create().await).await,
             Database::Sqlite => {
                 let dir = scratch();
                 let file = SqliteConnectOptions::new().filename(dir.path().join("test.db"));
                 Tables::Sqlite(dir, SqlitePool::connect_lazy_with(file))
             }
         };
+        Self::in_tables(database, tables).await
+    }
+
+    /// Creates a store in a database with the current schema.
+    pub async fn migrated(database: Database) -> Self {
+        match database {
+            Database::Postgres => {
+                let tables = Tables::in_postgres(TestDatabase::migrated().await).await;
+                Self::in_tables(database, tables).await
+            }
+            Database::Sqlite => {
+                let new = Self::empty(database).await;
+                new.store.migrate().await.unwrap();
+                new
+            }
+        }
+    }
+
+    async fn in_tables(database: Database, tables: Tables) -> Self {
         Self {
             database,
             store: tables.open().await,
             tables,
         }
-    }
-
-    /// Creates a store in a database with the current schema.
-    pub async fn migrated(database: Database) -> Self {
-        let new = Self::empty(database).await;
-        match &new.tables {
-            Tables::Postgres(database, _) => database.migrate().await,
-            Tables::Sqlite(..) => new.store.migrate().await.unwrap(),
-        }
-        new
     }
 
     /// Opens another store on the same database, as another process does.
@@ -168,6 +173,11 @@ impl StoreUnderTest {
 }
 
 impl Tables {
+    async fn in_postgres(database: TestDatabase) -> Self {
+        let pool = database.pool().await;
+        Self::Postgres(database, pool)
+    }
+
     /// Opens a new store on the database.
     async fn open(&self) -> Arc<dyn Store> {
         match self {
