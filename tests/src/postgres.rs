@@ -101,6 +101,10 @@ impl TestDatabase {
         let mut database = self;
         database.migrate().await;
         let mut admin = PgConnection::connect(&database.url).await.unwrap();
+        // The users belong to the whole server, and cannot be changed by several at a time. The
+        // lock ends with the connection.
+        let lock = sqlx::query("SELECT pg_advisory_lock(1)");
+        lock.execute(&mut admin).await.unwrap();
         sqlx::raw_sql(ROLES).execute(&mut admin).await.unwrap();
         for role in Role::ALL.map(Role::name) {
             // Several tests create the users of the shared server at the same time.
