@@ -1,4 +1,4 @@
-//! What commands print.
+//! Prints the results of commands to standard output.
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -7,7 +7,8 @@ use std::process::exit;
 /// The exit status of a program that nobody reads any more: 128 and the number of SIGPIPE.
 const CLOSED_PIPE: i32 = 141;
 
-/// Writes to standard output. If nobody reads it any more, as after `head`, the process ends.
+/// Writes to standard output. If nobody reads it any more, as after `head`, the process ends
+/// with the status 141, and after any other error with 1 and a message.
 pub fn write(text: fmt::Arguments<'_>) {
     match std::io::stdout().lock().write_fmt(text) {
         Ok(()) => {}

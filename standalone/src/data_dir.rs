@@ -10,6 +10,8 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use shared::store::{SqliteStore, Store, StoreError};
 
+use crate::new_file::folder_of;
+
 /// The beginnings of the names of our files in `DATA_DIR`.
 const OUR_FILES: [&str; 3] = ["partner-keys.db", "svix-simulator.json", "lock"];
 
@@ -35,12 +37,8 @@ impl DataArgs {
 
     /// Returns whether a file at this path would be one of ours, whatever is there now.
     pub fn is_ours(&self, path: &Path) -> bool {
-        let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-        let is_here = folder.is_ok_and(|folder| {
-            let data = self.data.canonicalize();
-            data.is_ok_and(|data| data == folder)
-        });
+        let folders = (folder_of(path).canonicalize(), self.data.canonicalize());
+        let is_here = matches!(folders, (Ok(folder), Ok(data)) if folder == data);
         is_here && path.file_name().is_some_and(is_our_name)
     }
 

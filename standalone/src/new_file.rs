@@ -4,6 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Returns the directory of a file.
+pub fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|path| !path.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// A file under a temporary name in the directory of its place. It is removed if it is
 /// dropped before it is put there.
 #[derive(Debug)]
@@ -34,11 +40,7 @@ impl NewFile {
             // Fails if there is a file, also one that was created since anybody looked.
             fs::hard_link(&self.path, &self.place)?;
         }
-        let parent = self
-            .place
-            .parent()
-            .filter(|path| !path.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(folder_of(&self.place))?.sync_all()
     }
 }
 

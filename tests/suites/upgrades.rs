@@ -80,8 +80,8 @@ fn delay(statement: &str, all: &[String], new: &BTreeSet<String>) -> Option<&'st
              begins with `-- no-transaction`",
         );
     }
-    let validates = |statement: &String| statement.contains(" VALIDATE CONSTRAINT ");
-    (statement.contains(" VALIDATE CONSTRAINT ") && !all.iter().all(validates))
+    let validates = |statement: &str| statement.contains(" VALIDATE CONSTRAINT ");
+    (validates(statement) && !all.iter().all(|it| validates(it)))
         .then_some("the locks of the other statements are held meanwhile: a migration of its own")
 }
 

@@ -4,7 +4,7 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::ids::AccountId;
 use shared::session::SessionToken;
-use shared::store::{AccountKeys, Actor, Origin, SessionKeys};
+use shared::store::{Actor, Origin, SessionKeys};
 
 use super::{bearer, caller, register_bearer};
 use crate::error::{ApiError, ErrorCode, messages};
@@ -24,12 +24,7 @@ pub struct SignedIn {
 
 /// A caller with a session, as [`SignedIn`], and the account's keys. Both are found at once,
 /// which is faster than one after the other.
-pub struct SignedInWithKeys {
-    /// The account.
-    pub account: AccountId,
-    /// Its keys.
-    pub keys: AccountKeys,
-}
+pub struct SignedInWithKeys(pub SessionKeys);
 
 /// The place of a session token in the request.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,8 +70,7 @@ impl SignedInWithKeys {
             let now = app.clock.now();
             app.sessions.find_keys(&token, &*app.store, now).await
         });
-        let SessionKeys { account, keys } = found.await?;
-        Ok(Self { account, keys })
+        Ok(Self(found.await?))
     }
 }
 

@@ -62,7 +62,7 @@ struct Published<'a> {
     /// The names of the checks: of the name of the server, and of the keys.
     checks: [&'static str; 2],
     url: &'a Url,
-    /// What the keys must be able to do. It completes "publishes no key that …".
+    /// What a key is needed for: the end of the message "… publishes no key that …".
     purpose: &'static str,
     fix_without_keys: &'static str,
     fix_without_answer: &'static str,

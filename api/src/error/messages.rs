@@ -13,7 +13,7 @@ pub const INVALID_IDEMPOTENCY_KEY: &str = "The header Idempotency-Key is invalid
 pub const INVALID_BODY: &str =
     "The request body is invalid. Send none, or a JSON object as the API documentation describes.";
 /// 400: the body is not what the operation expects, which the document describes.
-pub const OTHER_BODY: &str =
+pub const UNEXPECTED_BODY: &str =
     "The request body is invalid. Send what the API documentation describes for this operation.";
 /// 400: the body is not a report of leaked keys.
 pub const INVALID_REPORT: &str = "The request body is invalid. Send a JSON object with 1 to 100 \

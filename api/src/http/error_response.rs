@@ -64,7 +64,7 @@ fn describe(error: &poem::Error) -> ApiError {
             .to_owned()
     } else if error.is::<ParseRequestPayloadError>() {
         // Its text is for programmers, and repeats what was sent.
-        messages::OTHER_BODY.to_owned()
+        messages::UNEXPECTED_BODY.to_owned()
     } else if error.status().is_client_error() {
         error.to_string()
     } else {

@@ -6,7 +6,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, Union};
 use shared::clock::Timestamp;
 use shared::ids::AccountId;
-use shared::store::{RevocationReason, StoredKey, WebhookState};
+use shared::store::{RevocationReason, SessionKeys, StoredKey, WebhookState};
 use time::OffsetDateTime;
 
 use super::Tag;
@@ -248,7 +248,7 @@ impl ShowKey {
         caller: SignedInWithKeys,
         Data(app): Data<&App>,
     ) -> Result<Shown, ApiError> {
-        let SignedInWithKeys { account, keys } = caller;
+        let SignedInWithKeys(SessionKeys { account, keys }) = caller;
         let key = match keys.active {
             Some(mut key) => {
                 key.last_used_at = app.uses.last_use(&key);

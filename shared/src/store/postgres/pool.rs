@@ -37,15 +37,17 @@ pub(super) struct Pool {
     connections: PgPool,
     pooler: Pooler,
     read_only: ReadOnly,
-    sessions: Sessions,
+    sharing: Sharing,
 }
 
-/// Whether the sessions are ours alone. Once one was not, each prepared statement may be that of
-/// another connection, and its rows an answer to another question. So none is run any more.
+/// Remembers that a pooler has shared a session of ours with another connection. From then on, a
+/// prepared statement may be the other connection's, and answer another question. So no statement
+/// is run any more.
 #[derive(Clone, Default)]
-struct Sessions(Arc<AtomicBool>);
+struct Sharing(Arc<AtomicBool>);
 
-impl Sessions {
+impl Sharing {
+    /// Fails once a session was shared.
     fn check(&self) -> sqlx::Result<()> {
         if self.0.load(Ordering::Relaxed) {
             return Err(SharedSession.into());
@@ -53,7 +55,7 @@ impl Sessions {
         Ok(())
     }
 
-    fn are_shared(&self) {
+    fn was_noticed(&self) {
         if !self.0.swap(true, Ordering::Relaxed) {
             tracing::error!("{BEHIND_POOLER}");
         }
@@ -93,8 +95,8 @@ impl Pool {
     pub(super) fn new(config: DatabaseConfig) -> Self {
         let (pooler, read_only) = (config.pooler, ReadOnly::default());
         let seen = read_only.clone();
-        let sessions = Sessions::default();
-        let set_up = sessions.clone();
+        let sharing = Sharing::default();
+        let noticed = sharing.clone();
         let connections = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -105,10 +107,10 @@ impl Pool {
                 Box::pin(async move { Ok(!is_old && works(connection, &metadata).await) })
             })
             .after_connect(move |connection, _| {
-                let sessions = set_up.clone();
+                let sharing = noticed.clone();
                 Box::pin(async move {
                     match pooler {
-                        Pooler::None => set_up_session(connection, &sessions).await,
+                        Pooler::None => set_up_session(connection, &sharing).await,
                         Pooler::Transaction => Ok(()),
                     }
                 })
@@ -118,7 +120,7 @@ impl Pool {
             connections,
             pooler,
             read_only,
-            sessions,
+            sharing,
         }
     }
 
@@ -132,7 +134,7 @@ impl Pool {
     }
 
     pub(super) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        self.sessions.check()?;
+        self.sharing.check()?;
         self.connections.acquire().await
     }
 
@@ -150,7 +152,7 @@ impl Pool {
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
     {
-        self.sessions.check()?;
+        self.sharing.check()?;
         let rows = match self.pooler {
             Pooler::None => query.fetch_all(connection).await,
             Pooler::Transaction => transaction::rows(connection, query).await,
@@ -173,7 +175,7 @@ impl Pool {
 
     /// Begins a transaction of several statements.
     pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
-        self.sessions.check()?;
+        self.sharing.check()?;
         let begun = match self.pooler {
             Pooler::None => self.connections.begin().await,
             Pooler::Transaction => {
@@ -192,9 +194,9 @@ impl Pool {
             self.read_only.is_now();
         }
         if self.pooler == Pooler::None && result.as_ref().is_err_and(is_behind_pooler) {
-            self.sessions.are_shared();
+            self.sharing.was_noticed();
         }
-        self.sessions.check()?;
+        self.sharing.check()?;
         result
     }
 
@@ -225,7 +227,7 @@ async fn works(connection: &mut PgConnection, metadata: &PoolConnectionMetadata)
 /// In a pooler in transaction mode, it meets what another connection has left in the session: a
 /// prepared statement or, if the pooler takes care of these, the mark. So the first connections
 /// show the error already.
-async fn set_up_session(connection: &mut PgConnection, sessions: &Sessions) -> sqlx::Result<()> {
+async fn set_up_session(connection: &mut PgConnection, sharing: &Sharing) -> sqlx::Result<()> {
     let set_up = AssertSqlSafe(sql::set_up_session(DEADLINE, LOCK_TIMEOUT));
     let is_shared = match sqlx::query(set_up).fetch_one(connection).await {
         Ok(row) => row.try_get("is_shared")?,
@@ -233,7 +235,7 @@ async fn set_up_session(connection: &mut PgConnection, sessions: &Sessions) -> s
         Err(error) => return Err(error),
     };
     if is_shared {
-        sessions.are_shared();
+        sharing.was_noticed();
         return Err(SharedSession.into());
     }
     Ok(())
