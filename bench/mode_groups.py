@@ -1,11 +1,12 @@
 """What other ways to run the service cost. Each group is a function whose doc comment says what."""
 
+from functools import partial
+
+from api_groups import KEYS
 from collector import Collector
 from deployment import Deployment
 from servers import PgBouncer
 from worker_groups import CONCURRENCY, drain
-
-KEYS = 10_000
 
 
 def pooler(bench):
@@ -17,8 +18,8 @@ def pooler(bench):
             ours.start_svix()
         compare(bench, {"directly": direct, f"through {pgbouncer.version}": pooled})
         taken = bench.turns({
-            "pooled": lambda: drain(pooled, count, workers=1),
-            "direct": lambda: drain(direct, count, workers=1),
+            "pooled": partial(drain, pooled, count, workers=1),
+            "direct": partial(drain, direct, count, workers=1),
         })  # fmt: skip
         row = f"provisioning, one worker, Svix at once, through {pgbouncer.version}"
         bench.add(row, taken["pooled"], "/s", "directly", taken["direct"])
@@ -35,7 +36,7 @@ def tracing(bench):
         some.env |= {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
         compare(bench, {"without traces": without, "1 % traced": some, "all traced": all_traced})
         bench.note(
-            f"While all was traced, the collector got {collector.requests} requests. Spans beyond those that it can "
+            f"The collector got {collector.requests} requests with traces and metrics. Spans beyond those that it can "
             "take in time are dropped."
         )
 
@@ -50,9 +51,13 @@ def compare(bench, deployments):
         keys, sessions = ours.keys_file(), ours.tokens("sessions", "'session-' || i")
         for connections in (16, 128):
             subjects |= {
-                (f"forward-auth, {connections} connections", name): forward_auth(bench, ours, connections, keys),
-                (f"GET status, {connections} connections", name): status(bench, ours, connections, sessions),
-                (f"POST create, {connections} connections", name): create(bench, ours, connections),
+                (f"forward-auth, {connections} connections", name): partial(
+                    ours.forward_auth, connections, bench.seconds, keys
+                ),
+                (f"GET status, {connections} connections", name): partial(
+                    ours.status, connections, bench.seconds, sessions
+                ),
+                (f"POST create, {connections} connections", name): partial(create, bench, ours, connections),
             }
     order = sorted(subjects, key=lambda subject: subject[0])  # the deployments in turns
     taken = bench.turns({subject: subjects[subject] for subject in order})
@@ -62,18 +67,8 @@ def compare(bench, deployments):
             bench.add(f"{row}, {name}", taken[row, name], "/s", first, taken[row, first])
 
 
-def forward_auth(bench, ours, connections, keys):
-    return lambda: ours.forward_auth(connections, bench.seconds, keys)
-
-
-def status(bench, ours, connections, sessions):
-    return lambda: ours.status(connections, bench.seconds, sessions)
-
-
 def create(bench, ours, connections):
-    def measure():
-        ours.remove_new_keys()
-        bench.begin()
-        return ours.create(connections, bench.seconds)
-
-    return measure
+    """Removes the keys of earlier measurements, and creates new ones."""
+    ours.remove_new_keys()
+    bench.begin()
+    return ours.create(connections, bench.seconds)
