@@ -209,6 +209,17 @@ impl TestDatabase {
         }
     }
 
+    /// Makes the server tell each new client when it plans a statement.
+    pub async fn tell_plans(&self) {
+        let name = self.name();
+        let tell = format!(
+            "ALTER DATABASE {name} SET log_planner_stats = on;
+             ALTER DATABASE {name} SET client_min_messages = log"
+        );
+        let tell = sqlx::raw_sql(AssertSqlSafe(tell));
+        tell.execute(&self.pool().await).await.unwrap();
+    }
+
     /// Returns a store that uses the database, through the pooler if there is one.
     pub fn store(&self) -> PostgresStore {
         let Some(port) = self.pooler else {

@@ -39,6 +39,9 @@ pub struct Traffic {
     pub connections: usize,
     /// The completed round trips of all connections.
     pub round_trips: Vec<RoundTrip>,
+    /// How often the server has planned a statement. It tells that only with
+    /// [`TestDatabase::tell_plans`].
+    pub plans: usize,
 }
 
 impl Traffic {
@@ -239,6 +242,9 @@ async fn pass_responses(
                 passed.traffic.round_trips.push(round_trip);
             }
         }
+        if message.tells_of_a_plan() {
+            state.passed.lock().unwrap().traffic.plans += 1;
+        }
         message.write(from, to).await?;
     }
 }
@@ -290,6 +296,7 @@ mod tests {
                 trip(&[], &["BEGIN"]),
                 trip(&[], &["ROLLBACK"]),
             ],
+            plans: 0,
         };
         assert_eq!(wire.traffic(), expected);
         assert_eq!(wire.unanswered(), 0);

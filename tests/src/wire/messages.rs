@@ -39,6 +39,13 @@ impl Message {
         Ok(())
     }
 
+    /// Returns whether it is a notice that the server has planned a statement.
+    pub(super) fn tells_of_a_plan(&self) -> bool {
+        const NOTICE: &[u8] = b"PLANNER STATISTICS";
+        let mut windows = self.body.windows(NOTICE.len());
+        self.tag == b'N' && windows.any(|window| window == NOTICE)
+    }
+
     /// Returns the texts at the beginning of the body, each of which ends with a zero.
     fn texts<const N: usize>(&self) -> Result<[&str; N]> {
         let mut texts = self.body.split(|byte| *byte == 0);

@@ -96,6 +96,7 @@ struct Costs {
 impl Costs {
     async fn start() -> Self {
         let database = TestDatabase::migrated().await;
+        database.tell_plans().await;
         let wire = Wire::start(&database).await;
         let address = format!("127.0.0.1:{}", free_port());
         let deployment = Deployment::planned(Plan {
@@ -260,6 +261,32 @@ async fn each_operation_has_its_number_of_statements_and_round_trips() {
     }
     let wrong = wrong.join("\n");
     assert!(wrong.is_empty(), "statements and round trips:\n{wrong}");
+}
+
+/// PostgreSQL takes longer for a plan than for the lookup. It plans the first five executions of
+/// a statement for their values, and then keeps the plan for any values if that is no dearer.
+#[tokio::test]
+async fn a_lookup_keeps_its_plan() {
+    let costs = Costs::start().await;
+    for operation in [Introspect, ForwardAuth, Show, ReportUnknown] {
+        let traffic = async || {
+            costs.wire.forget();
+            for _ in 0..2 * TIMES {
+                costs.run(operation, &costs.session).await;
+            }
+            costs.settled().await;
+            costs.wire.traffic()
+        };
+        costs.settled().await;
+        let (first, then) = (traffic().await, traffic().await);
+        assert_eq!(then.executed().count(), 2 * TIMES, "{operation:?}");
+        // Operations share statements, so some have their plan already.
+        let told = operation != Introspect || first.plans > 0;
+        assert!(
+            told && then.plans == 0,
+            "{operation:?}: {first:?}, {then:?}"
+        );
+    }
 }
 
 #[tokio::test]

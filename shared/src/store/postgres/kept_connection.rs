@@ -88,7 +88,7 @@ impl KeptConnection {
         let was_kept = lent.was_kept;
         match lent.run(query()).await {
             Err(error @ StoreError::TimedOut) => Err(error),
-            Err(error) if was_kept && error.is_transient() => self.run(query()).await,
+            Err(error) if was_kept && error.is_transient() => Box::pin(self.run(query())).await,
             result => result,
         }
     }
@@ -106,7 +106,7 @@ impl KeptConnection {
         let kept = if let Some(kept) = kept {
             kept
         } else {
-            let connection = within_deadline(self.pool.acquire()).await?;
+            let connection = Box::pin(within_deadline(self.pool.acquire())).await?;
             self.keep(connection, Instant::now())
         };
         Ok(Lent {

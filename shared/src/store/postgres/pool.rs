@@ -155,7 +155,7 @@ impl Pool {
         self.sharing.check()?;
         let rows = match self.pooler {
             Pooler::None => query.fetch_all(connection).await,
-            Pooler::Transaction => transaction::rows(connection, query).await,
+            Pooler::Transaction => Box::pin(transaction::rows(connection, query)).await,
         };
         self.seen(rows)
     }

@@ -14,7 +14,7 @@ pub(in crate::store) const SESSION_ACCOUNT: &str = "
 pub(in crate::store) const SESSION_ACCOUNTS: &str = "
     SELECT token_hash, account_id, expires_at
     FROM sessions
-    WHERE token_hash = ANY($1) AND revoked_at IS NULL";
+    WHERE token_hash = ANY((SELECT $1)::bytea[]) AND revoked_at IS NULL";
 
 /// [`SESSION_ACCOUNTS`] and [`KEYS_OF_ACCOUNTS`](super::KEYS_OF_ACCOUNTS) in one, in PostgreSQL:
 /// a row for each key, or one without a key. The subqueries with `LIMIT` make sure that every
@@ -34,7 +34,7 @@ pub(in crate::store) const KEYS_OF_SESSIONS: &str = "
          FROM api_partners
          WHERE account_id = sessions.account_id AND expires_at IS NOT NULL
          LIMIT 1)) AS keys ON TRUE
-    WHERE token_hash = ANY($1) AND revoked_at IS NULL";
+    WHERE token_hash = ANY((SELECT $1)::bytea[]) AND revoked_at IS NULL";
 
 /// Lists sessions, the newest first. Null stands for any account.
 pub(in crate::store) const SESSIONS: &str = "
