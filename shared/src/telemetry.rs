@@ -1,6 +1,8 @@
 //! Logs, written by `tracing` to standard error. Standard output is for the results
 //! of commands.
 
+mod json_line;
+
 use std::io::{self, BufWriter, Stderr, Write};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -16,6 +18,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use self::json_line::{JsonLine, SpanMembers};
 use crate::otlp::{self, OtlpConfig, OtlpError};
 use crate::trace;
 
@@ -175,7 +178,10 @@ where
             let has_colors = io::IsTerminal::is_terminal(&io::stderr());
             Box::new(lines.with_ansi(has_colors))
         }
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_span_list(false)),
+        LogFormat::Json => {
+            let lines = lines.with_ansi(false).fmt_fields(SpanMembers);
+            Box::new(lines.event_format(JsonLine))
+        }
     }
 }
 
