@@ -2,11 +2,12 @@ use poem::web::Data;
 use poem_openapi::payload::{Form, Json};
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::key::PartnerKey;
 use shared::store::{StoreError, StoredKey};
 
 use super::InternalCaller;
+use super::direct_json::DirectJson;
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 use crate::{App, lookups};
 
@@ -40,7 +41,7 @@ struct ManyKeys {
 
 /// The answer about a key, as in RFC 7662. If the key is not active, `active` is the only
 /// member.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[oai(example)]
 struct Introspection {
     /// True if the key may be used now. False for a key that is unknown or revoked, and for
@@ -48,26 +49,32 @@ struct Introspection {
     active: bool,
     /// The account that the key belongs to.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<String>,
     /// The same as `sub`: each account is a client of its own.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
     /// The id of the key.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
     /// The time at which the key was created, in seconds since 1970.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<i64>,
     /// Always `Bearer`.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<String>,
     /// The first 24 characters of the key.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
 }
 
 /// The answer about several keys.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 struct Introspections {
     /// One entry for each key, in the order in which they were asked for.
     keys: Vec<Introspection>,
@@ -117,14 +124,14 @@ impl Example for Introspection {
 enum Introspected {
     /// The answer about the key.
     #[oai(status = 200)]
-    Key(Json<Introspection>),
+    Key(DirectJson<Introspection>),
 }
 
 #[derive(ApiResponse)]
 enum ManyIntrospected {
     /// The answers about the keys.
     #[oai(status = 200)]
-    Keys(Json<Introspections>),
+    Keys(DirectJson<Introspections>),
 }
 
 /// The errors of these operations.
@@ -164,7 +171,7 @@ impl Introspect {
         Form(form): Form<IntrospectionForm>,
     ) -> Result<Introspected, ApiError> {
         let key = find(app, &form.token).await?;
-        Ok(Introspected::Key(Json(Introspection::of(key))))
+        Ok(Introspected::Key(DirectJson(Introspection::of(key))))
     }
 
     /// Check many keys
@@ -185,7 +192,7 @@ impl Introspect {
         let lookups = many.tokens.iter().map(|token| find(app, token));
         let found = lookups::all(lookups.collect()).await?;
         let keys = found.into_iter().map(Introspection::of).collect();
-        Ok(ManyIntrospected::Keys(Json(Introspections { keys })))
+        Ok(ManyIntrospected::Keys(DirectJson(Introspections { keys })))
     }
 }
 
@@ -200,4 +207,19 @@ pub(super) async fn find(app: &App, token: &str) -> Result<Option<StoredKey>, St
         app.uses.record(stored, now);
     }
     Ok(stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::ToJSON;
+
+    use super::*;
+
+    /// The document is made for poem-openapi's JSON.
+    #[test]
+    fn serde_writes_what_the_document_says() {
+        let keys = vec![Introspection::example(), Introspection::of(None)];
+        let keys = Introspections { keys };
+        assert_eq!(serde_json::to_value(&keys).ok(), keys.to_json());
+    }
 }

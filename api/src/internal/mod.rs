@@ -6,6 +6,7 @@
 //! for many partners.
 
 mod caller;
+mod direct_json;
 mod forward_auth;
 mod introspect;
 
