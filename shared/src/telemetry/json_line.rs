@@ -50,7 +50,8 @@ where
     }
 }
 
-/// Writes the fields of a span as the members of an object, without its braces.
+/// Writes the fields of a span as the members of an object, without its braces. A field that is
+/// recorded twice would be there twice; ours are recorded once.
 pub(super) struct SpanMembers;
 
 impl<'w> FormatFields<'w> for SpanMembers {
