@@ -19,12 +19,13 @@ impl Clone {
         clone
             .sh(&format!("git clone --quiet --no-hardlinks {ROOT} ."))
             .await;
-        // What is not committed yet counts too.
+        // What is not committed yet counts too. During a release, nothing is unreleased.
         clone
             .sh(&format!(
                 "git -C {ROOT} diff --binary HEAD | git apply --allow-empty
                  git -C {ROOT} ls-files -z --others --exclude-standard |
                      tar --create --directory {ROOT} --null --files-from=- | tar --extract
+                 sed -i 's/^## \\[Unreleased\\]$/&\\n\\n### Added\\n\\n- A change./' CHANGELOG.md
                  git config user.name tests && git config user.email tests@example.com
                  git add --all && git diff --cached --quiet || git commit --quiet --message all
                  mkdir scripts/release/.venv
