@@ -81,7 +81,7 @@ Written by `make bench` on {datetime.date.today()}: {version}, {machine}, {softw
 The service, PostgreSQL (default durability), Redis and the client share the machine, and speak over TCP. The api
 and the worker write their log to a file. Ours and its peer took turns, in most rows {turns} each. The rows
 show the medians of these rounds, and in parentheses the least and the most. The ratio is the median of the rounds'
-ratios. Only the ratios carry over to another machine.
+ratios. The ratios carry over to another machine better than the rates.
 {picture}
 {HEAD}
 {rows}

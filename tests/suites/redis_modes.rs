@@ -84,7 +84,8 @@ async fn the_worker_reaches_the_new_master(env: &[(&'static str, String)]) {
             .filter_map(|it| it["last_heartbeat"].as_str());
         heartbeats.max().map(str::to_owned)
     };
-    let replicated = newest().await;
+    let what = "the new master has the replicated heartbeat";
+    let replicated = eventually(what, SOON, &newest, Option::is_some).await;
     let what = "a heartbeat arrives at the new master";
     eventually(what, RECOVERY, newest, |newest| *newest > replicated).await;
 }

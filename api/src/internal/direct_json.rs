@@ -5,7 +5,7 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 
 /// A JSON payload that serde writes. poem-openapi's [`Json`] first makes a tree of all members,
-/// which is a tenth of the work of a key check. What serde writes must be what `Json` would.
+/// which is a tenth of the work of an introspection. What serde writes must be what `Json` would.
 pub struct DirectJson<T>(pub T);
 
 impl<T: Type> Payload for DirectJson<T> {
