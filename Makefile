@@ -86,5 +86,5 @@ tests/clients/%/.built: tests/clients/%/build openapi.yaml $(wildcard tests/clie
                         tests/clients/.venv/.installed tests/clients/node_modules/.package-lock.json \
                         $$(wildcard tests/clients/$$*/*.* tests/clients/$$*/generate tests/clients/$$*/classpath)
 	@rm -f $@
-	tests/clients/cached $*
+	tests/clients/$*/build
 	@touch $@

@@ -73,23 +73,6 @@ async fn nothing_is_lost_when(
     }
 }
 
-/// Waits until the running worker sends its heartbeats to the new master. Its log need not say
-/// that it has lost the old one: a connection that breaks between two commands is replaced.
-async fn the_worker_reaches_the_new_master(env: &[(&'static str, String)]) {
-    let newest = async || {
-        let redis = redis_status(env).await;
-        let workers = redis["workers"].as_array().cloned().unwrap_or_default();
-        let heartbeats = workers
-            .iter()
-            .filter_map(|it| it["last_heartbeat"].as_str());
-        heartbeats.max().map(str::to_owned)
-    };
-    let what = "the new master has the replicated heartbeat";
-    let replicated = eventually(what, SOON, &newest, Option::is_some).await;
-    let what = "a heartbeat arrives at the new master";
-    eventually(what, RECOVERY, newest, |newest| *newest > replicated).await;
-}
-
 /// Checks that the api sends jobs to the new master itself, and that a worker that starts now
 /// finds it too. Without a worker nobody sweeps.
 async fn all_follow_the_new_master(deployment: &mut Deployment) {
