@@ -2,7 +2,7 @@
 //! our kinds of fields. That format makes and parses a tree for each span and line, which was a
 //! fifth of the instructions of a `GET`.
 
-use std::fmt::{self, Debug, Write};
+use std::fmt::{self, Debug, Display, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
@@ -32,19 +32,20 @@ where
 
         let about = event.metadata();
         let mut members = Members::after(&mut line, true);
-        members.text("level", about.level().as_str())?;
+        members.text("level", about.level().as_str());
         event.record(&mut members);
+        members.text("target", about.target());
         members.result?;
-        members.text("target", about.target())?;
 
-        let parent = event.parent().and_then(|id| context.span(id));
-        if let Some(span) = parent.or_else(|| context.lookup_current()) {
+        if let Some(span) = context.parent_span() {
             line.write_str(r#","span":{"#)?;
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<SpanMembers>>();
             let fields = fields.map_or("", |fields| &fields.fields);
             line.write_str(fields)?;
-            Members::after(&mut line, !fields.is_empty()).text("name", span.name())?;
+            let mut members = Members::after(&mut line, !fields.is_empty());
+            members.text("name", span.name());
+            members.result?;
             line.write_char('}')?;
         }
         line.write_str("}\n")
@@ -97,73 +98,61 @@ impl<'a, W: Write> Members<'a, W> {
     }
 
     /// Writes a member whose value is a text.
-    fn text(&mut self, name: &str, value: &str) -> fmt::Result {
-        self.name(name)?;
-        self.out.write_char('"')?;
-        Escaped(self.out).write_str(value)?;
-        self.out.write_char('"')
+    fn text(&mut self, name: &str, value: impl Display) {
+        self.add(name, |out| {
+            out.write_char('"')?;
+            write!(Escaped(out), "{value}")?;
+            out.write_char('"')
+        });
     }
 
     /// Writes a member whose value is JSON already.
-    fn json(&mut self, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
-        self.name(name)?;
-        self.out.write_fmt(value)
+    fn json(&mut self, name: &str, value: impl Display) {
+        self.add(name, |out| write!(out, "{value}"));
     }
 
-    fn name(&mut self, name: &str) -> fmt::Result {
-        if std::mem::replace(&mut self.has_others, true) {
-            self.out.write_char(',')?;
-        }
-        self.out.write_char('"')?;
-        Escaped(self.out).write_str(name)?;
-        self.out.write_str("\":")
-    }
-
-    /// Remembers an error, which a visitor cannot return.
-    fn keep(&mut self, written: fmt::Result) {
-        self.result = self.result.and(written);
+    /// Writes a member. An error is kept in `result`, because a visitor cannot return it, and
+    /// nothing is written after it.
+    fn add(&mut self, name: &str, write_value: impl FnOnce(&mut W) -> fmt::Result) {
+        let separator = if self.has_others { "," } else { "" };
+        self.has_others = true;
+        self.result = self.result.and_then(|()| {
+            self.out.write_str(separator)?;
+            self.out.write_char('"')?;
+            Escaped(self.out).write_str(name)?;
+            self.out.write_str("\":")?;
+            write_value(self.out)
+        });
     }
 }
 
 impl<W: Write> Visit for Members<'_, W> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let written = self.text(field.name(), value);
-        self.keep(written);
+        self.text(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        let written = self.json(field.name(), format_args!("{value}"));
-        self.keep(written);
+        self.json(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        let written = self.json(field.name(), format_args!("{value}"));
-        self.keep(written);
+        self.json(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let written = self.json(field.name(), format_args!("{value}"));
-        self.keep(written);
+        self.json(field.name(), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        let written = if value.is_finite() {
-            self.json(field.name(), format_args!("{value:?}"))
+        if value.is_finite() {
+            self.json(field.name(), format_args!("{value:?}"));
         } else {
-            self.json(field.name(), format_args!("null"))
-        };
-        self.keep(written);
+            self.json(field.name(), "null");
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut write = || {
-            self.name(field.name())?;
-            self.out.write_char('"')?;
-            write!(Escaped(self.out), "{value:?}")?;
-            self.out.write_char('"')
-        };
-        let written = write();
-        self.keep(written);
+        self.text(field.name(), format_args!("{value:?}"));
     }
 }
 
