@@ -211,13 +211,17 @@ impl TestDatabase {
 
     /// Makes the server tell each new client when it plans a statement.
     pub async fn tell_plans(&self) {
-        let name = self.name();
-        let tell = format!(
-            "ALTER DATABASE {name} SET log_planner_stats = on;
-             ALTER DATABASE {name} SET client_min_messages = log"
-        );
-        let tell = sqlx::raw_sql(AssertSqlSafe(tell));
-        tell.execute(&self.pool().await).await.unwrap();
+        let tell = "
+            ALTER DATABASE THIS SET log_planner_stats = on;
+            ALTER DATABASE THIS SET client_min_messages = log";
+        self.change(tell).await;
+    }
+
+    /// Runs statements as the superuser. In them, `THIS` stands for the name of the database.
+    pub async fn change(&self, statements: &str) {
+        let statements = AssertSqlSafe(statements.replace("THIS", self.name()));
+        let change = sqlx::raw_sql(statements);
+        change.execute(&self.pool().await).await.unwrap();
     }
 
     /// Returns a store that uses the database, through the pooler if there is one.

@@ -1,22 +1,8 @@
 //! Mistakes with PostgreSQL.
 
-use sqlx::AssertSqlSafe;
 use tests::{Role, TestDatabase};
 
 use super::{Diagnosis, base, diagnose, with};
-
-async fn change(database: &TestDatabase, sql: &str) {
-    let (_, name) = database
-        .url()
-        .rsplit_once('/')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .unwrap();
-    let sql = AssertSqlSafe(sql.replace("THIS", &name));
-    sqlx::raw_sql(sql)
-        .execute(&database.pool().await)
-        .await
-        .unwrap();
-}
 
 async fn diagnose_with(program: &str, url: &str) -> Diagnosis {
     diagnose(program, &with(&[("DATABASE_URL", url)])).await
@@ -85,7 +71,7 @@ async fn what_is_wrong_in_the_database_is_named() {
         REVOKE SELECT (version, success) ON _sqlx_migrations FROM partner_keys_worker;
         ALTER DATABASE THIS CONNECTION LIMIT 7;
         ALTER DATABASE THIS SET default_transaction_read_only = on;";
-    tokio::join!(change(&left, shadow), change(&right, spoil));
+    tokio::join!(left.change(shadow), right.change(spoil));
     let (left_url, api_url, worker_url) = (
         left.url_for(Role::Worker),
         right.url_for(Role::Api),
