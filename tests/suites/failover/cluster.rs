@@ -35,9 +35,9 @@ impl Cluster {
             settings = settings.replace(sample, ours);
         };
         set("127.0.0.1:5000", &format!("127.0.0.1:{port}"));
+        // On a busy machine, two checks within 200 ms may both be slow, so that a live primary would
+        // count as dead.
         set("inter 1s fall 2", "inter 100ms fall 10");
-        // On a busy machine an agent may take its time. A dead server refuses at once.
-        set("timeout check 1s", "timeout check 10s");
         for (address, server) in [("10.0.0.10", &primary), ("10.0.0.11", &standby)] {
             let (agent_port, agent) = agent(server.url()).await;
             agents.push(agent);
