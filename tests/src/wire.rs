@@ -39,8 +39,8 @@ pub struct Traffic {
     pub connections: usize,
     /// The completed round trips of all connections.
     pub round_trips: Vec<RoundTrip>,
-    /// How often the server has planned a statement. It tells that only with
-    /// [`TestDatabase::tell_plans`].
+    /// The number of times that the server has planned a statement. It is 0 unless
+    /// [`TestDatabase::tell_plans`] was called.
     pub plans: usize,
 }
 

@@ -3,10 +3,10 @@
 //! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
 //! `RETURNING`, partial indexes), and each can be pasted into psql.
 //!
-//! The lookups for many at once, in PostgreSQL, have `ANY((SELECT $1)::…)` in place of `ANY($1)`,
-//! which hides the number of values from the planner. It would think a plan for three values
-//! cheaper than the plan for any number, and would plan each execution anew, which takes longer
-//! than the lookup.
+//! In PostgreSQL, the lookups for many values have `ANY((SELECT $1)::…)` in place of `ANY($1)`, to
+//! hide the number of values from the planner. Otherwise it plans every execution again, because
+//! it estimates that a plan for three values costs less than one for any number. Planning takes
+//! longer than the lookup.
 
 mod rotation;
 mod sessions;

@@ -263,8 +263,9 @@ async fn each_operation_has_its_number_of_statements_and_round_trips() {
     assert!(wrong.is_empty(), "statements and round trips:\n{wrong}");
 }
 
-/// PostgreSQL takes longer for a plan than for the lookup. It plans the first five executions of
-/// a statement for their values, and then keeps the plan for any values if that is no dearer.
+/// Checks that PostgreSQL does not plan a lookup every time, because planning takes longer than the
+/// lookup. It plans the first five executions for their values. After that it keeps one plan for
+/// any values, if it estimates that this plan costs no more.
 #[tokio::test]
 async fn a_lookup_keeps_its_plan() {
     let costs = Costs::start().await;
@@ -282,7 +283,7 @@ async fn a_lookup_keeps_its_plan() {
         assert_eq!(then.executed().count(), 2 * TIMES, "{operation:?}");
         // Operations share statements, so some have their plan already.
         let told = operation != Introspect || first.plans > 0;
-        // The server may forget a plan, for instance when it analyzes the table.
+        // The server may drop a plan, for instance when it analyzes the table.
         assert!(
             told && then.plans < TIMES,
             "{operation:?}: {first:?}, {then:?}"

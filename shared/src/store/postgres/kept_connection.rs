@@ -88,7 +88,7 @@ impl KeptConnection {
         let was_kept = lent.was_kept;
         match lent.run(query()).await {
             Err(error @ StoreError::TimedOut) => Err(error),
-            // The rare branches are boxed: with them, each lookup's future would have 30 kB.
+            // Rare branches are boxed. Otherwise the future of every lookup takes 30 kB.
             Err(error) if was_kept && error.is_transient() => Box::pin(self.run(query())).await,
             result => result,
         }
