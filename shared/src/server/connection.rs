@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use poem::endpoint::BoxEndpoint;
+use poem::http::header::{self, HeaderValue};
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, Response};
@@ -31,12 +32,16 @@ const MAX_HEADERS: usize = 64 * 1024;
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// One connection of a client.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) client: SocketAddr,
     pub(super) server: SocketAddr,
     pub(super) endpoint: Arc<BoxEndpoint<'static, Response>>,
+    /// Cancelled when the server was told to stop. From then on, no connection is kept.
+    pub(super) stopping: CancellationToken,
 }
 
 impl Connection {
@@ -59,7 +64,8 @@ impl Connection {
         };
         let (client, server) = (self.client, self.server);
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (endpoint, answering) = (Arc::clone(&self.endpoint), progress.answering());
+            let (endpoint, answering) = (&self.endpoint, progress.answering());
+            let stopping = &self.stopping;
             async move {
                 let from = (
                     request,
@@ -67,7 +73,11 @@ impl Connection {
                     RemoteAddr(client.into()),
                     Scheme::HTTP,
                 );
-                let response: hyper::Response<_> = endpoint.get_response(from.into()).await.into();
+                let mut response = endpoint.get_response(from.into()).await;
+                if stopping.is_cancelled() {
+                    response.headers_mut().insert(header::CONNECTION, CLOSE);
+                }
+                let response: hyper::Response<_> = response.into();
                 Ok::<_, Infallible>(response.map(|body| AnswerBody {
                     body,
                     _answering: answering,

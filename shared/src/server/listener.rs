@@ -6,12 +6,12 @@ use std::time::Duration;
 use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Response};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
-use super::connections::Connections;
+use super::connections::{Connections, Slot};
 
 /// The time that requests in flight have to finish once the server is told to
 /// stop. Only a portal request for which both Svix and the database need all of
@@ -19,7 +19,8 @@ use super::connections::Connections;
 const DRAIN: Duration = Duration::from_millis(8500);
 
 /// The time that the connections accepted last have to send their request before
-/// idle connections are closed.
+/// idle connections are closed. Until then, answers say `Connection: close`, so that clients
+/// need not find out when a request fails.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// The pause after the system refused to accept a connection, for instance because
@@ -124,14 +125,16 @@ impl Bound {
             endpoint: Arc::new(endpoint.map_to_response().boxed()),
             address: self.address,
             connections: Connections::new(max_connections, self.listener.as_str()),
+            stopping: shutdown.clone(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        server.accept_until(&self.socket, &shutdown).await;
-        for (stream, client) in established(self.socket)? {
-            server.serve(stream, client).await;
-        }
-        sleep(LAST_REQUESTS).await;
+        let unserved = server.accept_until(&self.socket, &shutdown).await;
+        let last = unserved.into_iter().chain(established(self.socket)?);
+        let last_requests = Instant::now() + LAST_REQUESTS;
+        // Those that find no room until then get none.
+        let _ = timeout_at(last_requests, server.serve_all(last)).await;
+        sleep_until(last_requests).await;
         server.drain().await;
         Ok(())
     }
@@ -141,7 +144,7 @@ impl Bound {
 /// socket: later connections are refused, so that their clients try another process.
 ///
 /// Uses the socket without tokio, which might not have been notified of them yet.
-fn established(listener: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
+fn established(listener: TcpListener) -> io::Result<Vec<Accepted>> {
     let listener = listener.into_std()?;
     let mut waiting = Vec::new();
     while let Ok((stream, client)) = listener.accept() {
@@ -151,27 +154,37 @@ fn established(listener: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)>
     Ok(waiting)
 }
 
+/// A connection that was accepted, with the client's address.
+type Accepted = (TcpStream, SocketAddr);
+
 struct Server {
     endpoint: Arc<BoxEndpoint<'static, Response>>,
     address: SocketAddr,
     connections: Arc<Connections>,
+    /// Cancelled when the server was told to stop.
+    stopping: CancellationToken,
     /// Cancelled when idle connections must close.
     closing: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Server {
-    async fn accept_until(&self, listener: &TcpListener, shutdown: &CancellationToken) {
+    /// Accepts connections until `shutdown`. Returns the one that waited for room then.
+    async fn accept_until(
+        &self,
+        listener: &TcpListener,
+        shutdown: &CancellationToken,
+    ) -> Option<Accepted> {
         let mut trouble = Trouble::default();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return None,
             };
             match accepted {
-                Ok((stream, client)) => tokio::select! {
-                    () = self.serve(stream, client) => {}
-                    () = shutdown.cancelled() => return,
+                Ok(accepted) => tokio::select! {
+                    slot = self.connections.admit() => self.serve(accepted, slot),
+                    () = shutdown.cancelled() => return Some(accepted),
                 },
                 // The client has gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -185,14 +198,22 @@ impl Server {
         }
     }
 
-    /// Serves the connection in the background, once there is room for it.
-    async fn serve(&self, stream: TcpStream, client: SocketAddr) {
-        let slot = self.connections.admit().await;
+    /// Serves the connections in the background, each once there is room for it.
+    async fn serve_all(&self, accepted: impl Iterator<Item = Accepted>) {
+        for accepted in accepted {
+            let slot = self.connections.admit().await;
+            self.serve(accepted, slot);
+        }
+    }
+
+    /// Serves the connection in the background.
+    fn serve(&self, (stream, client): Accepted, slot: Slot) {
         let connection = Connection {
             stream,
             client,
             server: self.address,
             endpoint: Arc::clone(&self.endpoint),
+            stopping: self.stopping.clone(),
         };
         self.tasks
             .spawn(connection.serve(slot, self.closing.clone()));
@@ -219,5 +240,104 @@ impl Trouble {
             self.0 = Some(Instant::now());
             write();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Semaphore;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A server of at most one connection, whose answers wait for a permit each.
+    struct Waiting {
+        address: SocketAddr,
+        asked: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
+        shutdown: CancellationToken,
+        ended: JoinHandle<io::Result<()>>,
+    }
+
+    impl Waiting {
+        fn start() -> Self {
+            let bound = bind(Listener::Public, ([127, 0, 0, 1], 0).into()).unwrap();
+            let address = bound.address;
+            let (asked, permits) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+            let endpoint = {
+                let (asked, permits) = (Arc::clone(&asked), Arc::clone(&permits));
+                make(move |_| {
+                    let permits = Arc::clone(&permits);
+                    asked.add_permits(1);
+                    async move { permits.acquire().await.unwrap().forget() }
+                })
+            };
+            let shutdown = CancellationToken::new();
+            let ended = tokio::spawn(bound.serve(endpoint, 1, shutdown.clone()));
+            Self {
+                address,
+                asked,
+                permits,
+                shutdown,
+                ended,
+            }
+        }
+
+        async fn ask(&self) -> TcpStream {
+            let mut client = TcpStream::connect(self.address).await.unwrap();
+            client.write_all(REQUEST).await.unwrap();
+            client
+        }
+
+        async fn is_asked(&self) {
+            self.asked.acquire().await.unwrap().forget();
+        }
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    /// Reads the head of an answer without a body, in lower case.
+    async fn answer(client: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let read = client.read_buf(&mut answer).await.unwrap();
+            assert_ne!(read, 0, "the connection was closed");
+        }
+        String::from_utf8(answer).unwrap().to_lowercase()
+    }
+
+    #[tokio::test]
+    async fn once_told_to_stop_the_server_says_that_connections_end() {
+        let server = Waiting::start();
+        let mut client = server.ask().await;
+        server.permits.add_permits(1);
+        let kept = answer(&mut client).await;
+        assert!(!kept.contains("connection: close"), "{kept}");
+
+        client.write_all(REQUEST).await.unwrap();
+        server.is_asked().await;
+        server.is_asked().await;
+        server.shutdown.cancel();
+        server.permits.add_permits(1);
+        let last = answer(&mut client).await;
+        assert!(last.contains("connection: close"), "{last}");
+        server.ended.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_waits_for_room_is_served_before_the_server_stops() {
+        let server = Waiting::start();
+        let mut first = server.ask().await;
+        server.is_asked().await;
+        let mut second = server.ask().await;
+        server.shutdown.cancel();
+        server.permits.add_permits(2);
+        for client in [&mut first, &mut second] {
+            let answer = answer(client).await;
+            assert!(answer.starts_with("http/1.1 200"), "{answer}");
+        }
+        server.ended.await.unwrap().unwrap();
     }
 }
