@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use rand::RngExt;
 use rstest::rstest;
 use tests::Kind::{self, Embedded, Production};
-use tests::{Answer, Client, Deployment};
+use tests::{Answer, Client, Deployment, eventually};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -114,6 +115,45 @@ async fn concurrent_creations_and_revocations_leave_at_most_one_active_key(
                 assert_eq!(works, active == Some(&key[..24]));
             }
         }
+    }
+}
+
+/// Locks an account as a change of its keys does.
+const LOCK_ACCOUNT: &str = "
+    SELECT pg_advisory_xact_lock(hashtextextended($1, 'api_partners'::regclass::oid::bigint))";
+/// Counts the transactions of this database that wait for such a lock.
+const WAITING: &str = "
+    SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
+
+/// Each that waited in the database would keep one of the process's ten connections.
+#[tokio::test]
+async fn however_many_changes_an_account_asks_for_others_are_not_delayed() {
+    let deployment = Deployment::production(0).await;
+    let busy = deployment.session_of("busy").await;
+    let other = deployment.session_of("other").await;
+    for session in [&busy, &other] {
+        assert_eq!(deployment.client.create(session).await.status, 201);
+    }
+    let pool = deployment.in_production().database.pool().await;
+    let mut holder = pool.begin().await.unwrap();
+    let lock = sqlx::query(LOCK_ACCOUNT).bind("busy");
+    lock.execute(&mut *holder).await.unwrap();
+
+    let client = &deployment.client;
+    let revocations = join_all((0..30).map(|_| client.revoke(&busy)));
+    let others = async {
+        let waiting = || sqlx::query_scalar(WAITING).fetch_one(&pool);
+        let waiting = || async { waiting().await.unwrap() };
+        eventually("one change waits", SOON, waiting, |count: &i64| *count > 0).await;
+        assert_eq!(client.revoke(&other).await.status, 200);
+        assert!(waiting().await <= 1, "the others wait in the process");
+        holder.rollback().await.unwrap();
+    };
+    let (revocations, ()) = tokio::join!(revocations, others);
+    // Those that waited for longer than a change may wait for a lock are refused.
+    for revoked in revocations {
+        assert!(matches!(revoked.status.as_u16(), 200 | 503), "{revoked:?}");
     }
 }
 

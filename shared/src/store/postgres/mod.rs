@@ -10,6 +10,7 @@ mod kept_connection;
 mod lookups;
 mod pool;
 mod transaction;
+mod turns;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -22,6 +23,7 @@ use self::kept_connection::{Broken, KeptConnection};
 use self::lookups::{KeysByHash, KeysOfAccounts, KeysOfSessions, SessionAccounts};
 use self::pool::Pool;
 use self::transaction::Transaction;
+use self::turns::Turns;
 use super::impl_store::impl_store;
 use super::{
     AccountKeys, Claim, Job, NewKey, Origin, Outcome, SessionKeys, StoreError, StoredKey,
@@ -50,6 +52,7 @@ pub struct PostgresStore {
     sweeps: Arc<KeptConnection>,
     claims: Coalescer<Claims>,
     completions: Coalescer<Completions>,
+    turns: Turns,
 }
 
 /// Shows nothing of the connection, whose settings have a password.
@@ -80,6 +83,7 @@ impl PostgresStore {
             sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
             completions: Coalescer::start(Completions(kept())),
+            turns: Turns::new(),
             pool,
         }
     }
@@ -123,7 +127,8 @@ impl PostgresStore {
     /// Begins a transaction that changes keys of the account. No other changes them
     /// meanwhile.
     async fn begin_for(&self, account: &AccountId) -> sqlx::Result<Transaction> {
-        let mut transaction = self.begin().await?;
+        let turn = self.turns.of(account).await;
+        let mut transaction = self.begin().await?.in_turn(turn);
         for lock in [sql::LOCK_ACCOUNT, sql::LOCK_KEYS] {
             let lock = sqlx::query(lock).bind(account.as_str());
             lock.execute(&mut *transaction).await?;

@@ -12,6 +12,7 @@ use sqlx::{
     AssertSqlSafe, Connection, Describe, Either, Execute, Executor, FromRow, PgConnection,
     Postgres, SqlSafeStr, SqlStr,
 };
+use tokio::sync::OwnedMutexGuard;
 
 use super::pool::{LOCK_TIMEOUT, Pool, Query};
 use crate::config::Pooler;
@@ -76,19 +77,34 @@ where
 }
 
 /// A transaction of several statements. It is rolled back if it is dropped.
-pub(super) struct Transaction(Statements);
+pub(super) struct Transaction {
+    statements: Statements,
+    /// The turn of the account that it is about.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
 
 impl Transaction {
     pub(super) fn new(begun: sqlx::Transaction<'static, Postgres>, pool: Pool) -> Self {
-        Self(Statements { begun, pool })
+        Self {
+            statements: Statements { begun, pool },
+            _turn: None,
+        }
+    }
+
+    /// Keeps an account's turn until the transaction has ended.
+    pub(super) fn in_turn(self, turn: OwnedMutexGuard<()>) -> Self {
+        Self {
+            _turn: Some(turn),
+            ..self
+        }
     }
 
     pub(super) async fn commit(self) -> sqlx::Result<()> {
-        self.0.begun.commit().await
+        self.statements.begun.commit().await
     }
 
     pub(super) async fn rollback(self) -> sqlx::Result<()> {
-        self.0.begun.rollback().await
+        self.statements.begun.rollback().await
     }
 }
 
@@ -96,13 +112,13 @@ impl Deref for Transaction {
     type Target = Statements;
 
     fn deref(&self) -> &Statements {
-        &self.0
+        &self.statements
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut Statements {
-        &mut self.0
+        &mut self.statements
     }
 }
 
