@@ -73,13 +73,23 @@ async fn nothing_is_lost_when(
     }
 }
 
-/// Checks that the api sends jobs to the new master itself, and that a worker that starts now
-/// finds it too. Without a worker nobody sweeps.
+/// Checks that the worker and the api use the new master, and that a worker that starts now
+/// finds it too.
 async fn all_follow_the_new_master(deployment: &mut Deployment) {
+    let env = deployment.env();
+    let workers = || async { redis_status(&env).await["workers"].clone() };
+    let before = eventually("Redis answers", SOON, workers, Value::is_array).await;
+    let beats = |it: &Value| it.is_array() && *it != before;
+    eventually("the worker beats there", SOON, workers, beats).await;
     depth_becomes(deployment, 0).await;
     deployment.in_production_mut().workers[0].kill().await;
-    create(&deployment.client, deployment, 3).await;
-    depth_becomes(deployment, 3).await;
+
+    // What the api sends before it notices is lost, and without a worker nobody sweeps.
+    let sent = || async {
+        create(&deployment.client, deployment, 1).await;
+        redis_status(&env).await["depth"].as_u64().unwrap()
+    };
+    eventually("the api sends jobs there", SOON, sent, |depth| *depth > 0).await;
     deployment.start_worker().await;
     deployment.all_provisioned(RECOVERY).await;
 }
