@@ -116,9 +116,8 @@ impl App {
             .at("/openapi.json", get(service.json()))
             .at("/openapi.yaml", get(service.yaml()))
             .at("/healthz", get(health::live))
-            .at("/readyz", get(health::ready))
-            .nest("/", service.operations)
-            .data(self);
+            .at("/readyz", get(health::ready));
+        let all = service.operations.add_to(all).data(self);
         http::wrap(
             all,
             &service.document,

@@ -56,9 +56,8 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint + 'static {
         .at(forward_auth::PATH, forward_auth::endpoint())
         .at(forward_auth::ANY_PATH, forward_auth::endpoint())
         .at("/openapi.json", get(service.json()))
-        .at("/openapi.yaml", get(service.yaml()))
-        .nest("/", service.operations.data(tokens))
-        .data(app);
+        .at("/openapi.yaml", get(service.yaml()));
+    let routes = service.operations.add_to(routes).data(tokens).data(app);
     let bodies = BodyRule::Kept {
         ignored_below: forward_auth::PATH,
     };

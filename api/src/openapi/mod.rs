@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use poem::http::header;
 use poem::middleware::SetHeader;
-use poem::{Endpoint, EndpointExt, IntoEndpoint};
+use poem::{Endpoint, EndpointExt};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::routes::{
     CancelRotation, CreateKey, FinishRotation, OpenPortal, ReportLeakedKeys, RevokeKey, ShowKey,
     StartRotation,
 };
-use operations::Operations;
+use operations::{Described, Routes};
 
 const TITLE: &str = "Partner API keys";
 
@@ -45,39 +45,19 @@ Every check looks the key up, so a revocation is immediate. Every error has the 
 const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' data: blob:; \
                            base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The operations and their document.
-pub struct Service<E> {
-    /// The operations, with their routes.
-    pub operations: E,
+/// Operations and their document.
+pub struct Service {
+    /// The operations.
+    pub operations: Routes,
     /// The document.
     pub document: Value,
     json: Bytes,
     yaml: Bytes,
 }
 
-fn openapi_service<A: OpenApi>(
-    operations: A,
-    title: &str,
-    description: &str,
-) -> OpenApiService<Operations<A>, ()> {
-    let request_id = ExtraHeader::new("X-Request-Id");
-    OpenApiService::new(Operations(operations), title, env!("CARGO_PKG_VERSION"))
-        .description(description)
-        .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url(concat!(
-            "https://spdx.org/licenses/",
-            env!("CARGO_PKG_LICENSE")
-        )))
-        .server(ServerObject::new("/").description("The server that serves this document"))
-        .extra_response_header::<String, _>(
-            request_id.description("Identifies this request. Quote it when you contact support."),
-        )
-}
-
 /// Creates the public operations and their document. The document names
 /// `session_cookie` as the session cookie.
-pub fn service(
-    session_cookie: &str,
-) -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
+pub fn service(session_cookie: &str) -> Service {
     let operations = (
         CreateKey,
         ShowKey,
@@ -88,36 +68,35 @@ pub fn service(
         OpenPortal,
         ReportLeakedKeys,
     );
-    let service = openapi_service(operations, TITLE, DESCRIPTION);
-    described(service, |document| {
-        let cookie = &mut document["components"]["securitySchemes"]["SessionCookie"];
-        cookie["name"] = session_cookie.into();
-    })
+    let mut document = document_of(&operations, TITLE, DESCRIPTION);
+    let cookie = &mut document["components"]["securitySchemes"]["SessionCookie"];
+    cookie["name"] = session_cookie.into();
+    Service::new(operations, document)
 }
 
-/// Creates the operations of the internal listener and their document.
-pub fn internal_service() -> Service<impl IntoEndpoint<Endpoint: Endpoint + 'static> + use<>> {
-    let operations = (Introspect, ForwardAuth);
-    let service = openapi_service(operations, INTERNAL_TITLE, INTERNAL_DESCRIPTION);
-    described(service, |_document| {})
+/// Creates the operations of the internal listener and their document. Forward-auth is only
+/// described: proxies ask by any method and path.
+pub fn internal_service() -> Service {
+    let described = (Introspect, ForwardAuth);
+    let document = document_of(&described, INTERNAL_TITLE, INTERNAL_DESCRIPTION);
+    Service::new(Introspect, document)
 }
 
-/// Returns the operations with their document, after `change`.
-fn described<A: OpenApi + 'static>(
-    service: OpenApiService<Operations<A>, ()>,
-    change: impl FnOnce(&mut Value),
-) -> Service<OpenApiService<Operations<A>, ()>> {
-    let mut document: Value = serde_json::from_str(&service.spec())
-        .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"));
-    change(&mut document);
-    tidy::tidy(&mut document);
-    errors::add_examples(&mut document);
-    Service {
-        operations: service,
-        json: pretty_json(&document).into(),
-        yaml: yaml(&document).into(),
-        document,
-    }
+/// Returns the document of operations, without examples of errors.
+fn document_of<A: OpenApi>(_operations: &A, title: &str, description: &str) -> Value {
+    let request_id = ExtraHeader::new("X-Request-Id");
+    let service = OpenApiService::new(Described::<A>::new(), title, env!("CARGO_PKG_VERSION"))
+        .description(description)
+        .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url(concat!(
+            "https://spdx.org/licenses/",
+            env!("CARGO_PKG_LICENSE")
+        )))
+        .server(ServerObject::new("/").description("The server that serves this document"))
+        .extra_response_header::<String, _>(
+            request_id.description("Identifies this request. Quote it when you contact support."),
+        );
+    serde_json::from_str(&service.spec())
+        .unwrap_or_else(|error| unreachable!("poem-openapi writes valid JSON: {error}"))
 }
 
 /// Returns poem-openapi's page with our document, our title, and without Scalar's
@@ -155,20 +134,31 @@ fn yaml(document: &Value) -> String {
         .unwrap_or_else(|error| unreachable!("a JSON value is valid YAML: {error}"))
 }
 
-impl<E> Service<E> {
+impl Service {
+    fn new(operations: impl OpenApi, mut document: Value) -> Self {
+        tidy::tidy(&mut document);
+        errors::add_examples(&mut document);
+        Self {
+            operations: Routes::of(operations),
+            json: pretty_json(&document).into(),
+            yaml: yaml(&document).into(),
+            document,
+        }
+    }
+
     /// Returns the endpoint `/openapi.json`.
-    pub fn json(&self) -> impl Endpoint + 'static + use<E> {
+    pub fn json(&self) -> impl Endpoint + 'static + use<> {
         static_text(self.json.clone(), "application/json; charset=utf-8")
     }
 
     /// Returns the endpoint `/openapi.yaml`.
-    pub fn yaml(&self) -> impl Endpoint + 'static + use<E> {
+    pub fn yaml(&self) -> impl Endpoint + 'static + use<> {
         static_text(self.yaml.clone(), "application/yaml; charset=utf-8")
     }
 
     /// Returns the endpoint `/docs`: the document as a page. The page has 3 MB, so it is
     /// made when it is first asked for.
-    pub fn docs(&self) -> impl Endpoint + 'static + use<E> {
+    pub fn docs(&self) -> impl Endpoint + 'static + use<> {
         let json = self.json.clone();
         let page = move || docs_page(&String::from_utf8_lossy(&json)).into();
         lazy_text(page, "text/html; charset=utf-8")
