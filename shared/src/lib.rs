@@ -5,6 +5,7 @@
 //! the truth, and [`queue`], which holds hints that there is work.
 
 pub mod admin;
+pub mod bytes;
 pub mod clock;
 mod coalesce;
 pub mod config;

@@ -1,7 +1,11 @@
 //! Logs, written by `tracing` to standard error. Standard output is for the results
 //! of commands.
 
+mod human_line;
 mod json_line;
+mod subject;
+#[cfg(test)]
+mod test_lines;
 
 use std::io::{self, BufWriter, Stderr, Write};
 use std::sync::{Mutex, PoisonError};
@@ -18,9 +22,12 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use self::json_line::{JsonLine, SpanMembers};
+use self::human_line::HumanLine;
+use self::json_line::JsonLine;
 use crate::otlp::{self, OtlpConfig, OtlpError};
 use crate::trace;
+
+pub use self::subject::{Subject, about, current};
 
 /// The size of the buffer for lines, in bytes: some two hundred lines.
 const BUFFER: usize = 64 * 1024;
@@ -176,12 +183,10 @@ where
     match format {
         LogFormat::Human => {
             let has_colors = io::IsTerminal::is_terminal(&io::stderr());
-            Box::new(lines.with_ansi(has_colors))
+            let format = fmt::format().with_ansi(has_colors);
+            Box::new(lines.with_ansi(has_colors).event_format(HumanLine(format)))
         }
-        LogFormat::Json => {
-            let lines = lines.with_ansi(false).fmt_fields(SpanMembers);
-            Box::new(lines.event_format(JsonLine))
-        }
+        LogFormat::Json => Box::new(lines.with_ansi(false).event_format(JsonLine)),
     }
 }
 

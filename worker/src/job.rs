@@ -11,10 +11,10 @@ use shared::queue::JobHandler;
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store, Work};
 use shared::svix::{SvixClient, SvixConfig};
+use shared::telemetry::{self, Subject};
 use shared::trace;
 use tokio::time::Instant;
 use tracing::Instrument;
-use tracing::field::Empty;
 
 use crate::{end_portal_sessions, provision_webhook};
 
@@ -44,9 +44,8 @@ impl JobHandler for JobRunner {
     /// claimed it, or if the key was revoked meanwhile.
     async fn handle(&self, job: Job) {
         let trace = trace::job(job);
-        let span = tracing::info_span!("job", key_id = %job.key_id, trace_id = Empty);
-        trace::name_in(&span, &trace);
-        self.attempt(job).instrument(span).instrument(trace).await;
+        let attempt = telemetry::about(Subject::Job(job.key_id), &trace, self.attempt(job));
+        attempt.instrument(trace).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `Authorization: Bearer …` header, RFC 6750.
 
 use poem::http::{HeaderMap, header};
+use shared::bytes;
 
 /// The request has an `Authorization` header that is not one well-formed Bearer
 /// token.
@@ -20,7 +21,7 @@ pub fn token(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     };
     let (scheme, token) = value.split_once(' ').ok_or(Malformed)?;
     let token = token.trim_start_matches(' ');
-    let well_formed = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+    let well_formed = !token.is_empty() && bytes::all(token, |b| b.is_ascii_graphic());
     if scheme.eq_ignore_ascii_case("Bearer") && well_formed {
         Ok(Some(token))
     } else {

@@ -21,8 +21,8 @@ use poem::http::header::{self, HeaderValue};
 use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response};
 use serde_json::Value;
+use shared::telemetry::{self, Subject};
 use tracing::Instrument;
-use tracing::field::Empty;
 
 use crate::error::ApiError;
 use access_log::AccessLine;
@@ -74,15 +74,14 @@ struct EveryRequest {
 impl Endpoint for EveryRequest {
     type Output = Response;
 
-    /// Answers within the request's span: log lines and errors need its id.
+    /// Answers with the request as the task's subject: log lines and errors need its id.
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let id = request_id::of(&request);
         let trace = RequestTrace::begin(&self.trusted_proxies, id, &request);
-        let span = tracing::info_span!("request", request_id = %id, trace_id = Empty);
-        trace.name_in(&span);
-        // Boxed, because the two futures around it would copy it.
-        let answered = request_id::scope(id, Box::pin(self.answer(request)));
-        let answered = answered.instrument(span).instrument(trace.span());
+        // Boxed, because the futures around it would copy it.
+        let answer = Box::pin(self.answer(request));
+        let answered = telemetry::about(Subject::Request(id), &trace.span(), answer);
+        let answered = answered.instrument(trace.span());
         let mut response = answered.await;
         trace.end(&response);
         request_id::add_header(id, &mut response);

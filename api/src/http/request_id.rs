@@ -4,13 +4,10 @@
 use poem::http::HeaderMap;
 use poem::http::header::{HeaderName, HeaderValue};
 use poem::{Request, Response};
+use shared::telemetry::{self, Subject};
 use uuid::Uuid;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-tokio::task_local! {
-    static CURRENT: Uuid;
-}
 
 /// Returns the id of the request that the current task serves, or the nil UUID
 /// if it serves none.
@@ -18,17 +15,15 @@ tokio::task_local! {
 /// The id is kept with the task because poem makes the response of an error, or
 /// of a panic, without the request.
 pub fn current() -> Uuid {
-    CURRENT.try_with(|id| *id).unwrap_or_default()
+    match telemetry::current() {
+        Some(Subject::Request(id)) => id,
+        _ => Uuid::nil(),
+    }
 }
 
 /// Returns the id of the request: the proxy's, or else a new one.
 pub fn of(request: &Request) -> Uuid {
     given_by_proxy(request.headers()).unwrap_or_else(Uuid::new_v4)
-}
-
-/// Answers a request, whose id is [`current`] meanwhile.
-pub fn scope<F: Future>(id: Uuid, answered: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(id, answered)
 }
 
 /// Adds the id to the response.

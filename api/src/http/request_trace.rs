@@ -41,11 +41,6 @@ impl RequestTrace {
         self.span.clone()
     }
 
-    /// Adds the trace's id to a span of the log.
-    pub fn name_in(&self, log: &Span) {
-        trace::name_in(log, &self.span);
-    }
-
     /// Ends the span, with the answer.
     pub fn end(self, response: &Response) {
         let route = response.data::<PathPattern>();

@@ -4,11 +4,13 @@
 mod partner_key;
 mod prefix;
 
+use crate::bytes;
+
 pub use partner_key::{InvalidPartnerKey, PartnerKey};
 pub use prefix::{InvalidKeyPrefix, KeyPrefix};
 
 /// Returns whether the text consists of the characters `0` to `9` and `a` to `f` alone.
 fn is_lowercase_hex(text: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.bytes().all(is_digit)
+    bytes::all(text, is_digit)
 }

@@ -1,28 +1,30 @@
 //! The lines of the format JSON. They say what those of `tracing-subscriber`'s own format say of
-//! our kinds of fields. That format makes and parses a tree for each span and line, which was a
-//! fifth of the instructions of a `GET`.
+//! our kinds of fields, and have the subject where those have the span. That format makes and
+//! parses a tree for each span and line, which was a fifth of the instructions of a `GET`.
 
 use std::fmt::{self, Debug, Display, Write};
 
 use tracing::field::{Field, Visit};
-use tracing::span::Record;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes an event as a line: its time, level, fields and target, and the span around it.
+use super::subject;
+use crate::bytes;
+
+/// Writes an event as a line: its time, level, fields and target, and the subject as a span.
 pub(super) struct JsonLine;
 
-impl<S> FormatEvent<S, SpanMembers> for JsonLine
+impl<S, N> FormatEvent<S, N> for JsonLine
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, SpanMembers>,
+        _context: &FmtContext<'_, S, N>,
         mut line: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -37,46 +39,15 @@ where
         members.text("target", about.target());
         members.result?;
 
-        if let Some(span) = context.parent_span() {
+        if let Some(subject) = subject::named() {
             line.write_str(r#","span":{"#)?;
-            let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<SpanMembers>>();
-            let fields = fields.map_or("", |fields| &fields.fields);
-            line.write_str(fields)?;
-            let mut members = Members::after(&mut line, !fields.is_empty());
-            members.text("name", span.name());
+            let mut members = Members::after(&mut line, false);
+            subject.each_id(|name, id| members.text(name, id));
+            members.text("name", subject.kind());
             members.result?;
             line.write_char('}')?;
         }
         line.write_str("}\n")
-    }
-}
-
-/// Writes the fields of a span as the members of an object, without its braces. A field that is
-/// recorded twice would be there twice; ours are recorded once.
-pub(super) struct SpanMembers;
-
-impl<'w> FormatFields<'w> for SpanMembers {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut members = Members::after(&mut writer, false);
-        fields.record(&mut members);
-        members.result
-    }
-
-    fn add_fields(
-        &self,
-        current: &'w mut FormattedFields<Self>,
-        fields: &Record<'_>,
-    ) -> fmt::Result {
-        let before = current.fields.len();
-        let mut writer = current.as_writer();
-        let mut members = Members::after(&mut writer, before > 0);
-        fields.record(&mut members);
-        let written = members.result;
-        if written.is_err() {
-            current.fields.truncate(before); // half a member would spoil every line
-        }
-        written
     }
 }
 
@@ -162,6 +133,9 @@ struct Escaped<'a, W>(&'a mut W);
 impl<W: Write> Write for Escaped<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let must_be_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        if bytes::all(text, |byte| !must_be_escaped(byte)) {
+            return self.0.write_str(text);
+        }
         let mut rest = text;
         while let Some(at) = rest.bytes().position(must_be_escaped) {
             let (plain, special) = rest.split_at(at);
@@ -183,45 +157,28 @@ impl<W: Write> Write for Escaped<'_, W> {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
 
+    use futures_util::FutureExt;
     use serde_json::Value;
-    use tracing::field::Empty;
-    use tracing_subscriber::fmt::{self, MakeWriter};
+    use tracing::Span;
+    use tracing_subscriber::fmt;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::{Layer, Registry};
+    use uuid::Uuid;
 
+    use super::super::test_lines::Lines;
+    use super::super::{Subject, about};
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
-    /// Returns the lines that a layer writes of all kinds of events, read as JSON.
-    fn lines_of<L: Layer<Registry> + Send + Sync>(layer: impl FnOnce(Lines) -> L) -> Vec<Value> {
+    /// Returns the lines that a layer writes of these events, read as JSON.
+    fn lines_of<L: Layer<Registry> + Send + Sync>(
+        events: fn(),
+        layer: impl FnOnce(Lines) -> L,
+    ) -> Vec<Value> {
         let lines = Lines::default();
         let subscriber = tracing_subscriber::registry().with(layer(lines.clone()));
-        tracing::subscriber::with_default(subscriber, log_all_kinds);
-        let bytes = lines.0.lock().unwrap().clone();
-        let text = String::from_utf8(bytes).unwrap();
+        tracing::subscriber::with_default(subscriber, events);
+        let text = lines.text();
         assert!(text.ends_with('\n'));
         let mut lines: Vec<Value> = text
             .lines()
@@ -252,30 +209,42 @@ mod tests {
         tracing::error!(text = every_ascii, "ümläute \u{2028} and \u{1f511}");
         tracing::error!(%error, debugged = ?Some("a \"text\"\n"), shown = %every_ascii, "values");
         tracing::error!(error = &error as &dyn std::error::Error, "an error");
-        tracing::info_span!("empty").in_scope(|| tracing::info!("in a span without fields"));
-        let request = tracing::info_span!("request", request_id = %"an id", trace_id = Empty);
-        request.in_scope(|| tracing::info!("before the field is recorded"));
-        request.record("trace_id", "a trace");
-        request.in_scope(|| {
-            tracing::info!("after it is");
-            let late = tracing::info_span!("late", field = Empty);
-            late.record("field", 7);
-            late.in_scope(|| tracing::info!("in the inner span"));
-        });
-        tracing::info!(parent: &request, "in a span that is named");
+    }
+
+    fn our_lines_of(events: fn()) -> Vec<Value> {
+        lines_of(events, |lines| {
+            let layer = fmt::layer().with_writer(lines).with_ansi(false);
+            layer.event_format(JsonLine)
+        })
+    }
+
+    fn lines_of_the_library(events: fn()) -> Vec<Value> {
+        lines_of(events, |lines| {
+            let layer = fmt::layer().with_writer(lines).json();
+            layer.flatten_event(true).with_span_list(false)
+        })
     }
 
     #[test]
     fn a_line_says_what_the_librarys_says() {
-        let ours = lines_of(|lines| {
-            let layer = fmt::layer().with_writer(lines).with_ansi(false);
-            layer.fmt_fields(SpanMembers).event_format(JsonLine)
+        let ours = our_lines_of(log_all_kinds);
+        assert!(ours.len() >= 6);
+        assert_eq!(ours, lines_of_the_library(log_all_kinds));
+    }
+
+    #[test]
+    fn a_subject_is_what_a_span_is_for_the_library() {
+        let ours = our_lines_of(|| {
+            let request = Subject::Request(Uuid::max());
+            let answer = async { tracing::info!("in a request") };
+            about(request, &Span::none(), answer).now_or_never();
+            tracing::info!("after it");
         });
-        let librarys = lines_of(|lines| {
-            let layer = fmt::layer().with_writer(lines).json();
-            layer.flatten_event(true).with_span_list(false)
+        let librarys = lines_of_the_library(|| {
+            let request = tracing::info_span!("request", request_id = %Uuid::max());
+            request.in_scope(|| tracing::info!("in a request"));
+            tracing::info!("after it");
         });
-        assert!(librarys.len() > 10);
         assert_eq!(ours, librarys);
     }
 }

@@ -132,15 +132,8 @@ pub fn failed(span: &Span, kind: &'static str) {
     span.record("otel.status_code", ERROR);
 }
 
-/// Writes the id of the trace into the field `trace_id` of a span of the log, if the trace
-/// is sampled.
-pub fn name_in(log: &Span, trace: &Span) {
-    if let Some(id) = sampled_trace(trace) {
-        log.record("trace_id", tracing::field::display(id));
-    }
-}
-
-fn sampled_trace(span: &Span) -> Option<TraceId> {
+/// Returns the id of the span's trace, if that is exported.
+pub(crate) fn sampled(span: &Span) -> Option<TraceId> {
     if span.is_disabled() {
         return None;
     }
