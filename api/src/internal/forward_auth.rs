@@ -1,7 +1,8 @@
 use std::fmt::Write;
 
 use poem::endpoint::make;
-use poem::{Endpoint, Request, RequestBody};
+use poem::http::{HeaderName, HeaderValue};
+use poem::{Endpoint, Request, RequestBody, Response};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 use shared::ids::AccountId;
@@ -16,11 +17,12 @@ use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 pub(super) const PATH: &str = "/internal/v1/forward-auth";
 pub(super) const ANY_PATH: &str = "/internal/v1/forward-auth/*any";
 
-/// The operation `GET /internal/v1/forward-auth`, for the document.
+/// The operation `GET /internal/v1/forward-auth`, for the document. [`endpoint`] serves it, for
+/// any method and any path below.
 pub struct ForwardAuth;
 
-/// The active key in a request.
-struct KeyInRequest(StoredKey);
+/// The active key in a request, for the document.
+struct KeyInRequest;
 
 impl<'a> ApiExtractor<'a> for KeyInRequest {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
@@ -36,15 +38,21 @@ impl<'a> ApiExtractor<'a> for KeyInRequest {
     }
 
     async fn from_request(
-        request: &'a Request,
+        _request: &'a Request,
         _body: &mut RequestBody,
         _options: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
-        Ok(Self(check(request).await?))
+        Err(ApiError::internal().into())
     }
 }
 
+const X_ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
+const X_KEY_ID: HeaderName = HeaderName::from_static("x-key-id");
+const X_KEY_PREFIX: HeaderName = HeaderName::from_static("x-key-prefix");
+
+/// The answer of [`allow`], for the document.
 #[derive(ApiResponse)]
+#[expect(dead_code, reason = "the document needs only the type")]
 enum Allowed {
     /// The key is active. The proxy must copy all three headers to the request that it
     /// passes on, and thereby replace what the client has sent under these names.
@@ -63,14 +71,19 @@ enum Allowed {
     ),
 }
 
-impl From<&StoredKey> for Allowed {
-    fn from(key: &StoredKey) -> Self {
-        Self::Key(
-            header_text(&key.account_id),
-            key.id.to_string(),
-            key.key_prefix.to_string(),
-        )
+/// Returns the answer about an active key.
+fn allow(key: &StoredKey) -> Result<Response, ApiError> {
+    let mut response = Response::default();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (X_ACCOUNT_ID, header_text(&key.account_id)),
+        (X_KEY_ID, key.id.to_string()),
+        (X_KEY_PREFIX, key.key_prefix.to_string()),
+    ] {
+        let value = HeaderValue::try_from(value).map_err(|_| ApiError::internal())?;
+        headers.insert(name, value);
     }
+    Ok(response)
 }
 
 /// The errors of this operation.
@@ -103,8 +116,8 @@ impl ForwardAuth {
         clippy::unused_async,
         reason = "poem-openapi takes only async operations"
     )]
-    async fn check(&self, key: KeyInRequest) -> Result<Allowed, ApiError> {
-        Ok(Allowed::from(&key.0))
+    async fn check(&self, _key: KeyInRequest) -> Result<Allowed, ApiError> {
+        Err(ApiError::internal())
     }
 }
 
@@ -114,7 +127,7 @@ impl ForwardAuth {
 pub(super) fn endpoint() -> impl Endpoint + 'static {
     make(|request: Request| async move {
         let key = check(&request).await?;
-        Ok::<_, poem::Error>(Allowed::from(&key))
+        Ok::<_, poem::Error>(allow(&key)?)
     })
 }
 
