@@ -77,7 +77,7 @@ impl ProvisionerTest {
     /// Makes the attempt that is due, if there is one. Returns the row.
     async fn attempt(&self) -> StoredKey {
         for job in self.store.due(self.clock.now(), 0, 10).await.unwrap() {
-            self.provisioner.handle(job).await;
+            self.provisioner.handle(job).await.await;
         }
         self.row().await
     }
@@ -302,7 +302,7 @@ async fn a_revoked_key_is_not_provisioned() {
         .revoke_keys(&test.account, test.clock.now(), &caller())
         .await
         .unwrap();
-    test.provisioner.handle(job).await;
+    test.provisioner.handle(job).await.await;
     assert_eq!(test.svix.calls(Route::Create), 0);
 }
 
@@ -319,7 +319,8 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
             .await
             .unwrap()
     };
-    let ((), revoked) = tokio::join!(test.provisioner.handle(job), revoke);
+    let handled = async { test.provisioner.handle(job).await.await };
+    let ((), revoked) = tokio::join!(handled, revoke);
     assert_eq!(
         revoked[0].job(),
         None,

@@ -1,20 +1,22 @@
 //! A job, from top to bottom: claims an attempt, makes it, and records the outcome in
 //! the row.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use shared::clock::Clock;
 use shared::metrics::{self, AttemptOutcome};
-use shared::queue::JobHandler;
+use shared::queue::{JobHandler, Rest};
 use shared::retry;
 use shared::store::{Claim, Job, Outcome, Store, Work};
 use shared::svix::{SvixClient, SvixConfig};
 use shared::telemetry::{self, Subject};
 use shared::trace;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::{end_portal_sessions, provision_webhook};
 
@@ -42,11 +44,19 @@ pub struct JobRunner {
 impl JobHandler for JobRunner {
     /// Makes the attempt that the job names. Does nothing if another worker has
     /// claimed it, or if the key was revoked meanwhile.
-    async fn handle(&self, job: Job) {
+    async fn handle(&self, job: Job) -> Rest {
         let trace = trace::job(job);
-        let attempt = telemetry::about(Subject::Job(job.key_id), &trace, self.attempt(job));
-        attempt.instrument(trace).await;
+        let attempt = about(job, &trace, self.attempt(job)).instrument(trace.clone());
+        match attempt.await {
+            Some(made) => about(job, &trace, made.finish()).instrument(trace).boxed(),
+            None => ready(()).boxed(),
+        }
     }
+}
+
+/// Runs a future whose log lines name the job's key.
+fn about<F: Future>(job: Job, trace: &Span, future: F) -> impl Future<Output = F::Output> + use<F> {
+    telemetry::about(Subject::Job(job.key_id), trace, future)
 }
 
 impl JobRunner {
@@ -56,16 +66,19 @@ impl JobRunner {
         Self { store, svix, clock }
     }
 
-    async fn attempt(&self, job: Job) {
+    /// Claims the attempt and makes it. Returns `None` if there is nothing to do.
+    async fn attempt(&self, job: Job) -> Option<Made> {
         let now = self.clock.now();
         let claim = match self.store.claim(job, now, now + LEASE).await {
             Ok(Some(claim)) => claim,
             Ok(None) => {
                 // Done, not due yet, or claimed by another worker.
-                return tracing::debug!(attempt = job.attempt, "nothing to do");
+                tracing::debug!(attempt = job.attempt, "nothing to do");
+                return None;
             }
             Err(error) => {
-                return tracing::warn!(%error, "the claim failed; the sweep will send the job again");
+                tracing::warn!(%error, "the claim failed; the sweep will send the job again");
+                return None;
             }
         };
         if claim.after_expired_lease {
@@ -84,11 +97,27 @@ impl JobRunner {
             error.alarm_if_misconfigured();
             retry::outcome_of(&error, claim.tries, self.clock.now(), &mut rand::rng())
         });
-        self.finish(&claim, &outcome).await;
+        Some(Made {
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            claim,
+            outcome,
+        })
     }
+}
 
+/// An attempt that was made, and whose outcome is to be written.
+struct Made {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    claim: Claim,
+    outcome: Outcome,
+}
+
+impl Made {
     /// Writes the outcome, and retries while the database is unavailable.
-    async fn finish(&self, claim: &Claim, outcome: &Outcome) {
+    async fn finish(self) {
+        let (claim, outcome) = (&self.claim, &self.outcome);
         let began = Instant::now();
         while began.elapsed() < FINISH_WITHIN {
             match self.store.finish(claim, outcome, self.clock.now()).await {

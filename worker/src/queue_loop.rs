@@ -46,7 +46,7 @@ pub struct QueueLoop {
 }
 
 impl QueueLoop {
-    /// Creates a loop that runs at most `concurrency` jobs at the same time.
+    /// Creates a loop that makes at most `concurrency` attempts at the same time.
     pub fn new(
         queue: Arc<dyn Queue>,
         handler: Arc<dyn JobHandler>,

@@ -38,7 +38,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Creates a worker that runs at most `concurrency` jobs at the same time. It
+    /// Creates a worker that makes at most `concurrency` attempts at the same time. It
     /// starts to count the seconds since its last sign of life, so it should be
     /// run at once.
     pub fn new(

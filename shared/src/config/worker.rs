@@ -6,13 +6,13 @@ use super::{Checker, Invalid};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerArgs {
-    /// Number of jobs that this process runs at the same time [default: 64]
+    /// Number of attempts that this process makes at the same time [default: 64]
     #[arg(long, env = "WORKER_CONCURRENCY", value_name = "N")]
     pub worker_concurrency: Option<String>,
 }
 
 impl WorkerArgs {
-    /// Checks the settings. Returns the number of jobs that run at the same time.
+    /// Checks the settings. Returns the number of attempts that are made at the same time.
     pub fn check(&self, checker: &mut Checker) -> Result<usize, Invalid> {
         let given = self.worker_concurrency.as_deref();
         checker

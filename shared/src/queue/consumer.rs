@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use apalis::prelude::{WorkerContext, WorkerError};
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::store::Job;
 
+/// What is left of a job that needs its place among the running jobs no more.
+pub type Rest = BoxFuture<'static, ()>;
+
 /// Performs the jobs that a queue delivers.
 #[async_trait]
 pub trait JobHandler: Send + Sync + 'static {
-    /// Performs one job. It cannot fail: the handler writes every outcome to the
-    /// row, so the queue has nothing to retry.
-    async fn handle(&self, job: Job);
+    /// Performs one job, and returns what is left: writing the outcome to the row. It cannot
+    /// fail, because every outcome is written, so the queue has nothing to retry.
+    async fn handle(&self, job: Job) -> Rest;
 }
 
 /// A worker, as its queue sees it.
@@ -22,7 +27,7 @@ pub trait JobHandler: Send + Sync + 'static {
 pub struct Consumer {
     /// The name under which the worker registers. Each start needs a new one.
     pub name: String,
-    /// The number of jobs that run at the same time.
+    /// The number of attempts that are made at the same time.
     pub concurrency: usize,
     /// Performs the jobs.
     pub handler: Arc<dyn JobHandler>,
@@ -33,6 +38,46 @@ pub struct Consumer {
     pub on_heartbeat: Arc<dyn Fn() + Send + Sync>,
     /// Cancelled when the worker shuts down.
     pub shutdown: CancellationToken,
+}
+
+/// Runs jobs in tasks of their own. Clones share the room for outcomes.
+#[derive(Clone)]
+pub(super) struct Runner {
+    handler: Arc<dyn JobHandler>,
+    jobs: TaskTracker,
+    /// The room for outcomes that are being written. When the database is so slow that there is
+    /// none, jobs keep their places.
+    outcomes: Arc<Semaphore>,
+}
+
+impl Runner {
+    pub(super) fn of(consumer: &Consumer) -> Self {
+        Self {
+            handler: Arc::clone(&consumer.handler),
+            jobs: consumer.jobs.clone(),
+            outcomes: Arc::new(Semaphore::new(consumer.concurrency)),
+        }
+    }
+
+    /// Starts a job, and then `afterwards`. Returns a future that ends when the job needs its
+    /// place no more: the next job need not wait until the outcome is on disk.
+    pub(super) fn start<F>(&self, job: Job, afterwards: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (handler, outcomes) = (Arc::clone(&self.handler), Arc::clone(&self.outcomes));
+        let (place, is_free) = oneshot::channel::<()>();
+        self.jobs.spawn(async move {
+            let rest = handler.handle(job).await;
+            let room = outcomes.acquire().await;
+            drop(place);
+            rest.await;
+            drop(room);
+            afterwards.await;
+        });
+        // It fails when the place is dropped, as after a panic too.
+        async move { drop(is_free.await) }
+    }
 }
 
 /// The reason why a queue loop ended before it was told to.

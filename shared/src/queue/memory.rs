@@ -1,6 +1,7 @@
 //! The queue of the embedded deployment: apalis's in-memory storage, bounded.
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use futures_util::{Sink, SinkExt, sink, stream};
 use tokio::sync::mpsc;
 
-use super::consumer::RunningLoop;
+use super::consumer::{Runner, RunningLoop};
 use super::{Consumer, DEPTH_LIMIT, LoopError, Queue, QueueError};
 use crate::store::Job;
 
@@ -116,15 +117,11 @@ impl Queue for MemoryQueue {
 
 /// Starts apalis's worker loop on the storage.
 fn start(storage: MemoryStorage<Job>, consumer: &Consumer) -> RunningLoop {
-    let (handler, jobs) = (Arc::clone(&consumer.handler), consumer.jobs.clone());
+    let runner = Runner::of(consumer);
     let context = WorkerContext::new(&consumer.name);
     let worker = WorkerBuilder::new(&context)
         .backend(storage)
         .concurrency(consumer.concurrency)
-        .build(move |job: Job| {
-            let handler = Arc::clone(&handler);
-            let work = jobs.spawn(async move { handler.handle(job).await });
-            async move { drop(work.await) }
-        });
+        .build(move |job: Job| runner.start(job, ready(())));
     RunningLoop::spawn(context, worker.run())
 }

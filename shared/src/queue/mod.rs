@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use consumer::{Consumer, JobHandler, LoopError};
+pub use consumer::{Consumer, JobHandler, LoopError, Rest};
 pub use memory::MemoryQueue;
 pub use nudge::{Nudge, nudge};
 pub use redis::{LiveWorker, RedisQueue};

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres, Transaction};
 use svix_simulator::{Fault, Pattern, Route};
 use tests::process::free_port;
-use tests::{Deployment, Process, eventually};
+use tests::{Deployment, Plan, Process, eventually};
 
 /// The deadline for the next attempt once the lease has expired.
 const SOON: Duration = Duration::from_secs(50);
@@ -178,4 +180,37 @@ async fn a_worker_without_the_database_reports_it_and_keeps_running() {
         worker.is_running(),
         "the worker keeps running until the database works again"
     );
+}
+
+/// Locks the row of the one attempt that is being made.
+async fn lock_the_leased_row(pool: &PgPool) -> Transaction<'static, Postgres> {
+    let mut transaction = pool.begin().await.unwrap();
+    let lock = "SELECT id FROM api_partners WHERE leased_until IS NOT NULL FOR UPDATE";
+    let locked = sqlx::query(lock).execute(&mut *transaction).await.unwrap();
+    assert_eq!(locked.rows_affected(), 1);
+    transaction
+}
+
+#[tokio::test]
+async fn the_next_attempt_does_not_wait_until_an_outcome_is_written() {
+    let deployment = Deployment::planned(Plan {
+        workers: 1,
+        env: vec![("WORKER_CONCURRENCY", "1".to_owned())],
+        ..Plan::default()
+    })
+    .await;
+    let slow = Fault::Latency(Duration::from_secs(2));
+    deployment.svix.fault(Pattern::create(), slow).times(1);
+    for session in deployment.sessions(2).await {
+        assert_eq!(deployment.client.create(&session).await.status, 201);
+    }
+    deployment.svix.wait_for_calls(Route::Create, 1).await;
+    let pool = deployment.in_production().database.pool().await;
+    let locked = lock_the_leased_row(&pool).await;
+    deployment.svix.wait_for_calls(Route::Create, 2).await;
+    locked.rollback().await.unwrap();
+    deployment.all_provisioned(SOON).await;
+    let attempts = sqlx::query_scalar("SELECT DISTINCT attempts::bigint FROM api_partners");
+    let attempts: Vec<i64> = attempts.fetch_all(&pool).await.unwrap();
+    assert_eq!(attempts, [1], "no outcome was given up");
 }

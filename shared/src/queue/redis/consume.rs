@@ -7,17 +7,16 @@ use apalis_core::worker::event::Event;
 use super::RedisQueue;
 use super::wake::{Wake, WakeStrategy};
 use crate::queue::Consumer;
-use crate::queue::consumer::RunningLoop;
+use crate::queue::consumer::{Runner, RunningLoop};
 use crate::store::Job;
 
 /// Starts apalis's worker loop on the queue, which looks for jobs when `wake` calls. Any
 /// error of Redis ends the loop.
 pub(super) fn start(queue: RedisQueue, consumer: Consumer, wake: Arc<Wake>) -> RunningLoop {
+    let runner = Runner::of(&consumer);
     let Consumer {
         name,
         concurrency,
-        handler,
-        jobs,
         on_heartbeat,
         ..
     } = consumer;
@@ -36,18 +35,12 @@ pub(super) fn start(queue: RedisQueue, consumer: Consumer, wake: Arc<Wake>) -> R
             }
         })
         .build(move |job: Job, id: TaskId| {
-            let (handler, queue) = (Arc::clone(&handler), Arc::clone(&queue));
-            let (name, settlements) = (Arc::clone(&name), jobs.clone());
-            let work = jobs.spawn(async move {
-                handler.handle(job).await;
-                // In a task of its own, so that the next job need not wait for it.
-                settlements.spawn(async move {
-                    if let Err(error) = queue.settle(&name, &id.to_string()).await {
-                        tracing::debug!(%error, "the job is not settled; retiring its worker removes it");
-                    }
-                });
-            });
-            async move { drop(work.await) }
+            let (name, queue) = (Arc::clone(&name), Arc::clone(&queue));
+            runner.start(job, async move {
+                if let Err(error) = queue.settle(&name, &id.to_string()).await {
+                    tracing::debug!(%error, "the job is not settled; retiring its worker removes it");
+                }
+            })
         });
     RunningLoop::spawn(context, worker.run())
 }
