@@ -45,8 +45,8 @@ pub struct Consumer {
 pub(super) struct Runner {
     handler: Arc<dyn JobHandler>,
     jobs: TaskTracker,
-    /// The room for outcomes that are being written. When the database is so slow that there is
-    /// none, jobs keep their places.
+    /// The room for outcomes that are written meanwhile. Once the database is so slow that there
+    /// is none, a job keeps its place to the end.
     outcomes: Arc<Semaphore>,
 }
 
@@ -68,11 +68,15 @@ impl Runner {
         let (handler, outcomes) = (Arc::clone(&self.handler), Arc::clone(&self.outcomes));
         let (place, is_free) = oneshot::channel::<()>();
         self.jobs.spawn(async move {
-            let rest = handler.handle(job).await;
-            let room = outcomes.acquire().await;
-            drop(place);
-            rest.await;
-            drop(room);
+            let mut rest = handler.handle(job).await;
+            tokio::select! {
+                room = outcomes.acquire() => {
+                    drop(place);
+                    rest.await;
+                    drop(room);
+                }
+                () = &mut rest => drop(place),
+            }
             afterwards.await;
         });
         // It fails when the place is dropped, as after a panic too.
