@@ -126,7 +126,7 @@ const WAITING: &str = "
     SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
     WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
 
-/// Each that waited in the database would keep one of the process's ten connections.
+/// A change that waits in the database keeps one of the process's ten connections.
 #[tokio::test]
 async fn however_many_changes_an_account_asks_for_others_are_not_delayed() {
     let deployment = Deployment::production(0).await;

@@ -83,7 +83,7 @@ impl PostgresStore {
             sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
             completions: Coalescer::start(Completions(kept())),
-            turns: Turns::new(),
+            turns: Turns::default(),
             pool,
         }
     }
@@ -127,7 +127,7 @@ impl PostgresStore {
     /// Begins a transaction that changes keys of the account. No other changes them
     /// meanwhile.
     async fn begin_for(&self, account: &AccountId) -> sqlx::Result<Transaction> {
-        let turn = self.turns.of(account).await;
+        let turn = self.turns.of(account).await?;
         let mut transaction = self.begin().await?.in_turn(turn);
         for lock in [sql::LOCK_ACCOUNT, sql::LOCK_KEYS] {
             let lock = sqlx::query(lock).bind(account.as_str());

@@ -12,9 +12,9 @@ use sqlx::{
     AssertSqlSafe, Connection, Describe, Either, Execute, Executor, FromRow, PgConnection,
     Postgres, SqlSafeStr, SqlStr,
 };
-use tokio::sync::OwnedMutexGuard;
 
 use super::pool::{LOCK_TIMEOUT, Pool, Query};
+use super::turns::Turn;
 use crate::config::Pooler;
 use crate::store::{DEADLINE, sql};
 
@@ -80,7 +80,7 @@ where
 pub(super) struct Transaction {
     statements: Statements,
     /// The turn of the account that it is about.
-    _turn: Option<OwnedMutexGuard<()>>,
+    _turn: Option<Turn>,
 }
 
 impl Transaction {
@@ -92,7 +92,7 @@ impl Transaction {
     }
 
     /// Keeps an account's turn until the transaction has ended.
-    pub(super) fn in_turn(self, turn: OwnedMutexGuard<()>) -> Self {
+    pub(super) fn in_turn(self, turn: Turn) -> Self {
         Self {
             _turn: Some(turn),
             ..self
