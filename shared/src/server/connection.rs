@@ -94,12 +94,15 @@ impl Connection {
         let mut out_of_time = pin!(sleep_until(Instant::now()));
 
         poll_fn(|context| {
-            if !is_closing && closing.as_mut().poll(context).is_ready() {
+            // First it reads what has come: a connection that has read nothing would be closed.
+            let mut polled = connection.as_mut().poll(context);
+            if polled.is_pending() && !is_closing && closing.as_mut().poll(context).is_ready() {
                 is_closing = true;
                 progress.closing();
                 connection.as_mut().graceful_shutdown();
+                polled = connection.as_mut().poll(context);
             }
-            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            if let Poll::Ready(ended) = polled {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection broke");
                 }

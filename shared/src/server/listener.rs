@@ -6,7 +6,7 @@ use std::time::Duration;
 use poem::endpoint::BoxEndpoint;
 use poem::{Endpoint, EndpointExt, Response};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,8 +19,8 @@ use super::connections::{Connections, Slot};
 const DRAIN: Duration = Duration::from_millis(8500);
 
 /// The time that the connections accepted last have to send their request before
-/// idle connections are closed. Until then, answers say `Connection: close`, so that clients
-/// need not find out when a request fails.
+/// idle connections are closed. From the signal on, answers say `Connection: close`, so a client
+/// that sends a request in this time does not send the next one on a closed connection.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// The pause after the system refused to accept a connection, for instance because
@@ -121,20 +121,19 @@ impl Bound {
         max_connections: usize,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let server = Server {
+        let server = Arc::new(Server {
             endpoint: Arc::new(endpoint.map_to_response().boxed()),
             address: self.address,
             connections: Connections::new(max_connections, self.listener.as_str()),
             stopping: shutdown.clone(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        };
+        });
         let unserved = server.accept_until(&self.socket, &shutdown).await;
         let last = unserved.into_iter().chain(established(self.socket)?);
-        let last_requests = Instant::now() + LAST_REQUESTS;
-        // Those that find no room until then get none.
-        let _ = timeout_at(last_requests, server.serve_all(last)).await;
-        sleep_until(last_requests).await;
+        let admitting = Arc::clone(&server).serve_all(last.collect());
+        server.tasks.spawn(admitting);
+        sleep(LAST_REQUESTS).await;
         server.drain().await;
         Ok(())
     }
@@ -199,7 +198,7 @@ impl Server {
     }
 
     /// Serves the connections in the background, each once there is room for it.
-    async fn serve_all(&self, accepted: impl Iterator<Item = Accepted>) {
+    async fn serve_all(self: Arc<Self>, accepted: Vec<Accepted>) {
         for accepted in accepted {
             let slot = self.connections.admit().await;
             self.serve(accepted, slot);
@@ -251,6 +250,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::metrics::ConnectionMetrics;
 
     /// A server of at most one connection, whose answers wait for a permit each.
     struct Waiting {
@@ -331,7 +331,12 @@ mod tests {
         let server = Waiting::start();
         let mut first = server.ask().await;
         server.is_asked().await;
+        let full = || ConnectionMetrics::of(Listener::Public.as_str()).full.get();
+        let before = full();
         let mut second = server.ask().await;
+        while full() == before {
+            tokio::task::yield_now().await;
+        }
         server.shutdown.cancel();
         server.permits.add_permits(2);
         for client in [&mut first, &mut second] {
