@@ -10,6 +10,7 @@ use rand::RngExt;
 use shared::metrics;
 use shared::queue::{Consumer, JobHandler, LoopError, Queue};
 use shared::runtime::process_name;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,6 +44,7 @@ pub struct QueueLoop {
     concurrency: usize,
     liveness: Liveness,
     jobs: TaskTracker,
+    outcomes: Arc<Semaphore>,
 }
 
 impl QueueLoop {
@@ -59,6 +61,7 @@ impl QueueLoop {
             concurrency,
             liveness,
             jobs: TaskTracker::new(),
+            outcomes: Arc::new(Semaphore::new(concurrency)),
         }
     }
 
@@ -109,6 +112,7 @@ impl QueueLoop {
             concurrency: self.concurrency,
             handler: Arc::clone(&self.handler),
             jobs: self.jobs.clone(),
+            outcomes: Arc::clone(&self.outcomes),
             on_heartbeat: Arc::new(move || liveness.queue_loop.beat()),
             shutdown: shutdown.clone(),
         };

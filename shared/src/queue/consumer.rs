@@ -11,14 +11,14 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::store::Job;
 
-/// What is left of a job that needs its place among the running jobs no more.
+/// What is left of a job that no longer needs its place among the running jobs.
 pub type Rest = BoxFuture<'static, ()>;
 
 /// Performs the jobs that a queue delivers.
 #[async_trait]
 pub trait JobHandler: Send + Sync + 'static {
     /// Performs one job, and returns what is left: writing the outcome to the row. It cannot
-    /// fail, because every outcome is written, so the queue has nothing to retry.
+    /// fail: the row says what is to be done next, so the queue has nothing to retry.
     async fn handle(&self, job: Job) -> Rest;
 }
 
@@ -34,19 +34,20 @@ pub struct Consumer {
     /// The running jobs. They outlive a queue loop that dies: when Redis fails,
     /// that is no reason to drop a call to Svix.
     pub jobs: TaskTracker,
+    /// The room for outcomes that are written after their jobs have given up their places. It
+    /// outlives a queue loop too.
+    pub outcomes: Arc<Semaphore>,
     /// Called at least every few seconds while the loop can fetch jobs.
     pub on_heartbeat: Arc<dyn Fn() + Send + Sync>,
     /// Cancelled when the worker shuts down.
     pub shutdown: CancellationToken,
 }
 
-/// Runs jobs in tasks of their own. Clones share the room for outcomes.
+/// Runs jobs in tasks of their own.
 #[derive(Clone)]
 pub(super) struct Runner {
     handler: Arc<dyn JobHandler>,
     jobs: TaskTracker,
-    /// The room for outcomes that are written meanwhile. Once the database is so slow that there
-    /// is none, a job keeps its place to the end.
     outcomes: Arc<Semaphore>,
 }
 
@@ -55,12 +56,12 @@ impl Runner {
         Self {
             handler: Arc::clone(&consumer.handler),
             jobs: consumer.jobs.clone(),
-            outcomes: Arc::new(Semaphore::new(consumer.concurrency)),
+            outcomes: Arc::clone(&consumer.outcomes),
         }
     }
 
-    /// Starts a job, and then `afterwards`. Returns a future that ends when the job needs its
-    /// place no more: the next job need not wait until the outcome is on disk.
+    /// Starts a job, and then `afterwards`. Returns a future that ends when the job no longer
+    /// needs its place: the next job need not wait until the outcome is on disk.
     pub(super) fn start<F>(&self, job: Job, afterwards: F) -> impl Future<Output = ()> + use<F>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -68,19 +69,24 @@ impl Runner {
         let (handler, outcomes) = (Arc::clone(&self.handler), Arc::clone(&self.outcomes));
         let (place, is_free) = oneshot::channel::<()>();
         self.jobs.spawn(async move {
-            let mut rest = handler.handle(job).await;
-            tokio::select! {
-                room = outcomes.acquire() => {
-                    drop(place);
-                    rest.await;
-                    drop(room);
-                }
-                () = &mut rest => drop(place),
-            }
+            let rest = handler.handle(job).await;
+            finish(rest, place, &outcomes).await;
             afterwards.await;
         });
-        // It fails when the place is dropped, as after a panic too.
+        // Dropping the place ends this wait, also after a panic.
         async move { drop(is_free.await) }
+    }
+}
+
+/// Finishes a job. It gives up its place once there is room for its outcome. Where there is none,
+/// because the database is slow, it keeps its place until the outcome is written.
+async fn finish(mut rest: Rest, place: oneshot::Sender<()>, outcomes: &Semaphore) {
+    tokio::select! {
+        _room = outcomes.acquire() => {
+            drop(place);
+            rest.await;
+        }
+        () = &mut rest => {}
     }
 }
 

@@ -199,7 +199,8 @@ async fn the_next_attempt_does_not_wait_until_an_outcome_is_written() {
         ..Plan::default()
     })
     .await;
-    let slow = Fault::Latency(Duration::from_secs(2));
+    // Time to lock the row while its attempt is made.
+    let slow = Fault::Latency(Duration::from_secs(5));
     deployment.svix.fault(Pattern::create(), slow).times(1);
     for session in deployment.sessions(2).await {
         assert_eq!(deployment.client.create(&session).await.status, 201);
