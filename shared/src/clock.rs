@@ -11,6 +11,10 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// The first and the last microsecond that RFC 3339 can write, counted as in [`Timestamp`].
+const YEAR_0: i64 = -62_167_219_200_000_000;
+const END_OF_YEAR_9999: i64 = 253_402_300_799_999_999;
+
 /// An instant in UTC, in whole microseconds since 1970.
 ///
 /// Both databases keep microseconds, so a time that is read back equals the time
@@ -34,9 +38,11 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Converts the timestamp to the type of the `time` crate.
+    /// Converts the timestamp to the type of the `time` crate. A time that RFC 3339 cannot write,
+    /// such as PostgreSQL's `infinity`, becomes the nearest that it can.
     pub fn to_offset_date_time(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
+        let micros = self.0.clamp(YEAR_0, END_OF_YEAR_9999);
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
@@ -150,6 +156,19 @@ impl Default for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_beyond_rfc_3339_is_written_as_the_nearest() {
+        for (micros, text) in [
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+            (YEAR_0 - 1, "0000-01-01T00:00:00Z"),
+            (0, "1970-01-01T00:00:00Z"),
+            (END_OF_YEAR_9999 + 1, "9999-12-31T23:59:59.999999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(Timestamp::from_micros(micros).to_rfc3339(), text);
+        }
+    }
 
     #[test]
     fn a_clock_and_its_clones_move_together() {

@@ -39,6 +39,7 @@ mod settings;
 mod shutdown;
 mod store_conformance;
 mod svix_outcomes;
+mod timestamps;
 mod tls;
 mod tracing;
 mod upgrades;

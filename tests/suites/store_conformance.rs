@@ -11,7 +11,6 @@ mod rotation;
 mod schema;
 mod sessions;
 mod states;
-mod timestamps;
 
 use std::collections::BTreeMap;
 use std::process::Command;
