@@ -1,4 +1,4 @@
-//! Tests of many bytes.
+//! Checks of all bytes of a text.
 
 /// Returns whether the condition holds for all bytes of a text.
 ///

@@ -166,6 +166,7 @@ mod tests {
     use tracing_subscriber::{Layer, Registry};
     use uuid::Uuid;
 
+    use super::super::subject::sync_about;
     use super::super::test_lines::Lines;
     use super::super::{Subject, about};
     use super::*;
@@ -211,6 +212,9 @@ mod tests {
         tracing::error!(error = &error as &dyn std::error::Error, "an error");
     }
 
+    const JOB: &str = "01a2057d-6cfd-7146-871e-0b787339b628";
+    const TRACE: &str = "00000000000000000000000000000007";
+
     fn our_lines_of(events: fn()) -> Vec<Value> {
         lines_of(events, |lines| {
             let layer = fmt::layer().with_writer(lines).with_ansi(false);
@@ -238,12 +242,16 @@ mod tests {
             let request = Subject::Request(Uuid::max());
             let answer = async { tracing::info!("in a request") };
             about(request, &Span::none(), answer).now_or_never();
-            tracing::info!("after it");
+            let job = Subject::Job(JOB.parse().unwrap());
+            sync_about(job, 7_u128.into(), || tracing::warn!("in a job"));
+            tracing::info!("after both");
         });
         let librarys = lines_of_the_library(|| {
             let request = tracing::info_span!("request", request_id = %Uuid::max());
             request.in_scope(|| tracing::info!("in a request"));
-            tracing::info!("after it");
+            let job = tracing::info_span!("job", key_id = JOB, trace_id = TRACE);
+            job.in_scope(|| tracing::warn!("in a job"));
+            tracing::info!("after both");
         });
         assert_eq!(ours, librarys);
     }

@@ -1,7 +1,7 @@
 //! What the current task is about. Each of its log lines names it.
 //!
-//! It is not a span of `tracing`, which would be formatted and registered for each request: a
-//! tenth of the work of a key check, of which most write no line.
+//! It is not a span of `tracing`, which would be formatted and registered for each request. That
+//! was a tenth of the work of a key check, and most key checks write no line.
 
 use std::fmt::{self, Display};
 
@@ -33,7 +33,7 @@ tokio::task_local! {
     static CURRENT: Named;
 }
 
-/// Runs a future about a subject. `trace` is the subject's span in a trace.
+/// Runs a future whose log lines name the subject. `trace` is the subject's span in a trace.
 pub fn about<F: Future>(
     subject: Subject,
     trace: &Span,
@@ -50,6 +50,13 @@ pub fn current() -> Option<Subject> {
 
 pub(super) fn named() -> Option<Named> {
     CURRENT.try_with(|named| *named).ok()
+}
+
+/// Runs a function whose log lines name the subject, in this trace.
+#[cfg(test)]
+pub(super) fn sync_about(subject: Subject, trace: TraceId, function: impl FnOnce()) {
+    let trace = Some(trace);
+    CURRENT.sync_scope(Named { subject, trace }, function);
 }
 
 impl Named {
