@@ -75,10 +75,8 @@ tools:
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
 	cd $* && npm ci --loglevel=error
 
-# --no-deps: the file lists every package, so that no version changes unnoticed.
 %/.venv/.installed: %/requirements.txt
-	python3 -m venv --clear $*/.venv
-	$*/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
+	scripts/venv $*
 	@touch $@
 
 .SECONDEXPANSION:
