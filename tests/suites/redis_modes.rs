@@ -87,7 +87,7 @@ async fn all_follow_the_new_master(deployment: &mut Deployment) {
     // What the api sends before it notices is lost, and without a worker nobody sweeps.
     let sent = || async {
         create(&deployment.client, deployment, 1).await;
-        redis_status(&env).await["depth"].as_u64().unwrap()
+        redis_status(&env).await["depth"].as_u64().unwrap_or(0)
     };
     eventually("the api sends jobs there", SOON, sent, |depth| *depth > 0).await;
     deployment.start_worker().await;
