@@ -65,7 +65,7 @@ impl Connection {
         let (client, server) = (self.client, self.server);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let (endpoint, answering) = (&self.endpoint, progress.answering());
-            let stopping = &self.stopping;
+            let (stopping, progress) = (&self.stopping, &progress);
             async move {
                 let from = (
                     request,
@@ -74,7 +74,7 @@ impl Connection {
                     Scheme::HTTP,
                 );
                 let mut response = endpoint.get_response(from.into()).await;
-                if stopping.is_cancelled() {
+                if stopping.is_cancelled() || progress.gives_way() {
                     response.headers_mut().insert(header::CONNECTION, CLOSE);
                 }
                 let response: hyper::Response<_> = response.into();

@@ -95,6 +95,11 @@ impl Progress {
         Answering(self.clone())
     }
 
+    /// Returns whether the connection should end after its answer, because a new one waits.
+    pub(super) fn gives_way(&self) -> bool {
+        self.state().slot.gives_way()
+    }
+
     fn has_read(&self) {
         let mut state = self.state();
         if matches!(state.phase, Phase::New { .. } | Phase::Idle { .. }) {
