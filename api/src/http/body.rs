@@ -80,7 +80,12 @@ pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
     let kept = match rule {
         BodyRule::KeptAt(bodies) => bodies.iter().find(|kept| kept.path == path),
         BodyRule::Kept { ignored_below } if path.starts_with(ignored_below) => {
-            return Received::Completely;
+            let body = request.take_body();
+            return if body.is_empty() {
+                Received::Completely
+            } else {
+                Received::InPart
+            };
         }
         BodyRule::Kept { .. } => Some(&KeptBody::at("")),
     };

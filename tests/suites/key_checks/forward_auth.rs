@@ -55,21 +55,32 @@ async fn any_method_and_path_is_answered_with_the_identity_of_the_key() {
     again.is_error(401, "unauthorized");
 }
 
-/// The proxy keeps the client's body back, and some pass its length on.
+/// The proxy keeps the client's body back, and some pass its length on. The server closes a
+/// connection whose request has a body that nobody reads.
 #[tokio::test]
-async fn the_body_of_a_request_is_not_waited_for() {
+async fn a_body_is_not_waited_for_and_the_answer_says_that_the_connection_ends() {
     let (deployment, internal) = deployment().await;
     let (_, key) = key(&deployment, "jo").await;
     let address = internal.base().strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "PUT {PATH}/upload HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
-         content-length: 1000000\r\n\r\n"
-    );
-    connection.write_all(head.as_bytes()).await.unwrap();
-    let mut status = [0; 12];
-    connection.read_exact(&mut status).await.unwrap();
-    assert_eq!(&status, b"HTTP/1.1 200");
+    for (body, is_kept) in [
+        ("", true),
+        ("content-length: 0\r\n", true),
+        ("content-length: 1000000\r\n", false),
+        ("transfer-encoding: chunked\r\n", false),
+    ] {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let authorization = format!("authorization: Bearer {key}\r\n");
+        let head = format!("PUT {PATH}/upload HTTP/1.1\r\nhost: a\r\n{authorization}{body}\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        let answer = String::from_utf8(answer).unwrap().to_lowercase();
+        assert!(answer.starts_with("http/1.1 200"), "{answer}");
+        let is_closed = answer.contains("connection: close");
+        assert_eq!(is_closed, !is_kept, "{body}: {answer}");
+    }
 }
 
 #[tokio::test]
