@@ -44,6 +44,7 @@ async fn what_is_wrong_with_the_connection_is_named() {
     );
     no_name.finds(connection, "skipped", "");
     no_schema.finds("database.schema", "error", "api_key_events");
+    no_schema.finds("database.privileges", "skipped", "not all tables are there");
     no_schema.finds("database.user", "warning", "postgres is a superuser");
     assert_eq!(no_schema.code, 2);
 }

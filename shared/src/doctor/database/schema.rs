@@ -19,15 +19,20 @@ const CAN_READ: &str = "
     SELECT has_column_privilege('_sqlx_migrations', 'version', 'SELECT')
        AND has_column_privilege('_sqlx_migrations', 'success', 'SELECT')";
 
-/// Compares the schema with the one that this program knows.
-pub(super) async fn check(db: &mut PgConnection, grants: &[Grant]) -> Result<Finding, sqlx::Error> {
+/// Returns the tables of these grants that the user does not see.
+pub(super) async fn absent_tables(
+    db: &mut PgConnection,
+    grants: &[Grant],
+) -> Result<Vec<String>, sqlx::Error> {
     let tables: BTreeSet<&str> = grants.iter().map(|grant| &*grant.table).collect();
     let tables: Vec<&str> = tables.into_iter().collect();
-    let absent: Vec<String> = sqlx::query_scalar(ABSENT)
-        .persistent(false)
-        .bind(tables)
-        .fetch_all(&mut *db)
-        .await?;
+    let absent = sqlx::query_scalar(ABSENT).persistent(false).bind(tables);
+    absent.fetch_all(db).await
+}
+
+/// Compares the schema with the one that this program knows.
+pub(super) async fn check(db: &mut PgConnection, grants: &[Grant]) -> Result<Finding, sqlx::Error> {
+    let absent = absent_tables(db, grants).await?;
     if !absent.is_empty() {
         let message = format!("not there, or not for this user: {}", absent.join(", "));
         let fix = "run `api migrate` and deploy/postgres/roles.sql; the tables have to be in the \
