@@ -1,5 +1,7 @@
 //! The log line of a request, and its measurement.
 
+use std::time::Duration;
+
 use poem::http::{Method, StatusCode};
 use poem::{PathPattern, Request, Response};
 use shared::metrics;
@@ -17,11 +19,16 @@ pub enum Logged {
     AllButSuccesses,
 }
 
-/// The log line of a request that is being answered.
+/// nginx's status for a request whose client has gone before the answer. Nobody receives it.
+const CLIENT_GONE: u16 = 499;
+
+/// The log line of a request that is being answered. If it is dropped before the answer, it says
+/// that the client has gone: then hyper drops whatever answers the request.
 pub struct AccessLine {
     started: Instant,
     method: &'static str,
     client: ClientAddress,
+    is_written: bool,
 }
 
 impl AccessLine {
@@ -31,6 +38,7 @@ impl AccessLine {
             started: Instant::now(),
             method: method_name(request.method()),
             client: ClientAddress::of(request),
+            is_written: false,
         }
     }
 
@@ -39,25 +47,40 @@ impl AccessLine {
     ///
     /// The route is logged, not the path: a client may put a secret into its URL by
     /// mistake, and that must not reach the log.
-    pub fn write(self, logged: Logged, response: &Response) {
-        let Self {
-            started,
-            method,
-            client,
-        } = self;
+    pub fn write(mut self, logged: Logged, response: &Response) {
+        self.is_written = true;
+        let Self { method, client, .. } = &self;
         let route = response.data::<PathPattern>();
         let route = route.map_or("", |pattern| &pattern.0);
-        let took = started.elapsed();
+        let took = self.started.elapsed();
         metrics::answered(method, route, response.status(), took);
         let route = if route.is_empty() { "-" } else { route };
         let status = response.status().as_u16();
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros(took);
         if logged == Logged::AllButSuccesses && response.status() == StatusCode::OK {
             tracing::debug!(method, route, status, %client, micros, "answered");
         } else {
             tracing::info!(method, route, status, %client, micros, "answered");
         }
     }
+}
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        let Self { method, client, .. } = self;
+        let status = StatusCode::from_u16(CLIENT_GONE);
+        let Some(status) = status.ok().filter(|_| !self.is_written) else {
+            return;
+        };
+        let took = self.started.elapsed();
+        metrics::answered(method, "", status, took);
+        let (status, micros) = (status.as_u16(), micros(took));
+        tracing::info!(method, route = "-", status, %client, micros, "the client has gone");
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Returns the method's name if it is a standard one, or OpenTelemetry's `_OTHER`. A client

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use svix_simulator::{Fault, Pattern, Route};
 use tests::Kind::{self, Embedded, Production};
-use tests::{Deployment, eventually};
+use tests::client::PORTAL_PATH;
+use tests::{Deployment, Metrics, Plan, eventually};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::{SOON, members, ready_key, retry_after};
 
@@ -164,4 +167,43 @@ async fn an_application_deleted_behind_our_back_is_made_again(
     deployment.provisioned(&session, HEALED).await;
     assert!(deployment.svix.calls(Route::Create) > creations);
     assert_eq!(client.portal(&key).await.status, 200);
+}
+
+/// Otherwise an outage would be invisible behind a proxy with a short timeout.
+#[tokio::test]
+async fn a_request_whose_client_gives_up_is_logged_and_measured() {
+    const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
+    let mut deployment = Deployment::planned(Plan {
+        workers: 1,
+        env: vec![("ADMIN_ADDR", "127.0.0.1:0".to_owned())],
+        ..Plan::default()
+    })
+    .await;
+    let (_, key) = ready_key(&deployment).await;
+    let slow = Fault::Latency(Duration::from_secs(4));
+    deployment
+        .svix
+        .fault(Pattern::portal(), slow)
+        .until_cleared();
+    let address = deployment.client.base().strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET {PORTAL_PATH} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+         x-request-id: {ID}\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    deployment.svix.wait_for_calls(Route::Portal, 1).await;
+    drop(connection);
+    let line = deployment.server.logged("the client has gone").await;
+    assert!(
+        line.contains(ID) && line.contains("\"status\":499"),
+        "{line}"
+    );
+    let admin = deployment.server.admin_url().await;
+    let name = "http_server_request_duration_seconds_count";
+    Metrics::eventually("it is measured", &admin, |metrics| {
+        let is_it = |series: &&str| series.starts_with(name) && series.contains("\"499\"");
+        metrics.series().iter().any(is_it)
+    })
+    .await;
 }
