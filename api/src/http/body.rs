@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use poem::http::HeaderMap;
-use poem::http::header::{self, HeaderValue};
-use poem::{Request, Response};
+use poem::Request;
+use poem::http::{HeaderMap, header};
 
 use crate::error::{ApiError, ErrorCode, messages};
 
@@ -110,15 +109,6 @@ pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
             Received::Refused(ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY))
         }
     }
-}
-
-/// Says `Connection: close` in the response.
-///
-/// The server closes a connection whose request body was not read to its end,
-/// and the client's next request on it would fail.
-pub fn close_after(response: &mut Response) {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
 }
 
 async fn bytes(request: &mut Request, max: usize) -> Result<Bytes, Unread> {

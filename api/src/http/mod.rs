@@ -21,6 +21,7 @@ use poem::http::header::{self, HeaderValue};
 use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, Request, Response};
 use serde_json::Value;
+use shared::server::close_after;
 use shared::telemetry::{self, Subject};
 use tracing::Instrument;
 
@@ -102,7 +103,8 @@ impl EveryRequest {
             Received::Completely | Received::InPart => self.routes.get_response(request).await,
         };
         if !is_complete {
-            body::close_after(&mut response);
+            // The server closes a connection whose request was not read to its end.
+            close_after(&mut response);
         }
         allow::add_header(&self.allowed, uri.path(), &mut response);
         let headers = response.headers_mut();

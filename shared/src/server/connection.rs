@@ -32,8 +32,6 @@ const MAX_HEADERS: usize = 64 * 1024;
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
-
 /// One connection of a client.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
@@ -75,7 +73,7 @@ impl Connection {
                 );
                 let mut response = endpoint.get_response(from.into()).await;
                 if stopping.is_cancelled() || progress.gives_way() {
-                    response.headers_mut().insert(header::CONNECTION, CLOSE);
+                    close_after(&mut response);
                 }
                 let response: hyper::Response<_> = response.into();
                 Ok::<_, Infallible>(response.map(|body| AnswerBody {
@@ -119,6 +117,13 @@ impl Connection {
         })
         .await;
     }
+}
+
+/// Says in the response that the connection ends after it, so that the client does not send
+/// another request on it.
+pub fn close_after(response: &mut Response) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
 }
 
 /// Sets the options of the socket. A connection works without them too.

@@ -125,11 +125,11 @@ impl Bound {
             endpoint: Arc::new(endpoint.map_to_response().boxed()),
             address: self.address,
             connections: Connections::new(max_connections, self.listener.as_str()),
-            stopping: shutdown.clone(),
+            stopping: shutdown,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let unserved = server.accept_until(&self.socket, &shutdown).await;
+        let unserved = server.accept_all(&self.socket).await;
         let last = unserved.into_iter().chain(established(self.socket)?);
         let admitting = Arc::clone(&server).serve_all(last.collect());
         server.tasks.spawn(admitting);
@@ -168,22 +168,19 @@ struct Server {
 }
 
 impl Server {
-    /// Accepts connections until `shutdown`. Returns the one that waited for room then.
-    async fn accept_until(
-        &self,
-        listener: &TcpListener,
-        shutdown: &CancellationToken,
-    ) -> Option<Accepted> {
+    /// Accepts connections until the server is told to stop. Returns the one that waited for room
+    /// then.
+    async fn accept_all(&self, listener: &TcpListener) -> Option<Accepted> {
         let mut trouble = Trouble::default();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = shutdown.cancelled() => return None,
+                () = self.stopping.cancelled() => return None,
             };
             match accepted {
                 Ok(accepted) => tokio::select! {
                     slot = self.connections.admit() => self.serve(accepted, slot),
-                    () = shutdown.cancelled() => return Some(accepted),
+                    () = self.stopping.cancelled() => return Some(accepted),
                 },
                 // The client has gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

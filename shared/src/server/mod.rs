@@ -11,6 +11,7 @@ mod connections;
 mod listener;
 mod progress;
 
+pub use connection::close_after;
 pub use listener::{BindError, Bound, Listener, bind};
 
 /// The number of descriptors that are not for connections of clients: the database,
