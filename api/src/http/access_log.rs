@@ -67,14 +67,15 @@ impl AccessLine {
 
 impl Drop for AccessLine {
     fn drop(&mut self) {
-        let Self { method, client, .. } = self;
-        let status = StatusCode::from_u16(CLIENT_GONE);
-        let Some(status) = status.ok().filter(|_| !self.is_written) else {
+        if self.is_written {
             return;
-        };
+        }
+        let Self { method, client, .. } = self;
         let took = self.started.elapsed();
-        metrics::answered(method, "", status, took);
-        let (status, micros) = (status.as_u16(), micros(took));
+        if let Ok(status) = StatusCode::from_u16(CLIENT_GONE) {
+            metrics::answered(method, "", status, took);
+        }
+        let (status, micros) = (CLIENT_GONE, micros(took));
         tracing::info!(method, route = "-", status, %client, micros, "the client has gone");
     }
 }
