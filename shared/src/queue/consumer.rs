@@ -11,7 +11,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::store::Job;
 
-/// What is left of a job that no longer needs its place among the running jobs.
+/// The rest of a job, which writes its outcome. The next job need not wait for it.
 pub type Rest = BoxFuture<'static, ()>;
 
 /// Performs the jobs that a queue delivers.

@@ -1,4 +1,4 @@
-//! What the current task is about. Each of its log lines names it.
+//! The request or the job that the current task serves. Its log lines name it.
 //!
 //! It is not a span of `tracing`, which would be formatted and registered for each request. That
 //! was a tenth of the work of a key check, and most key checks write no line.
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::ids::KeyId;
 use crate::trace;
 
-/// What a task is about.
+/// A request or a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A request, by its id.
@@ -43,7 +43,7 @@ pub fn about<F: Future>(
     CURRENT.scope(Named { subject, trace }, future)
 }
 
-/// Returns what the current task is about, if that is known.
+/// Returns the request or the job that the current task serves, or `None` if it serves neither.
 pub fn current() -> Option<Subject> {
     named().map(|named| named.subject)
 }
