@@ -1,5 +1,5 @@
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,18 +15,45 @@ const MOST: u64 = 4096;
 /// Tries to listen on each address, as a program that starts does.
 pub(super) async fn check(addresses: &[(Listener, SocketAddr)]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (listener, address) in addresses {
-        findings.push(try_to_listen(*listener, *address).await);
+    for (place, (listener, address)) in addresses.iter().enumerate() {
+        let taken = addresses.iter().take(place);
+        let taken = taken.copied().find(|(_, taken)| overlap(*taken, *address));
+        findings.push(match taken {
+            Some(taken) => is_taken(taken, *listener, *address),
+            None => try_to_listen(*listener, *address).await,
+        });
     }
     findings
 }
 
-async fn try_to_listen(listener: Listener, address: SocketAddr) -> Finding {
-    let check = match listener {
+fn name_of_check(listener: Listener) -> &'static str {
+    match listener {
         Listener::Public => "listen.public",
         Listener::Internal => "listen.internal",
         Listener::Admin => "listen.admin",
-    };
+    }
+}
+
+/// Returns whether only one socket can listen on both. In Linux, `[::]` includes all addresses of
+/// IPv4.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let includes =
+        |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
+    let (ip, other_ip) = (one.ip(), other.ip());
+    let is_same = ip == other_ip || includes(ip, other_ip) || includes(other_ip, ip);
+    is_same && one.port() == other.port() && one.port() != 0 // 0 is any free port
+}
+
+fn is_taken(taken: (Listener, SocketAddr), listener: Listener, address: SocketAddr) -> Finding {
+    let (by, by_address) = taken;
+    let (by, variable) = (by.variable(), listener.variable());
+    let message = format!("{variable}: cannot listen on {address}: {by} has {by_address}");
+    let fix = format!("give {variable} another port");
+    Finding::error(name_of_check(listener), message, fix)
+}
+
+async fn try_to_listen(listener: Listener, address: SocketAddr) -> Finding {
+    let check = name_of_check(listener);
     let variable = listener.variable();
     let Err(error) = TcpListener::bind(address).await else {
         return Finding::ok(check, format!("{address} is free"));
@@ -67,4 +94,28 @@ async fn ask(address: SocketAddr) -> io::Result<String> {
     let mut answer = Vec::new();
     stream.take(MOST).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_if_one_port_of_one_address_is_in_both() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("[::]:80", "[::1]:80", true),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("0.0.0.0:0", "0.0.0.0:0", false),
+        ] {
+            let [a, b] = [one, other].map(|address| address.parse().unwrap());
+            assert_eq!(overlap(a, b), expected, "{one} {other}");
+            assert_eq!(overlap(b, a), expected, "{other} {one}");
+        }
+    }
 }
