@@ -104,11 +104,15 @@ pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
             };
             Received::Refused(ApiError::new(ErrorCode::PayloadTooLarge, message))
         }
+        // The operation needs all of it.
+        (Err(Unread::Late), true) => bad_request(messages::LATE_BODY),
         // The body was truncated, so do not run the operation.
-        (Err(Unread::Broken | Unread::Late), _) => {
-            Received::Refused(ApiError::new(ErrorCode::BadRequest, messages::BROKEN_BODY))
-        }
+        (Err(Unread::Broken), _) => bad_request(messages::BROKEN_BODY),
     }
+}
+
+fn bad_request(message: &'static str) -> Received {
+    Received::Refused(ApiError::new(ErrorCode::BadRequest, message))
 }
 
 async fn bytes(request: &mut Request, max: usize) -> Result<Bytes, Unread> {

@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use rstest::rstest;
 use tests::Deployment;
 use tests::Kind::{self, Embedded, Production};
-use tests::client::{KEY_PATH, OPERATIONS};
+use tests::client::{KEY_PATH, LEAKS_PATH, OPERATIONS};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
@@ -68,10 +68,13 @@ async fn connect(deployment: &Deployment) -> Connection {
     BufStream::new(stream)
 }
 
-/// Sends a POST, its body apart from its head. The answer's status line and
-/// headers, in lower case.
+/// Sends a POST for a key, its body apart from its head. The answer, in lower case.
 async fn post(connection: &mut Connection, headers: &str, body: &[u8]) -> String {
-    let head = format!("POST {KEY_PATH} HTTP/1.1\r\nhost: test\r\n{headers}\r\n\r\n");
+    post_to(KEY_PATH, connection, headers, body).await
+}
+
+async fn post_to(path: &str, connection: &mut Connection, headers: &str, body: &[u8]) -> String {
+    let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n\r\n");
     connection.write_all(head.as_bytes()).await.unwrap();
     connection.flush().await.unwrap();
     connection.write_all(body).await.unwrap();
@@ -85,8 +88,9 @@ async fn post(connection: &mut Connection, headers: &str, body: &[u8]) -> String
     let answer = answer.to_lowercase();
     let length = answer.split("content-length: ").nth(1).unwrap();
     let length: usize = length.lines().next().unwrap().parse().unwrap();
-    connection.read_exact(&mut vec![0; length]).await.unwrap();
-    answer
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await.unwrap();
+    answer + &String::from_utf8(body).unwrap().to_lowercase()
 }
 
 /// It would be closed, and the next request on it fail, if the body were not
@@ -130,6 +134,20 @@ async fn where_a_body_is_not_read_the_answer_says_that_the_connection_ends(
         );
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_body_that_is_needed_and_does_not_come_is_refused_as_late(
+    #[values(Production, Embedded)] kind: Kind,
+) {
+    let deployment = Deployment::start(kind).await;
+    let headers = "content-type: application/json\r\ncontent-length: 5";
+    let mut connection = connect(&deployment).await;
+    let answer = post_to(LEAKS_PATH, &mut connection, headers, b"{").await;
+    assert!(answer.starts_with("http/1.1 400"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("did not arrive in time"), "{answer}");
 }
 
 #[rstest]
