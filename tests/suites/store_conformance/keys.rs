@@ -355,15 +355,17 @@ async fn revoking_a_provisioned_key_makes_work_of_its_portal_sessions(
     assert_eq!(db.rows().await, [done]);
 }
 
+/// Changes of one account take turns, and one that waits too long for its own is refused. So
+/// there are only as many as a busy machine serves in that time.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_50_concurrent_revocations_revokes_the_key(
+async fn one_of_20_concurrent_revocations_revokes_the_key(
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
     let key = db.mint("acct", at(0)).await;
     let mut revocations = JoinSet::new();
-    for _ in 0..50 {
+    for _ in 0..20 {
         let (store, account) = (db.store.clone(), key.account_id.clone());
         revocations
             .spawn(async move { store.revoke_keys(&account, at(1), &caller()).await.unwrap() });

@@ -169,13 +169,15 @@ async fn a_repeated_start_creates_no_other_key(#[values(Postgres, Sqlite)] datab
     assert_eq!(db.rows().await.len(), 2);
 }
 
+/// Changes of one account take turns, and one that waits too long for its own is refused. So
+/// there are only as many as a busy machine serves in that time.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_50_concurrent_rotations_starts(#[values(Postgres, Sqlite)] database: Database) {
+async fn one_of_20_concurrent_rotations_starts(#[values(Postgres, Sqlite)] database: Database) {
     let db = &StoreUnderTest::migrated(database).await;
     let old = db.mint("acct", at(0)).await;
     let mut starts = JoinSet::new();
-    for _ in 0..50 {
+    for _ in 0..20 {
         let store = db.store.clone();
         starts.spawn(async move {
             let key = new_key("acct", at(1));
@@ -190,7 +192,7 @@ async fn one_of_50_concurrent_rotations_starts(#[values(Postgres, Sqlite)] datab
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((started, refused), (1, 49));
+    assert_eq!((started, refused), (1, 19));
     assert_eq!(db.rows().await.len(), 2);
 }
 
