@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, Route, get, post};
+use poem::{Endpoint, Request, Response, Route, get, post};
 use shared::clock::Clock;
 use shared::config::HttpConfig;
 use shared::metrics;
@@ -12,13 +12,13 @@ use shared::store::{Origin, Revoked, Store};
 use shared::svix::SvixConfig;
 
 use crate::auth::Sessions;
-use crate::http::{BodyRule, Logged};
+use crate::http::{AllowedMethods, BodyRule, EveryRequest, Logged};
 use crate::leaks::github;
 use crate::limits::Limits;
 use crate::portal::Portal;
 use crate::published_keys::ClientError;
 use crate::uses::Uses;
-use crate::{dashboard, health, http, openapi, routes};
+use crate::{dashboard, health, openapi, routes};
 
 /// Everything that an operation may use. Cheap to clone: each request has a clone.
 #[derive(Clone)]
@@ -96,7 +96,10 @@ impl App {
     }
 
     /// Returns the whole HTTP interface, with the routes that `add` adds.
-    pub fn endpoint(self, add: impl FnOnce(Route) -> Route) -> impl Endpoint + 'static {
+    pub fn endpoint(
+        self,
+        add: impl FnOnce(Route) -> Route,
+    ) -> impl Endpoint<Output = Response> + 'static {
         let service = openapi::service(&self.http.session_cookie);
         let all = dashboard::add_to(Route::new(), &self.http);
         let all = if self.http.docs {
@@ -117,13 +120,13 @@ impl App {
             .at("/openapi.yaml", get(service.yaml()))
             .at("/healthz", get(health::live))
             .at("/readyz", get(health::ready));
-        let all = service.operations.add_to(all).data(self);
-        http::wrap(
-            all,
-            &service.document,
+        EveryRequest {
+            routes: service.routes.and(all),
+            prepare: move |request: &mut Request| request.set_data(self.clone()),
+            allowed: AllowedMethods::from_document(&service.document),
             trusted_proxies,
-            BodyRule::KeptAt(bodies),
-            Logged::All,
-        )
+            bodies: BodyRule::KeptAt(bodies),
+            logged: Logged::All,
+        }
     }
 }

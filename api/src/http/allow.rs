@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use poem::Response;
 use poem::http::header::{self, HeaderValue};
 use poem::http::{Method, StatusCode};
+use poem::{PathPattern, Response};
 use serde_json::Value;
 
 use crate::leaks::github;
@@ -35,10 +35,12 @@ impl AllowedMethods {
     }
 }
 
-/// Adds the `Allow` header to a 405 for this path.
-pub fn add_header(allowed: &AllowedMethods, path: &str, response: &mut Response) {
+/// Adds the `Allow` header to a 405.
+pub fn add_header(allowed: &AllowedMethods, response: &mut Response) {
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-        let methods = allowed.0.get(path).cloned().unwrap_or(READ_ONLY);
+        let path = response.data::<PathPattern>();
+        let methods = path.and_then(|path| allowed.0.get(&*path.0));
+        let methods = methods.cloned().unwrap_or(READ_ONLY);
         response.headers_mut().insert(header::ALLOW, methods);
     }
 }

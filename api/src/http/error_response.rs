@@ -42,10 +42,10 @@ impl ResponseError for ApiError {
 }
 
 /// Makes the response of any error: ours or the framework's.
-pub async fn from_error(error: poem::Error) -> Response {
+pub fn from_error(error: &poem::Error) -> Response {
     let mut response = match error.downcast_ref::<ApiError>() {
         Some(error) => error.as_response(),
-        None => describe(&error).as_response(),
+        None => describe(error).as_response(),
     };
     // The access log needs the route.
     if let Some(route) = error.data::<PathPattern>() {

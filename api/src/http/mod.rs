@@ -12,15 +12,14 @@ mod request_id;
 mod request_trace;
 mod static_text;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use ipnet::IpNet;
-use poem::endpoint::BoxEndpoint;
 use poem::error::ResponseError;
 use poem::http::header::{self, HeaderValue};
-use poem::middleware::CatchPanic;
-use poem::{Endpoint, EndpointExt, Request, Response};
-use serde_json::Value;
+use poem::{Endpoint, Request, Response};
 use shared::server::close_after;
 use shared::telemetry::{self, Subject};
 use tracing::Instrument;
@@ -28,7 +27,7 @@ use tracing::Instrument;
 use crate::error::ApiError;
 use access_log::AccessLine;
 pub use access_log::Logged;
-use allow::AllowedMethods;
+pub use allow::AllowedMethods;
 use body::Received;
 pub use body::{BodyRule, KeptBody};
 pub use client_address::ClientAddress;
@@ -36,82 +35,100 @@ pub use request_id::current as current_request_id;
 use request_trace::RequestTrace;
 pub use static_text::{lazy_text, static_text};
 
-/// Adds the rules that hold for every request to the routes. `document` is the OpenAPI document,
-/// which names the methods of each path. `trusted_proxies` may name the client, and `logged`
-/// says which requests the log shows.
-pub fn wrap<E: Endpoint + 'static>(
-    routes: E,
-    document: &Value,
-    trusted_proxies: Arc<[IpNet]>,
-    bodies: BodyRule,
-    logged: Logged,
-) -> impl Endpoint<Output = Response> + use<E> + 'static {
-    let routes = routes
-        // The panic hook has logged the panic. Only the request that caused it fails.
-        .with(CatchPanic::new().with_handler(|_panic| ApiError::internal().as_response()))
-        // From here on there are only responses, no `poem::Error`.
-        .catch_all_error(error_response::from_error);
-    EveryRequest {
-        routes: routes.boxed(),
-        allowed: AllowedMethods::from_document(document),
-        trusted_proxies,
-        bodies,
-        logged,
-    }
-}
-
-/// An endpoint that applies the rules for every request and then calls the routes.
+/// An endpoint that applies the rules for every request and then calls the routes. It never
+/// fails: it makes a response of each error.
 ///
 /// It is one endpoint and not a layer for each rule: each layer around another would copy
 /// the request and the future of all that is within.
-struct EveryRequest {
-    routes: BoxEndpoint<'static, Response>,
-    allowed: AllowedMethods,
-    trusted_proxies: Arc<[IpNet]>,
-    bodies: BodyRule,
-    logged: Logged,
+pub struct EveryRequest<E, P> {
+    /// The routes.
+    pub routes: E,
+    /// Adds to a request what the operations need.
+    pub prepare: P,
+    /// The methods of each path.
+    pub allowed: AllowedMethods,
+    /// The proxies that may name the client.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// What becomes of the bodies of requests.
+    pub bodies: BodyRule,
+    /// The requests that the log shows.
+    pub logged: Logged,
 }
 
-impl Endpoint for EveryRequest {
+impl<E, P> Endpoint for EveryRequest<E, P>
+where
+    E: Endpoint<Output = Response>,
+    P: Fn(&mut Request) + Send + Sync,
+{
     type Output = Response;
 
     /// Answers with the request as the task's subject: log lines and errors need its id.
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    fn call(&self, request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
         let id = request_id::of(&request);
         let trace = RequestTrace::begin(&self.trusted_proxies, id, &request);
         // Boxed, because the futures around it would copy it.
         let answer = Box::pin(self.answer(request));
         let answered = telemetry::about(Subject::Request(id), &trace.span(), answer);
         let answered = answered.instrument(trace.span());
-        let mut response = answered.await;
-        trace.end(&response);
-        request_id::add_header(id, &mut response);
-        Ok(response)
+        async move {
+            let mut response = answered.await;
+            trace.end(&response);
+            request_id::add_header(id, &mut response);
+            Ok(response)
+        }
     }
 }
 
-impl EveryRequest {
-    async fn answer(&self, mut request: Request) -> Response {
-        client_address::find(&self.trusted_proxies, &mut request);
-        let line = AccessLine::begin(&request);
-        let uri = request.uri().clone();
-
-        let received = body::receive(self.bodies, &mut request).await;
-        let is_complete = matches!(received, Received::Completely);
-        let mut response = match received {
-            Received::Refused(error) => error.as_response(),
-            Received::Completely | Received::InPart => self.routes.get_response(request).await,
-        };
-        if !is_complete {
-            // The server closes a connection whose request was not read to its end.
-            close_after(&mut response);
+impl<E, P> EveryRequest<E, P>
+where
+    E: Endpoint<Output = Response>,
+    P: Fn(&mut Request) + Send + Sync,
+{
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an async function has its mutable arguments twice"
+    )]
+    fn answer(&self, mut request: Request) -> impl Future<Output = Response> + Send {
+        async move {
+            client_address::find(&self.trusted_proxies, &mut request);
+            let line = AccessLine::begin(&request);
+            let received = body::receive(self.bodies, &mut request).await;
+            let is_complete = matches!(received, Received::Completely);
+            let mut response = match received {
+                Received::Refused(error) => error.as_response(),
+                Received::Completely | Received::InPart => {
+                    (self.prepare)(&mut request);
+                    self.routed(request).await
+                }
+            };
+            if !is_complete {
+                // The server closes a connection whose request was not read to its end.
+                close_after(&mut response);
+            }
+            allow::add_header(&self.allowed, &mut response);
+            let headers = response.headers_mut();
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+            caching::forbid_by_default(headers);
+            line.write(self.logged, &response);
+            response
         }
-        allow::add_header(&self.allowed, uri.path(), &mut response);
-        let headers = response.headers_mut();
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        caching::forbid_by_default(headers);
-        line.write(self.logged, &response);
-        response
+    }
+
+    /// Returns the response of the routes, also of an error or a panic. The panic hook has logged
+    /// a panic. Only the request that caused it fails.
+    fn routed(&self, request: Request) -> impl Future<Output = Response> + Send {
+        let called = panic::catch_unwind(AssertUnwindSafe(|| self.routes.call(request)));
+        async move {
+            let answered = match called {
+                Ok(answering) => AssertUnwindSafe(answering).catch_unwind().await,
+                Err(panic) => Err(panic),
+            };
+            match answered {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => error_response::from_error(&error),
+                Err(_panic) => ApiError::internal().as_response(),
+            }
+        }
     }
 }
 
@@ -134,22 +151,40 @@ mod tests {
     use poem::endpoint::make_sync;
     use poem::http::StatusCode;
     use poem::{Request, Response, Route};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    /// Panics before it returns the future.
+    struct PanicsAtOnce;
+
+    impl Endpoint for PanicsAtOnce {
+        type Output = Response;
+
+        #[expect(unreachable_code, reason = "the compiler needs to know the future")]
+        fn call(&self, _: Request) -> impl Future<Output = poem::Result<Response>> + Send {
+            panic!("this panic is part of the test");
+            std::future::pending()
+        }
+    }
+
     #[tokio::test]
     async fn a_panic_becomes_a_500_with_the_id_of_its_request() {
-        const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
         let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
-        let routes = Route::new().at("/", panics);
-        let endpoint = wrap(
+        becomes_a_500(Route::new().at("/", panics)).await;
+        becomes_a_500(PanicsAtOnce).await;
+    }
+
+    async fn becomes_a_500(routes: impl Endpoint<Output = Response>) {
+        const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
+        let endpoint = EveryRequest {
             routes,
-            &json!({}),
-            Arc::new([]),
-            BodyRule::KeptAt(&[]),
-            Logged::All,
-        );
+            prepare: |_: &mut Request| {},
+            allowed: AllowedMethods::from_document(&json!({})),
+            trusted_proxies: Arc::new([]),
+            bodies: BodyRule::KeptAt(&[]),
+            logged: Logged::All,
+        };
         let request = Request::builder().header("x-request-id", ID).finish();
         let response = Box::pin(endpoint.get_response(request)).await;
 

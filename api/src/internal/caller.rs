@@ -19,7 +19,7 @@ pub struct InternalTokens(pub Arc<[SecretHash]>);
 pub struct InternalCaller;
 
 impl InternalCaller {
-    fn authenticate(request: &Request) -> Result<Self, ApiError> {
+    pub(super) fn authenticate(request: &Request) -> Result<Self, ApiError> {
         let tokens = request.data::<InternalTokens>();
         let tokens = tokens.ok_or_else(ApiError::internal)?;
         let given = bearer_token(request.headers()).map(|token| SecretHash::of(token.as_bytes()));

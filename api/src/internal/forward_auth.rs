@@ -1,11 +1,11 @@
 use std::fmt::Write;
 
-use poem::endpoint::make;
 use poem::http::{HeaderName, HeaderValue};
 use poem::{Endpoint, Request, RequestBody, Response};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 use shared::ids::AccountId;
+use shared::key::PartnerKey;
 use shared::store::StoredKey;
 
 use super::introspect::{Tag, find};
@@ -15,9 +15,8 @@ use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 
 /// The path that proxies ask. Some append the path of the client's request.
 pub(super) const PATH: &str = "/internal/v1/forward-auth";
-pub(super) const ANY_PATH: &str = "/internal/v1/forward-auth/*any";
 
-/// The operation `GET /internal/v1/forward-auth`, for the document. [`endpoint`] serves it, for
+/// The operation `GET /internal/v1/forward-auth`, for the document. [`Check`] serves it, for
 /// any method and any path below.
 pub struct ForwardAuth;
 
@@ -121,21 +120,27 @@ impl ForwardAuth {
     }
 }
 
-/// Returns the endpoint for any method. It answers exactly 200 with all three headers, or
-/// an error: some proxies let any 2xx pass, and one copies a header from the client's
-/// request if the answer lacks it.
-pub(super) fn endpoint() -> impl Endpoint + 'static {
-    make(|request: Request| async move {
-        let key = check(&request).await?;
-        Ok::<_, poem::Error>(allow(&key)?)
-    })
+/// Serves the operation. It answers exactly 200 with all three headers, or an error: some
+/// proxies let any 2xx pass, and one copies a header from the client's request if the answer
+/// lacks it.
+pub(super) struct Check {
+    pub(super) app: App,
 }
 
-async fn check(request: &Request) -> Result<StoredKey, ApiError> {
-    let app = request.data::<App>().ok_or_else(ApiError::internal)?;
-    let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
-    let key = find(app, token).await?;
-    key.ok_or_else(ApiError::no_partner_key)
+impl Endpoint for Check {
+    type Output = Response;
+
+    /// The request is not kept until the database answers.
+    fn call(&self, request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
+        let token = bearer_token(request.headers());
+        let key = token.and_then(|token| PartnerKey::parse(token).ok());
+        async move {
+            let key = key.ok_or_else(ApiError::no_partner_key)?;
+            let stored = find(&self.app, &key).await.map_err(ApiError::from)?;
+            let stored = stored.ok_or_else(ApiError::no_partner_key)?;
+            Ok(allow(&stored)?)
+        }
+    }
 }
 
 /// Returns an account id as a header can carry it: bytes other than printable ASCII, and

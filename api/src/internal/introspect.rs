@@ -1,7 +1,9 @@
+use futures_util::FutureExt;
 use poem::web::Data;
+use poem::{Endpoint, IntoResponse, Request, Response};
 use poem_openapi::payload::{Form, Json};
 use poem_openapi::types::Example;
-use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+use poem_openapi::{ApiExtractor, ApiResponse, ExtractParamOptions, Object, OpenApi, Tags};
 use serde::{Deserialize, Serialize};
 use shared::key::PartnerKey;
 use shared::store::{StoreError, StoredKey};
@@ -19,8 +21,14 @@ pub(super) enum Tag {
     KeyChecks,
 }
 
-/// The operations `POST /internal/v1/keys/introspect` and `…/introspect-many`.
+/// The path of the operation about one key.
+pub(super) const PATH: &str = "/internal/v1/keys/introspect";
+
+/// The operation `POST /internal/v1/keys/introspect`, for the document. [`Check`] serves it.
 pub struct Introspect;
+
+/// The operation `POST /internal/v1/keys/introspect-many`.
+pub struct IntrospectMany;
 
 /// A question about one key, as in RFC 7662.
 #[derive(Object, Deserialize)]
@@ -120,7 +128,9 @@ impl Example for Introspection {
     }
 }
 
+/// The answer of [`Check`], for the document.
 #[derive(ApiResponse)]
+#[expect(dead_code, reason = "the document needs only the type")]
 enum Introspected {
     /// The answer about the key.
     #[oai(status = 200)]
@@ -164,16 +174,21 @@ impl Introspect {
         operation_id = "introspectPartnerApiKey",
         tag = "Tag::KeyChecks"
     )]
+    #[expect(
+        clippy::unused_async,
+        reason = "poem-openapi takes only async operations"
+    )]
     async fn one(
         &self,
         _caller: InternalCaller,
-        Data(app): Data<&App>,
-        Form(form): Form<IntrospectionForm>,
+        _form: Form<IntrospectionForm>,
     ) -> Result<Introspected, ApiError> {
-        let key = find(app, &form.token).await?;
-        Ok(Introspected::Key(DirectJson(Introspection::of(key))))
+        Err(ApiError::internal())
     }
+}
 
+#[OpenApi]
+impl IntrospectMany {
     /// Check many keys
     ///
     /// The same for up to 100 keys at once.
@@ -189,18 +204,53 @@ impl Introspect {
         Data(app): Data<&App>,
         Json(many): Json<ManyKeys>,
     ) -> Result<ManyIntrospected, ApiError> {
-        let lookups = many.tokens.iter().map(|token| find(app, token));
+        let lookups = many.tokens.iter().map(|token| find_token(app, token));
         let found = lookups::all(lookups.collect()).await?;
         let keys = found.into_iter().map(Introspection::of).collect();
         Ok(ManyIntrospected::Keys(DirectJson(Introspections { keys })))
     }
 }
 
+/// Serves the operation about one key.
+pub(super) struct Check {
+    pub(super) app: App,
+}
+
+impl Endpoint for Check {
+    type Output = Response;
+
+    /// The request is not kept until the database answers.
+    fn call(&self, request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
+        let token = asked_token(request);
+        async move {
+            let key = find_token(&self.app, &token?).await;
+            let key = Introspection::of(key.map_err(ApiError::from)?);
+            Ok(DirectJson(key).into_response())
+        }
+    }
+}
+
+/// Returns the token that a service asks about.
+fn asked_token(request: Request) -> poem::Result<String> {
+    let (request, mut body) = request.split();
+    InternalCaller::authenticate(&request)?;
+    let form = Form::from_request(&request, &mut body, ExtractParamOptions::default());
+    // The body was received before, so that there is nothing to wait for.
+    let form = form.now_or_never().ok_or_else(ApiError::internal)?;
+    let Form(IntrospectionForm { token, .. }) = form?;
+    Ok(token)
+}
+
 /// Looks up a key that works now, and records its use. A malformed key costs no query.
-pub(super) async fn find(app: &App, token: &str) -> Result<Option<StoredKey>, StoreError> {
+async fn find_token(app: &App, token: &str) -> Result<Option<StoredKey>, StoreError> {
     let Ok(key) = PartnerKey::parse(token) else {
         return Ok(None);
     };
+    find(app, &key).await
+}
+
+/// Looks up a key that works now, and records its use.
+pub(super) async fn find(app: &App, key: &PartnerKey) -> Result<Option<StoredKey>, StoreError> {
     let now = app.clock.now();
     let stored = app.store.key_by_hash(&key.hash(), now).await?;
     if let Some(stored) = &stored {

@@ -12,16 +12,17 @@ mod introspect;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, Route, get};
+use poem::http::Method;
+use poem::{Endpoint, Request, Response, Route, get};
 
 use crate::App;
 use crate::error::{DocumentedError, ErrorCode, messages};
-use crate::http::{self, BodyRule, Logged};
+use crate::http::{AllowedMethods, BodyRule, EveryRequest, Logged};
 use crate::openapi;
 
 pub use caller::{InternalCaller, InternalTokens};
 pub use forward_auth::ForwardAuth;
-pub use introspect::Introspect;
+pub use introspect::{Introspect, IntrospectMany};
 
 /// The errors that each operation may return, by operation id.
 pub const ERRORS_BY_OPERATION: [(&str, &[DocumentedError]); 3] = [
@@ -34,7 +35,7 @@ pub const ERRORS_BY_OPERATION: [(&str, &[DocumentedError]); 3] = [
 pub const COMMON_ERRORS: [DocumentedError; 3] = [
     DocumentedError::new(
         ErrorCode::BadRequest,
-        "The request is malformed, or its body ended early.",
+        "The request is malformed, or its body ended early or came too late.",
         messages::BROKEN_BODY,
     ),
     DocumentedError::new(
@@ -50,17 +51,28 @@ pub const COMMON_ERRORS: [DocumentedError; 3] = [
 ];
 
 /// Returns the HTTP interface of the internal listener.
-pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint + 'static {
+pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint<Output = Response> + 'static {
     let service = openapi::internal_service();
-    let routes = Route::new()
-        .at(forward_auth::PATH, forward_auth::endpoint())
-        .at(forward_auth::ANY_PATH, forward_auth::endpoint())
+    let check = introspect::Check { app: app.clone() };
+    let forward_auth = forward_auth::Check { app: app.clone() };
+    let others = Route::new()
         .at("/openapi.json", get(service.json()))
         .at("/openapi.yaml", get(service.yaml()));
-    let routes = service.operations.add_to(routes).data(tokens).data(app);
-    let bodies = BodyRule::Kept {
-        ignored_below: forward_auth::PATH,
-    };
-    let logged = Logged::AllButSuccesses;
-    http::wrap(routes, &service.document, Arc::new([]), bodies, logged)
+    let routes = service.routes;
+    let routes = routes
+        .and_at(introspect::PATH, Method::POST, check)
+        .and_all_of(forward_auth::PATH, forward_auth);
+    EveryRequest {
+        routes: routes.and(others),
+        prepare: move |request: &mut Request| {
+            request.set_data(app.clone());
+            request.set_data(tokens.clone());
+        },
+        allowed: AllowedMethods::from_document(&service.document),
+        trusted_proxies: Arc::new([]),
+        bodies: BodyRule::Kept {
+            ignored_below: forward_auth::PATH,
+        },
+        logged: Logged::AllButSuccesses,
+    }
 }

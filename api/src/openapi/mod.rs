@@ -13,7 +13,7 @@ mod operations;
 mod tidy;
 
 use crate::http::{lazy_text, static_text};
-use crate::internal::{ForwardAuth, Introspect};
+use crate::internal::{ForwardAuth, Introspect, IntrospectMany};
 use crate::routes::{
     CancelRotation, CreateKey, FinishRotation, OpenPortal, ReportLeakedKeys, RevokeKey, ShowKey,
     StartRotation,
@@ -47,8 +47,8 @@ const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' data: blob:; \
 
 /// Operations and their document.
 pub struct Service {
-    /// The operations.
-    pub operations: Routes,
+    /// The operations, as routes.
+    pub routes: Routes,
     /// The document.
     pub document: Value,
     json: Bytes,
@@ -74,12 +74,12 @@ pub fn service(session_cookie: &str) -> Service {
     Service::new(operations, document)
 }
 
-/// Creates the operations of the internal listener and their document. Forward-auth is only
-/// described: proxies ask by any method and path.
+/// Creates the operations of the internal listener and their document. Two of them are only
+/// described: their endpoints are made by hand, for speed and for any method and path.
 pub fn internal_service() -> Service {
-    let described = (Introspect, ForwardAuth);
+    let described = (Introspect, IntrospectMany, ForwardAuth);
     let document = document_of(&described, INTERNAL_TITLE, INTERNAL_DESCRIPTION);
-    Service::new(Introspect, document)
+    Service::new(IntrospectMany, document)
 }
 
 /// Returns the document of operations, without examples of errors.
@@ -139,7 +139,7 @@ impl Service {
         tidy::tidy(&mut document);
         errors::add_examples(&mut document);
         Self {
-            operations: Routes::of(operations),
+            routes: Routes::of(operations),
             json: pretty_json(&document).into(),
             yaml: yaml(&document).into(),
             document,

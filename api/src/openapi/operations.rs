@@ -1,9 +1,12 @@
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
-use poem::endpoint::BoxEndpoint;
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use poem::endpoint::{BoxEndpoint, DynEndpoint};
+use poem::error::MethodNotAllowedError;
 use poem::http::Method;
-use poem::{Route, RouteMethod};
+use poem::{Endpoint, EndpointExt, PathPattern, Request, Response, Route};
 use poem_openapi::OpenApi;
 use poem_openapi::registry::{MetaApi, MetaPath, Registry};
 
@@ -45,26 +48,141 @@ impl<A: OpenApi> OpenApi for Described<A> {
     fn add_routes(self, _routes: &mut Table) {}
 }
 
-/// The routes of operations.
+/// The operations of a listener, and its other routes.
 ///
-/// poem-openapi's own endpoint would be a second set of routes within ours, and would look for
-/// cookies and a query in every request. That is a tenth of the work of a key check, and no
-/// operation has such parameters.
-pub struct Routes(Table);
+/// The paths of operations have no parameters, so that looking one up is all that is needed.
+/// poem-openapi's endpoint would be a second set of routes within poem's, and would look for
+/// cookies and a query. poem's routes wrap an operation three times, and each layer copies the
+/// request. Together that was a fifth of the work of a key check.
+pub struct Routes {
+    operations: HashMap<String, Operations>,
+    /// The paths below which any path, with any method, is the same operation.
+    whole: Vec<Operations>,
+    others: Route,
+}
+
+/// The operations of a path.
+struct Operations {
+    path: PathPattern,
+    methods: Methods,
+}
+
+enum Methods {
+    Any(BoxEndpoint<'static>),
+    Each(HashMap<Method, BoxEndpoint<'static>>),
+}
 
 impl Routes {
+    /// Serves the operations.
     pub(super) fn of(operations: impl OpenApi) -> Self {
         let mut table = Table::new();
         operations.add_routes(&mut table);
-        Self(table)
+        let operations = table.into_iter().map(|(path, methods)| {
+            let methods = Methods::Each(methods);
+            let operations = Operations {
+                path: PathPattern(path.as_str().into()),
+                methods,
+            };
+            (path, operations)
+        });
+        Self {
+            operations: operations.collect(),
+            whole: Vec::new(),
+            others: Route::new(),
+        }
     }
 
-    /// Adds the operations to other routes.
-    pub fn add_to(self, routes: Route) -> Route {
-        let add = |routes: Route, (path, operations): (String, HashMap<_, _>)| {
-            let add = |path: RouteMethod, (method, operation)| path.method(method, operation);
-            routes.at(path, operations.into_iter().fold(RouteMethod::new(), add))
+    /// Serves an operation that poem-openapi only describes.
+    #[must_use]
+    pub fn and_at(
+        mut self,
+        path: &str,
+        method: Method,
+        operation: impl Endpoint<Output = Response> + 'static,
+    ) -> Self {
+        let methods = Methods::Each(HashMap::from([(method, operation.boxed())]));
+        let operations = Operations {
+            path: PathPattern(path.into()),
+            methods,
         };
-        self.0.into_iter().fold(routes, add)
+        self.operations.insert(path.to_owned(), operations);
+        self
+    }
+
+    /// Serves an operation at a path and all paths below it, for any method.
+    #[must_use]
+    pub fn and_all_of(
+        mut self,
+        path: &str,
+        operation: impl Endpoint<Output = Response> + 'static,
+    ) -> Self {
+        self.whole.push(Operations {
+            path: PathPattern(path.into()),
+            methods: Methods::Any(operation.boxed()),
+        });
+        self
+    }
+
+    /// Serves other routes too.
+    #[must_use]
+    pub fn and(self, others: Route) -> Self {
+        Self { others, ..self }
+    }
+}
+
+impl Routes {
+    fn operations_at(&self, path: &str) -> Option<&Operations> {
+        let is_in = |operations: &&Operations| {
+            let below = path.strip_prefix(&*operations.path.0);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        };
+        let of_path = self.operations.get(path);
+        of_path.or_else(|| self.whole.iter().find(is_in))
+    }
+}
+
+impl Operations {
+    fn of(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
+        match &self.methods {
+            Methods::Any(operation) => Some(operation),
+            Methods::Each(operations) => operations.get(method),
+        }
+    }
+}
+
+impl Endpoint for Routes {
+    type Output = Response;
+
+    fn call(&self, mut request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
+        let Some(operations) = self.operations_at(request.uri().path()) else {
+            return Either::Right(self.others.call(request).boxed());
+        };
+        let is_head = request.method() == Method::HEAD;
+        if is_head {
+            request.set_method(Method::GET);
+        }
+        let operation = operations.of(request.method());
+        let answered = operation.map(|operation| DynEndpoint::call(&**operation, request));
+        Either::Left(async move {
+            let answered = match answered {
+                Some(answered) => answered.await,
+                None => Err(MethodNotAllowedError.into()),
+            };
+            // As poem's routes do, for the log.
+            let path = operations.path.clone();
+            match answered {
+                Ok(mut response) => {
+                    response.set_data(path);
+                    if is_head {
+                        response.set_body(());
+                    }
+                    Ok(response)
+                }
+                Err(mut error) => {
+                    error.set_data(path);
+                    Err(error)
+                }
+            }
+        })
     }
 }

@@ -10,11 +10,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use poem::endpoint::BoxEndpoint;
+use poem::Response;
+use poem::endpoint::{BoxEndpoint, DynEndpoint};
 use poem::http::header::{self, HeaderValue};
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
-use poem::{Endpoint, Response};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
@@ -62,16 +62,19 @@ impl Connection {
         };
         let (client, server) = (self.client, self.server);
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (endpoint, answering) = (&self.endpoint, progress.answering());
+            let answering = progress.answering();
+            let from = (
+                request,
+                LocalAddr(server.into()),
+                RemoteAddr(client.into()),
+                Scheme::HTTP,
+            );
+            // Within the block below, the request would be copied with it.
+            let answered = DynEndpoint::call(&**self.endpoint, from.into());
             let (stopping, progress) = (&self.stopping, &progress);
             async move {
-                let from = (
-                    request,
-                    LocalAddr(server.into()),
-                    RemoteAddr(client.into()),
-                    Scheme::HTTP,
-                );
-                let mut response = endpoint.get_response(from.into()).await;
+                let answered = answered.await;
+                let mut response = answered.unwrap_or_else(|error| error.into_response());
                 if stopping.is_cancelled() || progress.gives_way() {
                     close_after(&mut response);
                 }

@@ -117,12 +117,12 @@ impl Bound {
     /// are closed, at most some nine seconds after `shutdown`.
     pub async fn serve(
         self,
-        endpoint: impl Endpoint + 'static,
+        endpoint: impl Endpoint<Output = Response> + 'static,
         max_connections: usize,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
         let server = Arc::new(Server {
-            endpoint: Arc::new(endpoint.map_to_response().boxed()),
+            endpoint: Arc::new(endpoint.boxed()),
             address: self.address,
             connections: Connections::new(max_connections, self.listener.as_str()),
             stopping: shutdown,
@@ -272,7 +272,7 @@ mod tests {
                 })
             };
             let shutdown = CancellationToken::new();
-            let ended = tokio::spawn(bound.serve(endpoint, 1, shutdown.clone()));
+            let ended = tokio::spawn(bound.serve(endpoint.map_to_response(), 1, shutdown.clone()));
             Self {
                 address,
                 asked,
