@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shared::clock::Timestamp;
 use shared::ids::KeyId;
-use shared::store::{Store, StoredKey};
+use shared::store::{FoundKey, Store, StoredKey};
 use tokio_util::sync::CancellationToken;
 
 /// The precision of `last_used_at`. It spares the database a write at each use.
@@ -41,7 +41,7 @@ impl Uses {
     }
 
     /// Records that the key is used now, unless that is known to the minute.
-    pub fn record(&self, key: &StoredKey, now: Timestamp) {
+    pub fn record(&self, key: &FoundKey, now: Timestamp) {
         let is_known = key.last_used_at.is_some_and(|at| now.since(at) < PRECISION);
         let mut marks = self.marks();
         if !is_known && (marks.len() < MAX_MARKS || marks.contains_key(&key.id)) {

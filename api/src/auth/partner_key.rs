@@ -2,7 +2,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use shared::key::PartnerKey;
-use shared::store::{Actor, Origin, StoredKey};
+use shared::store::{Actor, FoundKey, Origin};
 
 use super::{PARTNER_KEY_SCHEME, bearer_token, caller, register_partner_key};
 use crate::App;
@@ -15,7 +15,7 @@ use crate::error::ApiError;
 /// process refuses it.
 pub struct KeyHolder {
     /// The key, as stored.
-    pub key: StoredKey,
+    pub key: FoundKey,
     /// Where the request came from.
     pub origin: Origin,
 }
@@ -29,7 +29,7 @@ impl KeyHolder {
         Ok(Self { key, origin })
     }
 
-    async fn find(app: &App, request: &Request) -> Result<StoredKey, ApiError> {
+    async fn find(app: &App, request: &Request) -> Result<FoundKey, ApiError> {
         let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
         let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
         let stored = app.store.key_by_hash(&key.hash(), app.clock.now()).await?;

@@ -6,7 +6,7 @@ use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 use shared::ids::AccountId;
 use shared::key::PartnerKey;
-use shared::store::StoredKey;
+use shared::store::FoundKey;
 
 use super::introspect::{Tag, find};
 use crate::App;
@@ -71,7 +71,7 @@ enum Allowed {
 }
 
 /// Returns the answer about an active key.
-fn allow(key: &StoredKey) -> Result<Response, ApiError> {
+fn allow(key: &FoundKey) -> Result<Response, ApiError> {
     let mut response = Response::default();
     let headers = response.headers_mut();
     for (name, value) in [

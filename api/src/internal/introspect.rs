@@ -6,7 +6,7 @@ use poem_openapi::types::Example;
 use poem_openapi::{ApiExtractor, ApiResponse, ExtractParamOptions, Object, OpenApi, Tags};
 use serde::{Deserialize, Serialize};
 use shared::key::PartnerKey;
-use shared::store::{StoreError, StoredKey};
+use shared::store::{FoundKey, StoreError};
 
 use super::InternalCaller;
 use super::direct_json::DirectJson;
@@ -89,7 +89,7 @@ struct Introspections {
 }
 
 impl Introspection {
-    fn of(key: Option<StoredKey>) -> Self {
+    fn of(key: Option<FoundKey>) -> Self {
         let Some(key) = key else {
             return Self {
                 active: false,
@@ -242,7 +242,7 @@ fn asked_token(request: Request) -> poem::Result<String> {
 }
 
 /// Looks up a key that works now, and records its use. A malformed key costs no query.
-async fn find_token(app: &App, token: &str) -> Result<Option<StoredKey>, StoreError> {
+async fn find_token(app: &App, token: &str) -> Result<Option<FoundKey>, StoreError> {
     let Ok(key) = PartnerKey::parse(token) else {
         return Ok(None);
     };
@@ -250,7 +250,7 @@ async fn find_token(app: &App, token: &str) -> Result<Option<StoredKey>, StoreEr
 }
 
 /// Looks up a key that works now, and records its use.
-pub(super) async fn find(app: &App, key: &PartnerKey) -> Result<Option<StoredKey>, StoreError> {
+pub(super) async fn find(app: &App, key: &PartnerKey) -> Result<Option<FoundKey>, StoreError> {
     let now = app.clock.now();
     let stored = app.store.key_by_hash(&key.hash(), now).await?;
     if let Some(stored) = &stored {

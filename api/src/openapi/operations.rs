@@ -78,11 +78,7 @@ impl Routes {
         let mut table = Table::new();
         operations.add_routes(&mut table);
         let operations = table.into_iter().map(|(path, methods)| {
-            let methods = Methods::Each(methods);
-            let operations = Operations {
-                path: PathPattern(path.as_str().into()),
-                methods,
-            };
+            let operations = Operations::new(&path, Methods::Each(methods));
             (path, operations)
         });
         Self {
@@ -101,10 +97,7 @@ impl Routes {
         operation: impl Endpoint<Output = Response> + 'static,
     ) -> Self {
         let methods = Methods::Each(HashMap::from([(method, operation.boxed())]));
-        let operations = Operations {
-            path: PathPattern(path.into()),
-            methods,
-        };
+        let operations = Operations::new(path, methods);
         self.operations.insert(path.to_owned(), operations);
         self
     }
@@ -116,10 +109,8 @@ impl Routes {
         path: &str,
         operation: impl Endpoint<Output = Response> + 'static,
     ) -> Self {
-        self.whole.push(Operations {
-            path: PathPattern(path.into()),
-            methods: Methods::Any(operation.boxed()),
-        });
+        let operations = Operations::new(path, Methods::Any(operation.boxed()));
+        self.whole.push(operations);
         self
     }
 
@@ -128,9 +119,7 @@ impl Routes {
     pub fn and(self, others: Route) -> Self {
         Self { others, ..self }
     }
-}
 
-impl Routes {
     fn operations_at(&self, path: &str) -> Option<&Operations> {
         let is_in = |operations: &&Operations| {
             let below = path.strip_prefix(&*operations.path.0);
@@ -142,6 +131,13 @@ impl Routes {
 }
 
 impl Operations {
+    fn new(path: &str, methods: Methods) -> Self {
+        Self {
+            path: PathPattern(path.into()),
+            methods,
+        }
+    }
+
     fn of(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
         match &self.methods {
             Methods::Any(operation) => Some(operation),

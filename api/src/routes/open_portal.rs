@@ -4,7 +4,7 @@ use poem::web::Data;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Example;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use shared::store::{Origin, StoreError, StoredKey, WebhookState};
+use shared::store::{FoundKey, Origin, StoreError, StoredKey, WebhookState};
 use shared::svix::{PortalLink, SvixFailure};
 
 use super::Tag;
@@ -88,7 +88,7 @@ impl OpenPortal {
         app.uses.record(&key, app.clock.now());
 
         let Some(svix_app_id) = application(app, &key).await? else {
-            return Err(not_set_up(app, &key));
+            return Err(not_set_up(app, &key).await?);
         };
         let link = match app.portal.link(&svix_app_id, key.id).await {
             Ok(link) => link,
@@ -109,7 +109,7 @@ impl OpenPortal {
 
 /// Returns the id of the application at Svix. A key that was replaced before there was one
 /// gets it from its successor.
-async fn application(app: &App, key: &StoredKey) -> Result<Option<String>, StoreError> {
+async fn application(app: &App, key: &FoundKey) -> Result<Option<String>, StoreError> {
     match &key.svix_app_id {
         None if key.expires_at.is_some() => {
             app.store.adopt_application(key.id, app.clock.now()).await
@@ -126,7 +126,7 @@ fn expose(link: &PortalLink) -> String {
 /// Records that the link is handed out. Fails if the key ended while Svix was working: then
 /// it must not be. If the key ends later, its end is also the end of the portal sessions of
 /// the link.
-async fn record_opening(app: &App, key: &StoredKey, origin: &Origin) -> Result<(), ApiError> {
+async fn record_opening(app: &App, key: &FoundKey, origin: &Origin) -> Result<(), ApiError> {
     let now = app.clock.now();
     let is_active = app.store.record_portal_opened(key.id, now, origin).await?;
     if !is_active {
@@ -143,22 +143,26 @@ fn busy() -> ApiError {
 }
 
 /// Returns the 404 for a key without webhooks.
-fn not_set_up(app: &App, key: &StoredKey) -> ApiError {
-    if key.webhook_state() == WebhookState::NeedsAttention {
-        return ApiError::new(
+async fn not_set_up(app: &App, key: &FoundKey) -> Result<ApiError, StoreError> {
+    let keys = app.store.keys_of(&key.account_id).await?;
+    let key = keys.with_id(key.id);
+    let state = key.as_ref().map(StoredKey::webhook_state);
+    if state == Some(WebhookState::NeedsAttention) {
+        return Ok(ApiError::new(
             ErrorCode::NotFound,
             "Your webhooks could not be set up. Contact support, or revoke the key and create a \
              new one.",
-        );
+        ));
     }
-    let next = key.next_attempt_due().map(|at| at.since(app.clock.now()));
+    let next = key.and_then(|key| key.next_attempt_due());
+    let next = next.map(|at| at.since(app.clock.now()));
     let error = ApiError::new(ErrorCode::NotFound, messages::SETTING_UP);
-    error.retry_after(next.unwrap_or_default().max(MIN_RETRY_AFTER))
+    Ok(error.retry_after(next.unwrap_or_default().max(MIN_RETRY_AFTER)))
 }
 
 /// Makes the worker create the application at Svix again, after somebody deleted
 /// it there.
-async fn recreate_application(app: &App, key: &StoredKey) -> Result<(), StoreError> {
+async fn recreate_application(app: &App, key: &FoundKey) -> Result<(), StoreError> {
     if let Some(job) = app.store.reprovision(key.id, app.clock.now()).await? {
         app.nudge.send(job);
     }

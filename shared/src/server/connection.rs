@@ -74,7 +74,7 @@ impl Connection {
             let (stopping, progress) = (&self.stopping, &progress);
             async move {
                 let answered = answered.await;
-                let mut response = answered.unwrap_or_else(|error| error.into_response());
+                let mut response = answered.unwrap_or_else(poem::Error::into_response);
                 if stopping.is_cancelled() || progress.gives_way() {
                     close_after(&mut response);
                 }

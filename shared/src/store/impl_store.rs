@@ -44,9 +44,9 @@ macro_rules! impl_store {
             use $crate::secret_hash::SecretHash;
             use $crate::store::impl_store::{event, within_deadline};
             use $crate::store::{
-                AccountKeys, Backlog, Canceled, Claim, DeadLetter, EventKind, Job, KeyEvent,
-                KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey, Origin, Outcome, Rearm,
-                Revocation, Revoked, SessionKeys, Started, Store, StoreError, StoredKey, sql,
+                AccountKeys, Backlog, Canceled, Claim, DeadLetter, EventKind, FoundKey, Job,
+                KeyEvent, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey, Origin,
+                Outcome, Rearm, Revocation, Revoked, SessionKeys, Started, Store, StoreError, sql,
             };
 
             impl $store {
@@ -116,7 +116,7 @@ macro_rules! impl_store {
                     &self,
                     hash: &SecretHash,
                     now: Timestamp,
-                ) -> Result<Option<StoredKey>, StoreError> {
+                ) -> Result<Option<FoundKey>, StoreError> {
                     self.find_key_by_hash(hash, now).await
                 }
 

@@ -25,9 +25,9 @@ pub use job::Job;
 pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
 pub use records::{
-    AccountKeys, Backlog, Canceled, Claim, DeadLetter, KeyFilter, KeyOfRequest, ListedKey,
-    ListedSession, NewKey, Outcome, Rearm, Revoked, SessionKeys, Started, StoredKey, WebhookState,
-    Work,
+    AccountKeys, Backlog, Canceled, Claim, DeadLetter, FoundKey, KeyFilter, KeyOfRequest,
+    ListedKey, ListedSession, NewKey, Outcome, Rearm, Revoked, SessionKeys, Started, StoredKey,
+    WebhookState, Work,
 };
 pub use sqlite::SqliteStore;
 
@@ -81,7 +81,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         hash: &SecretHash,
         now: Timestamp,
-    ) -> Result<Option<StoredKey>, StoreError>;
+    ) -> Result<Option<FoundKey>, StoreError>;
 
     /// Ends the account's keys and drops their work. A key that could open the portal has
     /// new work: to end its portal sessions. The rows stay, for audit. Returns the keys that

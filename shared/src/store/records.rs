@@ -67,6 +67,38 @@ pub struct StoredKey {
     pub expires_at: Option<Timestamp>,
 }
 
+/// A key that works, found by its hash. It has only what a check of a key needs, because checks
+/// come by the thousand.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct FoundKey {
+    /// The key's id.
+    pub id: KeyId,
+    /// The account that the key belongs to.
+    pub account_id: AccountId,
+    /// The key's first 24 characters.
+    pub key_prefix: KeyPrefix,
+    /// The application's id at Svix (`app_…`), once it exists.
+    pub svix_app_id: Option<String>,
+    /// The time of creation.
+    pub created_at: Timestamp,
+    /// The time of the key's last use, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// The time at which the key ends, if a rotation has replaced it.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl FoundKey {
+    /// Returns whether the key works at this time.
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        is_before(now, self.expires_at)
+    }
+}
+
+/// Returns whether a time is before the end of a key. At its end the key does not work any more.
+fn is_before(now: Timestamp, end: Option<Timestamp>) -> bool {
+    end.is_none_or(|end| now < end)
+}
+
 /// The keys of an account that may work.
 #[derive(Debug, Clone, Default)]
 pub struct AccountKeys {
@@ -77,6 +109,12 @@ pub struct AccountKeys {
 }
 
 impl AccountKeys {
+    /// Returns the key with this id, if it is one of them.
+    pub fn with_id(self, id: KeyId) -> Option<StoredKey> {
+        let keys = [self.active, self.previous];
+        keys.into_iter().flatten().find(|key| key.id == id)
+    }
+
     /// Adds a key, as the database has found it.
     pub(super) fn add(&mut self, key: StoredKey) {
         let place = match key.expires_at {
@@ -109,9 +147,9 @@ pub enum WebhookState {
 }
 
 impl StoredKey {
-    /// Returns whether the key works at this time. At its end it does not any more.
+    /// Returns whether the key works at this time.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|end| now < end)
+        is_before(now, self.expires_at)
     }
 
     /// Returns the time at which the next attempt is due, or `None` while one runs.

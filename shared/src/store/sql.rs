@@ -84,8 +84,7 @@ pub(super) const KEYS_OF_ACCOUNTS: &str = "
 /// [`KEY_BY_HASH`] for many hashes, in PostgreSQL. Each caller compares the end of a key with
 /// its own time.
 pub(super) const KEYS_BY_HASH: &str = "
-    SELECT key_hash, id, account_id, key_prefix, has_webhook, svix_app_id, created_at,
-           last_used_at, attempts, next_attempt_at, leased_until, failed_at, expires_at
+    SELECT key_hash, id, account_id, key_prefix, svix_app_id, created_at, last_used_at, expires_at
     FROM api_partners
     WHERE key_hash = ANY((SELECT $1)::bytea[]) AND (is_active OR expires_at IS NOT NULL)";
 
@@ -135,8 +134,7 @@ pub(super) const KEYS_OF_ACCOUNT: &str = "
 /// Finds a key that is active, or that a rotation has replaced. The caller compares its end
 /// with its own time.
 pub(super) const KEY_BY_HASH: &str = "
-    SELECT id, account_id, key_prefix, has_webhook, svix_app_id, created_at, last_used_at,
-           attempts, next_attempt_at, leased_until, failed_at, expires_at
+    SELECT id, account_id, key_prefix, svix_app_id, created_at, last_used_at, expires_at
     FROM api_partners
     WHERE key_hash = $1 AND (is_active OR expires_at IS NOT NULL)";
 

@@ -14,8 +14,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::impl_store::{event, impl_store};
 use super::{
-    AccountKeys, Actor, Claim, EventKind, Job, NewKey, Origin, Outcome, SessionKeys, StoreError,
-    StoredKey, accepts_newer, sql,
+    AccountKeys, Actor, Claim, EventKind, FoundKey, Job, NewKey, Origin, Outcome, SessionKeys,
+    StoreError, accepts_newer, sql,
 };
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
@@ -144,10 +144,10 @@ impl SqliteStore {
         &self,
         hash: &SecretHash,
         now: Timestamp,
-    ) -> Result<Option<StoredKey>, StoreError> {
+    ) -> Result<Option<FoundKey>, StoreError> {
         let query = sqlx::query_as(sql::KEY_BY_HASH).bind(hash.as_bytes());
         let found = self.run("find key by hash", query.fetch_optional(&self.pool));
-        let key: Option<StoredKey> = found.await?;
+        let key: Option<FoundKey> = found.await?;
         Ok(key.filter(|key| key.is_live(now)))
     }
 

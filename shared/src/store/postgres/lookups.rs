@@ -14,7 +14,7 @@ use crate::coalesce::Batch;
 use crate::ids::{AccountId, KeyId};
 use crate::metrics::Operation;
 use crate::secret_hash::SecretHash;
-use crate::store::{AccountKeys, SessionKeys, StoreError, StoredKey, sql};
+use crate::store::{AccountKeys, FoundKey, SessionKeys, StoreError, StoredKey, sql};
 
 /// Finds the accounts of sessions.
 pub(super) struct SessionAccounts(pub(super) KeptConnection);
@@ -130,17 +130,17 @@ pub(super) struct KeysByHash(pub(super) KeptConnection);
 struct HashedKey {
     key_hash: Vec<u8>,
     #[sqlx(flatten)]
-    key: StoredKey,
+    key: FoundKey,
 }
 
 #[async_trait]
 impl Batch for KeysByHash {
     const OPERATION: Operation = operation("BATCH find keys by hash");
     type Question = (SecretHash, Timestamp);
-    type Answer = Option<StoredKey>;
+    type Answer = Option<FoundKey>;
     type Error = StoreError;
 
-    async fn run(&self, asked: &[Self::Question]) -> Result<Vec<Option<StoredKey>>, StoreError> {
+    async fn run(&self, asked: &[Self::Question]) -> Result<Vec<Option<FoundKey>>, StoreError> {
         let hashes = column(asked, |(hash, _)| hash.as_bytes());
         let rows: Vec<HashedKey> = self
             .0

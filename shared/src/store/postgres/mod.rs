@@ -26,7 +26,7 @@ use self::transaction::Transaction;
 use self::turns::Turns;
 use super::impl_store::impl_store;
 use super::{
-    AccountKeys, Claim, Job, NewKey, Origin, Outcome, SessionKeys, StoreError, StoredKey,
+    AccountKeys, Claim, FoundKey, Job, NewKey, Origin, Outcome, SessionKeys, StoreError,
     accepts_newer, sql,
 };
 use crate::clock::Timestamp;
@@ -116,7 +116,7 @@ impl PostgresStore {
         &self,
         hash: &SecretHash,
         now: Timestamp,
-    ) -> Result<Option<StoredKey>, StoreError> {
+    ) -> Result<Option<FoundKey>, StoreError> {
         self.keys_by_hash.ask((*hash, now)).await
     }
 
