@@ -154,6 +154,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::openapi;
 
     /// Panics before it returns the future.
     struct PanicsAtOnce;
@@ -168,6 +169,17 @@ mod tests {
         }
     }
 
+    fn endpoint<E>(routes: E) -> EveryRequest<E, impl Fn(&mut Request) + Send + Sync> {
+        EveryRequest {
+            routes,
+            prepare: |_: &mut Request| {},
+            allowed: AllowedMethods::from_document(&json!({})),
+            trusted_proxies: Arc::new([]),
+            bodies: BodyRule::KeptAt(&[]),
+            logged: Logged::All,
+        }
+    }
+
     #[tokio::test]
     async fn a_panic_becomes_a_500_with_the_id_of_its_request() {
         let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
@@ -175,16 +187,21 @@ mod tests {
         becomes_a_500(PanicsAtOnce).await;
     }
 
+    /// The largest block, in bytes, that glibc keeps for the thread that has freed it. A larger
+    /// one takes much longer, and the threads wait for each other.
+    const CACHED: usize = 1032;
+
+    #[test]
+    fn a_request_being_answered_is_in_a_block_that_malloc_keeps() {
+        let service = openapi::internal_service();
+        let endpoint = endpoint(service.routes);
+        let answer = endpoint.answer(Request::default());
+        assert!(size_of_val(&answer) <= CACHED, "{}", size_of_val(&answer));
+    }
+
     async fn becomes_a_500(routes: impl Endpoint<Output = Response>) {
         const ID: &str = "0d9f6a52-7d3c-4b8e-9a51-2f1c6e7b8d90";
-        let endpoint = EveryRequest {
-            routes,
-            prepare: |_: &mut Request| {},
-            allowed: AllowedMethods::from_document(&json!({})),
-            trusted_proxies: Arc::new([]),
-            bodies: BodyRule::KeptAt(&[]),
-            logged: Logged::All,
-        };
+        let endpoint = endpoint(routes);
         let request = Request::builder().header("x-request-id", ID).finish();
         let response = Box::pin(endpoint.get_response(request)).await;
 

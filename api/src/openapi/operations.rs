@@ -182,3 +182,68 @@ impl Endpoint for Routes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make_sync;
+    use poem::http::StatusCode;
+
+    use super::*;
+
+    fn says(text: &'static str) -> impl Endpoint<Output = Response> {
+        make_sync(move |_| Response::from(text))
+    }
+
+    async fn answer(routes: &Routes, method: Method, path: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri_str(path).finish();
+        let response = routes.get_response(request).await;
+        (
+            response.status(),
+            response.into_body().into_string().await.unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn each_path_and_method_leads_to_its_operation() {
+        let routes = Routes::of(())
+            .and_at("/read", Method::GET, says("read"))
+            .and_at("/write", Method::POST, says("written"))
+            .and_all_of("/any", says("any"))
+            .and(Route::new().at("/other", says("other")));
+        for (method, path, answered) in [
+            (Method::GET, "/read", "read"),
+            (Method::HEAD, "/read", ""),
+            (Method::POST, "/write", "written"),
+            (Method::GET, "/any", "any"),
+            (Method::DELETE, "/any/", "any"),
+            (Method::POST, "/any/path/below?a=b", "any"),
+            (Method::GET, "/other", "other"),
+        ] {
+            let expected = (StatusCode::OK, answered.to_owned());
+            assert_eq!(answer(&routes, method, path).await, expected, "{path}");
+        }
+        for (method, path, status) in [
+            (Method::POST, "/read", StatusCode::METHOD_NOT_ALLOWED),
+            (Method::HEAD, "/write", StatusCode::METHOD_NOT_ALLOWED),
+            (Method::GET, "/read/", StatusCode::NOT_FOUND),
+            (Method::GET, "/anything", StatusCode::NOT_FOUND),
+            (Method::GET, "/", StatusCode::NOT_FOUND),
+        ] {
+            assert_eq!(answer(&routes, method, path).await.0, status, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_and_an_error_name_the_path_of_the_operation() {
+        let routes = Routes::of(()).and_all_of("/any", says("any")).and_at(
+            "/write",
+            Method::POST,
+            says("written"),
+        );
+        let request = |path| Request::builder().uri_str(path).finish();
+        let response = routes.call(request("/any/path")).await.unwrap();
+        assert_eq!(&*response.data::<PathPattern>().unwrap().0, "/any");
+        let error = routes.call(request("/write")).await.unwrap_err();
+        assert_eq!(&*error.data::<PathPattern>().unwrap().0, "/write");
+    }
+}
