@@ -58,7 +58,8 @@ impl Sessions {
                     id: Some(hash.id()),
                 })
             }
-            Self::Jwt(sessions) => Ok(sessions.find(token).await?),
+            // Boxed, because a future has room for all of its branches.
+            Self::Jwt(sessions) => Ok(Box::pin(sessions.find(token)).await?),
         }
     }
 
@@ -75,7 +76,7 @@ impl Sessions {
                 found.ok_or_else(ApiError::no_session)
             }
             Self::Jwt(sessions) => {
-                let account = sessions.find(token).await?.account;
+                let account = Box::pin(sessions.find(token)).await?.account;
                 let keys = store.keys_of(&account).await?;
                 Ok(SessionKeys { account, keys })
             }
