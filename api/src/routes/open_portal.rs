@@ -87,9 +87,7 @@ impl OpenPortal {
         app.limits.portal(key.id)?;
         app.uses.record(&key, app.clock.now());
 
-        let Some(svix_app_id) = application(app, &key).await? else {
-            return Err(not_set_up(app, &key).await?);
-        };
+        let svix_app_id = application(app, &key).await?;
         let link = match app.portal.link(&svix_app_id, key.id).await {
             Ok(link) => link,
             Err(PortalError::Busy) => return Err(busy()),
@@ -107,14 +105,23 @@ impl OpenPortal {
     }
 }
 
-/// Returns the id of the application at Svix. A key that was replaced before there was one
-/// gets it from its successor.
-async fn application(app: &App, key: &FoundKey) -> Result<Option<String>, StoreError> {
-    match &key.svix_app_id {
-        None if key.expires_at.is_some() => {
-            app.store.adopt_application(key.id, app.clock.now()).await
+/// Returns the id of the application at Svix. Fails if there is none yet.
+async fn application(app: &App, key: &FoundKey) -> Result<String, ApiError> {
+    if let Some(svix_app_id) = &key.svix_app_id {
+        return Ok(svix_app_id.clone());
+    }
+    // A key that was replaced before there was one gets it from its successor.
+    if key.expires_at.is_some() {
+        let adopted = app.store.adopt_application(key.id, app.clock.now());
+        if let Some(svix_app_id) = adopted.await? {
+            return Ok(svix_app_id);
         }
-        svix_app_id => Ok(svix_app_id.clone()),
+    }
+    let keys = app.store.keys_of(&key.account_id).await?;
+    let key = keys.with_id(key.id).ok_or_else(ApiError::no_partner_key)?;
+    match &key.svix_app_id {
+        Some(svix_app_id) => Ok(svix_app_id.clone()), // it has got one meanwhile
+        None => Err(not_set_up(app, &key)),
     }
 }
 
@@ -143,21 +150,17 @@ fn busy() -> ApiError {
 }
 
 /// Returns the 404 for a key without webhooks.
-async fn not_set_up(app: &App, key: &FoundKey) -> Result<ApiError, StoreError> {
-    let keys = app.store.keys_of(&key.account_id).await?;
-    let key = keys.with_id(key.id);
-    let state = key.as_ref().map(StoredKey::webhook_state);
-    if state == Some(WebhookState::NeedsAttention) {
-        return Ok(ApiError::new(
+fn not_set_up(app: &App, key: &StoredKey) -> ApiError {
+    if key.webhook_state() == WebhookState::NeedsAttention {
+        return ApiError::new(
             ErrorCode::NotFound,
             "Your webhooks could not be set up. Contact support, or revoke the key and create a \
              new one.",
-        ));
+        );
     }
-    let next = key.and_then(|key| key.next_attempt_due());
-    let next = next.map(|at| at.since(app.clock.now()));
+    let next = key.next_attempt_due().map(|at| at.since(app.clock.now()));
     let error = ApiError::new(ErrorCode::NotFound, messages::SETTING_UP);
-    Ok(error.retry_after(next.unwrap_or_default().max(MIN_RETRY_AFTER)))
+    error.retry_after(next.unwrap_or_default().max(MIN_RETRY_AFTER))
 }
 
 /// Makes the worker create the application at Svix again, after somebody deleted

@@ -1,5 +1,6 @@
 //! What a rotation does with the account's application at Svix.
 
+use futures_util::future::join_all;
 use rstest::rstest;
 use svix_simulator::{Fault, Pattern};
 use tests::Kind::{self, Embedded, Production};
@@ -7,12 +8,13 @@ use tests::{Deployment, eventually};
 
 use super::{SOON, new_key, ready_key};
 
-#[rstest]
-#[tokio::test]
-async fn a_rotation_during_provisioning_loses_nothing(#[values(Production, Embedded)] kind: Kind) {
-    let deployment = Deployment::start(kind).await;
-    let (client, svix) = (&deployment.client, &deployment.svix);
-    svix.fault(Pattern::create(), Fault::Status(500))
+/// Replaces a key that has no webhooks yet. Returns the session, the replaced key and the new one.
+async fn rotated_before_webhooks(deployment: &Deployment) -> (String, String, String) {
+    let client = &deployment.client;
+    let fault = Fault::Status(500);
+    deployment
+        .svix
+        .fault(Pattern::create(), fault)
         .until_cleared();
     let session = deployment.session().await;
     let old = client.create(&session).await.text("api_key");
@@ -22,6 +24,15 @@ async fn a_rotation_during_provisioning_loses_nothing(#[values(Production, Embed
     })
     .await;
     let new = new_key(&client.start_rotation(&session, Some(600)).await);
+    (session, old, new)
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_rotation_during_provisioning_loses_nothing(#[values(Production, Embedded)] kind: Kind) {
+    let deployment = Deployment::start(kind).await;
+    let (client, svix) = (&deployment.client, &deployment.svix);
+    let (session, old, new) = rotated_before_webhooks(&deployment).await;
     for key in [&old, &new] {
         let early = client.portal(key).await;
         early.is_error(404, "not_found");
@@ -50,6 +61,23 @@ async fn a_rotation_during_provisioning_loses_nothing(#[values(Production, Embed
     .await;
     assert!(!svix.expired_sessions().contains(&ids[1]));
     assert_eq!(client.portal(&new).await.status, 200);
+}
+
+/// One of the requests takes over the application from the new key, and the others meet that.
+#[rstest]
+#[tokio::test]
+async fn the_first_links_of_a_replaced_key_can_be_asked_for_at_once(
+    #[values(Production, Embedded)] kind: Kind,
+) {
+    let deployment = Deployment::start(kind).await;
+    let client = &deployment.client;
+    let (session, old, _) = rotated_before_webhooks(&deployment).await;
+    deployment.svix.clear_faults();
+    deployment.provisioned(&session, SOON).await;
+    let opened = join_all((0..8).map(|_| client.portal(&old))).await;
+    for opened in opened {
+        assert_eq!(opened.status, 200, "{opened:?}");
+    }
 }
 
 #[rstest]
