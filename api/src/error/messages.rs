@@ -7,7 +7,8 @@ use super::EarlierKey;
 /// 400: the body's framing is invalid, or the connection ended.
 pub const BROKEN_BODY: &str = "The request body is malformed or ended early.";
 /// 400: the operation needs the body, and it did not come in time.
-pub const LATE_BODY: &str = "The request body did not arrive in time. Send it with the request.";
+pub const LATE_BODY: &str =
+    "The request body did not arrive within 2 seconds. Send all of it at once.";
 /// 400: the header `Idempotency-Key` is invalid.
 pub const INVALID_IDEMPOTENCY_KEY: &str = "The header Idempotency-Key is invalid. Send it once, \
                                            with 1 to 255 visible ASCII characters.";

@@ -78,7 +78,8 @@ enum Response {
 pub const ERRORS: &[DocumentedError] = &[
     DocumentedError::new(
         ErrorCode::BadRequest,
-        "The request body is malformed, ended early, or is not a report of 1 to 100 keys.",
+        "The request body is malformed, ended early, came too late, or is not a report of 1 to \
+         100 keys.",
         messages::INVALID_REPORT,
     ),
     DocumentedError::new(

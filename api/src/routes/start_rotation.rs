@@ -95,8 +95,8 @@ enum Response {
 pub const ERRORS: &[DocumentedError] = &[
     DocumentedError::new(
         ErrorCode::BadRequest,
-        "The request body is malformed, ended early, or asks for an overlap that is not allowed. \
-         Or the header `Idempotency-Key` is invalid.",
+        "The request body is malformed, ended early, came too late, or asks for an overlap that is \
+         not allowed. Or the header `Idempotency-Key` is invalid.",
         messages::INVALID_BODY,
     ),
     DocumentedError::NO_SESSION,
