@@ -34,12 +34,12 @@ fn name_of_check(listener: Listener) -> &'static str {
     }
 }
 
-/// Returns whether only one socket can listen on both. In Linux, `[::]` includes all addresses of
-/// IPv4.
+/// Returns whether only one socket can listen on both. By default, `[::]` includes all addresses
+/// of IPv4 in Linux.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let includes =
         |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
-    let (ip, other_ip) = (one.ip(), other.ip());
+    let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
     let is_same = ip == other_ip || includes(ip, other_ip) || includes(other_ip, ip);
     is_same && one.port() == other.port() && one.port() != 0 // 0 is any free port
 }
@@ -47,7 +47,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 fn is_taken(taken: (Listener, SocketAddr), listener: Listener, address: SocketAddr) -> Finding {
     let (by, by_address) = taken;
     let (by, variable) = (by.variable(), listener.variable());
-    let message = format!("{variable}: cannot listen on {address}: {by} has {by_address}");
+    let message = format!("{variable}: cannot listen on {address}: {by} uses {by_address}");
     let fix = format!("give {variable} another port");
     Finding::error(name_of_check(listener), message, fix)
 }
@@ -111,6 +111,7 @@ mod tests {
             ("[::]:80", "[::1]:80", true),
             ("[::]:80", "0.0.0.0:80", true),
             ("[::]:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
             ("0.0.0.0:0", "0.0.0.0:0", false),
         ] {
             let [a, b] = [one, other].map(|address| address.parse().unwrap());

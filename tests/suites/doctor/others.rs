@@ -126,7 +126,8 @@ async fn what_is_wrong_with_the_machine_is_named() {
     found.finds("descriptors", "warning", "may open 400, and needs 10256");
     let public = "LISTEN_ADDR: cannot listen on 203.0.113.1:80";
     found.finds("listen.public", "error", public);
-    let internal = "INTERNAL_ADDR: cannot listen on 203.0.113.1:80: LISTEN_ADDR has 203.0.113.1:80";
+    let internal =
+        "INTERNAL_ADDR: cannot listen on 203.0.113.1:80: LISTEN_ADDR uses 203.0.113.1:80";
     found.finds("listen.internal", "error", internal);
     found.finds("listen.admin", "ok", "is free");
 }
