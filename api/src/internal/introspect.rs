@@ -235,7 +235,7 @@ fn asked_token(request: Request) -> poem::Result<String> {
     let (request, mut body) = request.split();
     InternalCaller::authenticate(&request)?;
     let form = Form::from_request(&request, &mut body, ExtractParamOptions::default());
-    // The body was received before, so that there is nothing to wait for.
+    // The body was received before, so there is nothing to wait for.
     let form = form.now_or_never().ok_or_else(ApiError::internal)?;
     let Form(IntrospectionForm { token, .. }) = form?;
     Ok(token)

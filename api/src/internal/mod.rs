@@ -61,7 +61,7 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint<Output = Resp
     let routes = service.routes;
     let routes = routes
         .and_at(introspect::PATH, Method::POST, check)
-        .and_all_of(forward_auth::PATH, forward_auth);
+        .and_below(forward_auth::PATH, forward_auth);
     EveryRequest {
         routes: routes.and(others),
         prepare: move |request: &mut Request| {
@@ -74,5 +74,17 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint<Output = Resp
             ignored_below: forward_auth::PATH,
         },
         logged: Logged::AllButSuccesses,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoints_made_by_hand_are_where_the_document_says() {
+        let paths = &openapi::internal_service().document["paths"];
+        assert!(paths[introspect::PATH]["post"].is_object());
+        assert!(paths[forward_auth::PATH]["get"].is_object());
     }
 }

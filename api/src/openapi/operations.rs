@@ -50,14 +50,14 @@ impl<A: OpenApi> OpenApi for Described<A> {
 
 /// The operations of a listener, and its other routes.
 ///
-/// The paths of operations have no parameters, so that looking one up is all that is needed.
+/// The paths of operations have no parameters, so a lookup by path is enough.
 /// poem-openapi's endpoint would be a second set of routes within poem's, and would look for
 /// cookies and a query. poem's routes wrap an operation three times, and each layer copies the
 /// request. Together that was a fifth of the work of a key check.
 pub struct Routes {
     operations: HashMap<String, Operations>,
-    /// The paths below which any path, with any method, is the same operation.
-    whole: Vec<Operations>,
+    /// Operations that serve a path and all paths below it.
+    subtrees: Vec<Operations>,
     others: Route,
 }
 
@@ -78,12 +78,13 @@ impl Routes {
         let mut table = Table::new();
         operations.add_routes(&mut table);
         let operations = table.into_iter().map(|(path, methods)| {
+            assert!(!path.contains([':', '*', '<']), "{path} has parameters");
             let operations = Operations::new(&path, Methods::Each(methods));
             (path, operations)
         });
         Self {
             operations: operations.collect(),
-            whole: Vec::new(),
+            subtrees: Vec::new(),
             others: Route::new(),
         }
     }
@@ -98,19 +99,20 @@ impl Routes {
     ) -> Self {
         let methods = Methods::Each(HashMap::from([(method, operation.boxed())]));
         let operations = Operations::new(path, methods);
-        self.operations.insert(path.to_owned(), operations);
+        let earlier = self.operations.insert(path.to_owned(), operations);
+        assert!(earlier.is_none(), "{path} has other operations");
         self
     }
 
     /// Serves an operation at a path and all paths below it, for any method.
     #[must_use]
-    pub fn and_all_of(
+    pub fn and_below(
         mut self,
         path: &str,
         operation: impl Endpoint<Output = Response> + 'static,
     ) -> Self {
         let operations = Operations::new(path, Methods::Any(operation.boxed()));
-        self.whole.push(operations);
+        self.subtrees.push(operations);
         self
     }
 
@@ -126,7 +128,7 @@ impl Routes {
             below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
         };
         let of_path = self.operations.get(path);
-        of_path.or_else(|| self.whole.iter().find(is_in))
+        of_path.or_else(|| self.subtrees.iter().find(is_in))
     }
 }
 
@@ -138,7 +140,7 @@ impl Operations {
         }
     }
 
-    fn of(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
+    fn for_method(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
         match &self.methods {
             Methods::Any(operation) => Some(operation),
             Methods::Each(operations) => operations.get(method),
@@ -157,7 +159,7 @@ impl Endpoint for Routes {
         if is_head {
             request.set_method(Method::GET);
         }
-        let operation = operations.of(request.method());
+        let operation = operations.for_method(request.method());
         let answered = operation.map(|operation| DynEndpoint::call(&**operation, request));
         Either::Left(async move {
             let answered = match answered {
@@ -208,7 +210,7 @@ mod tests {
         let routes = Routes::of(())
             .and_at("/read", Method::GET, says("read"))
             .and_at("/write", Method::POST, says("written"))
-            .and_all_of("/any", says("any"))
+            .and_below("/any", says("any"))
             .and(Route::new().at("/other", says("other")));
         for (method, path, answered) in [
             (Method::GET, "/read", "read"),
@@ -235,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_response_and_an_error_name_the_path_of_the_operation() {
-        let routes = Routes::of(()).and_all_of("/any", says("any")).and_at(
+        let routes = Routes::of(()).and_below("/any", says("any")).and_at(
             "/write",
             Method::POST,
             says("written"),
