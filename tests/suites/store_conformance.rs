@@ -7,6 +7,7 @@ mod events;
 mod keys;
 mod operators;
 mod rearming;
+mod revocations;
 mod rotation;
 mod schema;
 mod sessions;

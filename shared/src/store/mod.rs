@@ -15,6 +15,7 @@ mod sql;
 mod sqlite;
 pub mod sqlite_file;
 mod timestamp;
+mod work;
 
 use async_trait::async_trait;
 use sqlx::migrate::Migrator;
@@ -25,11 +26,11 @@ pub use job::Job;
 pub(crate) use postgres::MIGRATOR as POSTGRES_MIGRATIONS;
 pub use postgres::PostgresStore;
 pub use records::{
-    AccountKeys, Backlog, Canceled, Claim, DeadLetter, FoundKey, KeyFilter, KeyOfRequest,
-    ListedKey, ListedSession, NewKey, Outcome, Rearm, Revoked, SessionKeys, Started, StoredKey,
-    WebhookState, Work,
+    AccountKeys, Canceled, FoundKey, KeyFilter, KeyOfRequest, ListedKey, ListedSession, NewKey,
+    Revoked, SessionKeys, Started, StoredKey, WebhookState,
 };
 pub use sqlite::SqliteStore;
+pub use work::{Backlog, Claim, DeadLetter, Outcome, Rearm, Work};
 
 use crate::clock::Timestamp;
 use crate::ids::{AccountId, KeyId};
