@@ -58,7 +58,7 @@ impl Sessions {
                     id: Some(hash.id()),
                 })
             }
-            // Boxed, because a future has room for all of its branches.
+            // Boxed, because a future is as large as its largest branch.
             Self::Jwt(sessions) => Ok(Box::pin(sessions.find(token)).await?),
         }
     }

@@ -36,7 +36,7 @@ use request_trace::RequestTrace;
 pub use static_text::{lazy_text, static_text};
 
 /// An endpoint that applies the rules for every request and then calls the routes. It never
-/// fails: it makes a response of each error.
+/// fails: it turns each error into a response.
 ///
 /// It is one endpoint and not a layer for each rule: each layer around another would copy
 /// the request and the future of all that is within.
@@ -86,7 +86,7 @@ where
 {
     #[expect(
         clippy::manual_async_fn,
-        reason = "the future of an async function has its mutable arguments twice"
+        reason = "the future of an async function has an argument twice that it needs after an await"
     )]
     fn answer(&self, mut request: Request) -> impl Future<Output = Response> + Send {
         async move {
@@ -114,8 +114,8 @@ where
         }
     }
 
-    /// Returns the response of the routes, also of an error or a panic. The panic hook has logged
-    /// a panic. Only the request that caused it fails.
+    /// Returns the response of the routes. An error or a panic becomes a response too. The panic
+    /// hook has already logged a panic, and only the request that caused it fails.
     fn routed(&self, request: Request) -> impl Future<Output = Response> + Send {
         let called = panic::catch_unwind(AssertUnwindSafe(|| self.routes.call(request)));
         async move {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     /// The largest block, in bytes, that glibc keeps for the thread that has freed it. A larger
-    /// one takes much longer, and the threads wait for each other.
+    /// one takes much longer, and threads may wait for each other.
     const CACHED: usize = 1032;
 
     #[test]

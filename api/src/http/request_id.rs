@@ -12,8 +12,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Returns the id of the request that the current task serves, or the nil UUID
 /// if it serves none.
 ///
-/// The id is kept with the task because poem makes the response of an error, or
-/// of a panic, without the request.
+/// The id is kept with the task because the response of an error, or of a panic, is made after
+/// the request is gone.
 pub fn current() -> Uuid {
     match telemetry::current() {
         Some(Subject::Request(id)) => id,
