@@ -76,9 +76,9 @@ pub const LARGE_KEPT_BODY: &str = "The request body is larger than 16 KiB.";
 pub fn large_kept_body(max: usize) -> String {
     format!("The request body is larger than {} KiB.", max / 1024)
 }
-/// 415: the content type is not the operation's. The framework's own message.
+/// 415: the content type is not the operation's.
 pub const UNSUPPORTED: &str =
-    "the `Content-Type` requested by the client is not supported: text/plain";
+    "Send the Content-Type that the API documentation names for this operation.";
 /// 429: the client sends too many requests.
 pub const RATE_LIMITED: &str =
     "Too many requests. Please wait as long as the Retry-After header says.";

@@ -6,7 +6,7 @@
 use poem::error::{MethodNotAllowedError, NotFoundError, ResponseError};
 use poem::http::{StatusCode, header};
 use poem::{PathPattern, Response};
-use poem_openapi::error::ParseRequestPayloadError;
+use poem_openapi::error::{ContentTypeError, ParseRequestPayloadError};
 use poem_openapi::types::ToJSON;
 
 use super::request_id;
@@ -65,6 +65,8 @@ fn describe(error: &poem::Error) -> ApiError {
     } else if error.is::<ParseRequestPayloadError>() {
         // Its text is for programmers, and repeats what was sent.
         messages::UNEXPECTED_BODY.to_owned()
+    } else if error.is::<ContentTypeError>() {
+        messages::UNSUPPORTED.to_owned()
     } else if error.status().is_client_error() {
         error.to_string()
     } else {

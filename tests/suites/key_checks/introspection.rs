@@ -135,6 +135,7 @@ async fn malformed_requests_are_refused_in_the_one_shape() {
         (form, "", 400, "bad_request"),
         (form, "tokens=a", 400, "bad_request"),
         ("application/json", "{}", 415, "unsupported_media_type"),
+        ("pk_live_secret/form", "", 415, "unsupported_media_type"),
         (form, &*"a".repeat(20_000), 413, "payload_too_large"),
     ] {
         let send = |request: reqwest::RequestBuilder| {
@@ -145,6 +146,10 @@ async fn malformed_requests_are_refused_in_the_one_shape() {
         };
         let answer = internal.send(Method::POST, ONE, send).await;
         answer.is_error(status, code);
+        assert!(
+            !answer.text.contains("pk_live_"),
+            "it repeats what was sent"
+        );
     }
     let key = unknown_key();
     for body in [
