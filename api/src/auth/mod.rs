@@ -12,7 +12,7 @@ use poem::http::HeaderMap;
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 
 pub use caller::origin;
-pub use partner_key::KeyHolder;
+pub use partner_key::{KeyHolder, presented_key};
 pub use session::{SignedIn, SignedInWithKeys};
 pub use sessions::{Session, Sessions};
 

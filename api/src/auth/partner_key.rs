@@ -30,11 +30,17 @@ impl KeyHolder {
     }
 
     async fn find(app: &App, request: &Request) -> Result<FoundKey, ApiError> {
-        let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
-        let key = PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())?;
+        let key = presented_key(request)?;
         let stored = app.store.key_by_hash(&key.hash(), app.clock.now()).await?;
         stored.ok_or_else(ApiError::no_partner_key)
     }
+}
+
+/// Returns the partner key that a request presents as its Bearer token. Whether it works, only
+/// the database knows.
+pub fn presented_key(request: &Request) -> Result<PartnerKey, ApiError> {
+    let token = bearer_token(request.headers()).ok_or_else(ApiError::no_partner_key)?;
+    PartnerKey::parse(token).map_err(|_| ApiError::no_partner_key())
 }
 
 impl<'a> ApiExtractor<'a> for KeyHolder {

@@ -5,12 +5,11 @@ use poem::{Endpoint, Request, RequestBody, Response};
 use poem_openapi::registry::Registry;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 use shared::ids::AccountId;
-use shared::key::PartnerKey;
 use shared::store::FoundKey;
 
 use super::introspect::{Tag, find};
 use crate::App;
-use crate::auth::{PARTNER_KEY_SCHEME, bearer_token, register_partner_key};
+use crate::auth::{PARTNER_KEY_SCHEME, presented_key, register_partner_key};
 use crate::error::{ApiError, DocumentedError, ErrorCode, messages};
 
 /// The path that proxies ask. Some append the path of the client's request.
@@ -132,11 +131,9 @@ impl Endpoint for Check {
 
     /// The request is not kept until the database answers.
     fn call(&self, request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
-        let token = bearer_token(request.headers());
-        let key = token.and_then(|token| PartnerKey::parse(token).ok());
+        let key = presented_key(&request);
         async move {
-            let key = key.ok_or_else(ApiError::no_partner_key)?;
-            let stored = find(&self.app, &key).await.map_err(ApiError::from)?;
+            let stored = find(&self.app, &key?).await.map_err(ApiError::from)?;
             let stored = stored.ok_or_else(ApiError::no_partner_key)?;
             Ok(allow(&stored)?)
         }
