@@ -1,14 +1,18 @@
 //! The messages of errors that the OpenAPI document shows as examples.
 
+use std::time::Duration;
+
 use time::format_description::well_known::Rfc3339;
 
 use super::EarlierKey;
 
 /// 400: the body's framing is invalid, or the connection ended.
 pub const BROKEN_BODY: &str = "The request body is malformed or ended early.";
-/// 400: the operation needs the body, and it did not come in time.
-pub const LATE_BODY: &str =
-    "The request body did not arrive within 2 seconds. Send all of it at once.";
+/// 400: the operation needs the body, and it did not come within `limit`.
+pub fn late_body(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    format!("The request body did not arrive within {seconds} seconds. Send all of it at once.")
+}
 /// 400: the header `Idempotency-Key` is invalid.
 pub const INVALID_IDEMPOTENCY_KEY: &str = "The header Idempotency-Key is invalid. Send it once, \
                                            with 1 to 255 visible ASCII characters.";

@@ -102,17 +102,19 @@ pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
             } else {
                 messages::LARGE_BODY.to_owned()
             };
-            Received::Refused(ApiError::new(ErrorCode::PayloadTooLarge, message))
+            refused(ErrorCode::PayloadTooLarge, message)
         }
         // The operation needs all of it.
-        (Err(Unread::Late), true) => bad_request(messages::LATE_BODY),
+        (Err(Unread::Late), true) => {
+            refused(ErrorCode::BadRequest, messages::late_body(BODY_DEADLINE))
+        }
         // The body was truncated, so do not run the operation.
-        (Err(Unread::Broken), _) => bad_request(messages::BROKEN_BODY),
+        (Err(Unread::Broken), _) => refused(ErrorCode::BadRequest, messages::BROKEN_BODY),
     }
 }
 
-fn bad_request(message: &'static str) -> Received {
-    Received::Refused(ApiError::new(ErrorCode::BadRequest, message))
+fn refused(code: ErrorCode, message: impl Into<String>) -> Received {
+    Received::Refused(ApiError::new(code, message))
 }
 
 async fn bytes(request: &mut Request, max: usize) -> Result<Bytes, Unread> {
