@@ -49,7 +49,7 @@ pub struct EveryRequest<E, P> {
     pub allowed: AllowedMethods,
     /// The proxies that may name the client.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// What becomes of the bodies of requests.
+    /// How request bodies are treated.
     pub bodies: BodyRule,
     /// The requests that the log shows.
     pub logged: Logged,

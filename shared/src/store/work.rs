@@ -27,7 +27,7 @@ pub struct Claim {
     pub after_expired_lease: bool,
 }
 
-/// What an attempt has to do.
+/// The task of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work<'a> {
     /// Make sure that the account's Svix application exists.
