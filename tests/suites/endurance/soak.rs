@@ -91,16 +91,17 @@ async fn fifty_thousand_jobs_run_once_each_and_leave_no_data_and_no_memory_in_us
     let within = Duration::from_secs(10);
 
     provision_rows(&deployment, &pool, WARM_UP).await;
-    let few = |(_, keys): &(u64, Vec<String>)| keys.len() <= 4;
-    let (bytes, keys) = eventually("Redis is drained", within, drained, few).await;
+    // An idle queue has one key. A few more are there while the last jobs are settled.
+    let idle =
+        |(_, keys): &(u64, Vec<String>)| matches!(&keys[..], [one] if one.ends_with(":workers"));
+    let (bytes, _) = eventually("Redis is drained", within, drained, idle).await;
     let memory = memory_of_workers();
 
     let deepest = provision_rows(&deployment, &pool, JOBS - WARM_UP).await;
-    let same = |(_, now): &(u64, Vec<String>)| *now == keys;
-    let (bytes_after, _) = eventually("Redis holds the same keys", within, drained, same).await;
+    let (bytes_after, _) = eventually("Redis is drained", within, drained, idle).await;
     let memory_after = memory_of_workers();
 
-    println!("Redis: {keys:?}, {bytes} B after {WARM_UP} jobs, {bytes_after} B after {JOBS}");
+    println!("Redis: {bytes} B after {WARM_UP} jobs, {bytes_after} B after {JOBS}");
     println!("resident memory of the workers: {memory:?} kB, then {memory_after:?} kB");
     println!("the greatest depth of the queue was {deepest}");
     assert!(
