@@ -189,7 +189,7 @@ pub(super) const CLAIM: &str = "
     WHERE id = $1 AND attempts = $2
       AND (next_attempt_at <= $3 OR (next_attempt_at IS NOT NULL AND expires_at IS NULL
                                      AND attempts = armed_at_attempt))
-    RETURNING id AS key_id, account_id, attempts AS attempt,
+    RETURNING id AS key_id, account_id, attempts AS attempt, leased_until AS lease_end,
               attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id";
 
 /// Returns whether a row is leased, in SQLite.
@@ -199,9 +199,14 @@ pub(super) const HAS_LEASE: &str = "
 /// [`CLAIM`] for many jobs, in PostgreSQL. A row that another transaction has locked is left
 /// to the next sweep, so that it holds up no other. A row that is due and has a lease was not
 /// finished: its lease has expired.
+///
+/// The commit does not wait until it is on disk or on a standby. If the server crashes before,
+/// the attempt is claimed again, with another lease, and the first claim completes nothing.
 pub(super) const CLAIM_MANY: &str = "
     WITH asked AS (
-        SELECT * FROM unnest($1, $2, $3, $4) AS asked (id, attempt, now, lease_end)),
+        SELECT asked.*
+        FROM unnest($1, $2, $3, $4) AS asked (id, attempt, now, lease_end),
+             set_config('synchronous_commit', 'off', TRUE)),
     locked AS (
         SELECT id, leased_until AS old_lease
         FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
@@ -213,12 +218,14 @@ pub(super) const CLAIM_MANY: &str = "
       AND (next_attempt_at <= now OR (next_attempt_at IS NOT NULL AND expires_at IS NULL
                                       AND attempts = armed_at_attempt))
     RETURNING api_partners.id AS key_id, account_id, attempts AS attempt,
-              attempts - armed_at_attempt AS tries, created_at, revoked_at, svix_app_id,
+              leased_until AS lease_end, attempts - armed_at_attempt AS tries,
+              created_at, revoked_at, svix_app_id,
               old_lease IS NOT NULL AS after_expired_lease";
 
 /// Completes an attempt, in SQLite. `$3` is the outcome, `$5` the time of the next attempt
-/// or of the failure. The condition is the fence: the attempt is the newest, it is not
-/// completed yet, and the key still has the work that was done.
+/// or of the failure, `$7` the end of the lease. The condition is the fence: the attempt is
+/// the newest, the lease is the one that was claimed, and the key still has the work that was
+/// done.
 pub(super) const FINISH: &str = "
     UPDATE api_partners
     SET has_webhook = has_webhook OR $3 = 'provisioned',
@@ -227,7 +234,7 @@ pub(super) const FINISH: &str = "
         failed_at = CASE WHEN $3 = 'given_up' THEN $5 END,
         leased_until = NULL,
         last_error = $6
-    WHERE id = $1 AND attempts = $2 AND leased_until IS NOT NULL
+    WHERE id = $1 AND attempts = $2 AND leased_until = $7
       AND CASE $3 WHEN 'provisioned' THEN is_active
                   WHEN 'portal_sessions_ended' THEN NOT is_active
                   ELSE TRUE END";
@@ -237,8 +244,8 @@ pub(super) const FINISH: &str = "
 /// cannot wait for each other.
 pub(super) const FINISH_MANY: &str = "
     WITH asked AS (
-        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)
-            AS asked (id, attempt, outcome, app_id, at, error, now)),
+        SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+            AS asked (id, attempt, lease_end, outcome, app_id, at, error, now)),
     locked AS (
         SELECT id FROM api_partners WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE),
     finished AS (
@@ -251,17 +258,18 @@ pub(super) const FINISH_MANY: &str = "
             last_error = error
         FROM asked
         WHERE api_partners.id = asked.id AND api_partners.id IN (SELECT id FROM locked)
-          AND attempts = asked.attempt AND leased_until IS NOT NULL
+          AND attempts = asked.attempt AND leased_until = asked.lease_end
           AND CASE outcome WHEN 'provisioned' THEN is_active
                            WHEN 'portal_sessions_ended' THEN NOT is_active
                            ELSE TRUE END
-        RETURNING now, outcome, api_partners.id, account_id, key_prefix, error, attempts),
+        RETURNING now, outcome, api_partners.id, account_id, key_prefix, error, attempts,
+                  lease_end),
     recorded AS (
         INSERT INTO api_key_events (at, kind, key_id, account_id, key_prefix, actor, reason)
-        SELECT now, outcome, id, account_id, key_prefix, $8, error
+        SELECT now, outcome, id, account_id, key_prefix, $9, error
         FROM finished
         WHERE outcome <> 'retry')
-    SELECT id, attempts FROM finished";
+    SELECT id, attempts, lease_end FROM finished";
 
 pub(super) const REARM_ONE: &str = "
     UPDATE api_partners

@@ -212,7 +212,8 @@ impl SqliteStore {
             .bind(outcome.as_str())
             .bind(outcome.svix_app_id())
             .bind(outcome.at())
-            .bind(outcome.error());
+            .bind(outcome.error())
+            .bind(claim.lease_end);
         let Some(kind) = outcome.event() else {
             let done = self
                 .run("finish attempt", finish.execute(&self.pool))

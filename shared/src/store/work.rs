@@ -11,8 +11,12 @@ pub struct Claim {
     pub key_id: KeyId,
     /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// The row's `attempts`, including this one. It is the fencing token.
+    /// The row's `attempts`, including this one. With the end of the lease, it is the
+    /// fencing token.
     pub attempt: i32,
+    /// The time at which the lease ends. It tells this claim from one of the same attempt
+    /// that a crash of the database has lost.
+    pub lease_end: Timestamp,
     /// The number of this attempt since the work was last armed, counted from 1. The
     /// backoff and the retry budget use it.
     pub tries: i32,

@@ -180,6 +180,7 @@ impl Model {
             key_id: row.id,
             account_id: row.account_id.clone(),
             attempt: row.attempts,
+            lease_end,
             tries: row.attempts - row.armed_at_attempt,
             created_at: row.created_at,
             revoked_at: row.revoked_at,
@@ -197,7 +198,8 @@ impl Model {
             Outcome::PortalSessionsEnded => !row.is_active,
             Outcome::Retry { .. } | Outcome::DeadLetter { .. } => true,
         };
-        if row.attempts != claim.attempt || row.leased_until.is_none() || !fits {
+        let is_kept = row.leased_until == Some(claim.lease_end);
+        if row.attempts != claim.attempt || !is_kept || !fits {
             return false;
         }
         (row.next_attempt_at, row.leased_until) = (None, None);

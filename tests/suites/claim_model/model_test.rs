@@ -25,9 +25,12 @@ const ALL: i64 = 1000;
 /// A claim that a worker won.
 pub struct WonClaim {
     pub claim: Claim,
-    lease_end: Timestamp,
+    /// The row before the claim and after it.
+    pub rows: [Row; 2],
     finished: bool,
     crashed: bool,
+    /// The database has lost the claim.
+    pub lost: bool,
 }
 
 /// The state of one sequence.
@@ -154,6 +157,10 @@ impl<'a> ModelTest<'a> {
                 let (at, error) = (self.now, "HTTP 422".to_owned());
                 self.finish(*claim, Some(Outcome::DeadLetter { at, error }))
                     .await?
+            }
+            Step::LoseClaim { claim } => {
+                self.lose_claim(*claim).await;
+                None
             }
             Step::Crash { claim } => {
                 if let Some(i) = self.uncrashed_claim(*claim) {
@@ -298,16 +305,18 @@ impl<'a> ModelTest<'a> {
             return Ok(None);
         };
         self.seen.insert("a claim was won");
+        let row = |rows: &[Row]| rows.iter().find(|row| row.id == claim.key_id).cloned();
+        let before = row(&self.rows).expect("a claimed row was there before");
         for other in &self.claims {
-            if other.claim.key_id == claim.key_id {
+            if other.claim.key_id == claim.key_id && !other.lost {
                 prop_assert!(
                     other.claim.attempt < claim.attempt,
                     "an attempt was claimed twice"
                 );
                 // A rotation, or its cancellation, takes a claim back.
-                let row = self.rows.iter().find(|row| row.id == claim.key_id);
-                let is_kept = row.is_some_and(|row| row.leased_until == Some(other.lease_end));
-                let is_live = !other.finished && is_kept && other.lease_end > self.now;
+                let lease_end = other.claim.lease_end;
+                let is_kept = before.leased_until == Some(lease_end);
+                let is_live = !other.finished && is_kept && lease_end > self.now;
                 prop_assert!(!is_live, "two live claims: {:?}, {claim:?}", other.claim);
                 if !other.finished {
                     self.seen
@@ -315,11 +324,13 @@ impl<'a> ModelTest<'a> {
                 }
             }
         }
+        let after = row(&self.model.rows).expect("the model has the row");
         self.claims.push(WonClaim {
             claim,
-            lease_end,
+            rows: [before, after],
             finished: false,
             crashed: false,
+            lost: false,
         });
         self.check(None).await?;
         Ok(won)
@@ -346,7 +357,8 @@ impl<'a> ModelTest<'a> {
         let row = self.rows.iter().find(|row| row.id == claim.key_id);
         let row = row.expect("rows are never deleted");
         let is_leased = row.leased_until.is_some();
-        let is_owner = is_leased && row.attempts == claim.attempt && !self.claims[i].finished;
+        let WonClaim { finished, lost, .. } = self.claims[i];
+        let is_owner = is_leased && row.attempts == claim.attempt && !finished && !lost;
         prop_assert_eq!(
             written,
             is_owner,
@@ -355,7 +367,8 @@ impl<'a> ModelTest<'a> {
         );
         prop_assert_eq!(written, self.model.finish(&claim, &outcome));
         self.seen.insert(match outcome {
-            _ if self.claims[i].finished => "the second completion of a claim was refused",
+            _ if finished => "the second completion of a claim was refused",
+            _ if lost => "a lost claim was refused",
             _ if !row.is_active && !written => "the claim of a revoked key was refused",
             _ if !written => "an older claim was refused",
             Outcome::Provisioned { .. } => "a success was written",
@@ -439,7 +452,7 @@ impl<'a> ModelTest<'a> {
 }
 
 /// Returns the index of one of `count` items. `which` counts from the newest.
-fn newest(count: usize, which: u8) -> Option<usize> {
+pub fn newest(count: usize, which: u8) -> Option<usize> {
     (count > 0).then(|| count - 1 - usize::from(which) % count)
 }
 

@@ -19,6 +19,7 @@ pub const EVENTS: &[&str] = &[
     "a failure was written",
     "a dead letter was written",
     "an older claim was refused",
+    "a lost claim was refused",
     "the claim of a revoked key was refused",
     "the second completion of a claim was refused",
     "work was re-armed",
@@ -39,7 +40,8 @@ impl ModelTest<'_> {
         prop_assert_eq!(&rows, &self.model.rows);
         for row in &rows {
             let won = self.claims.iter();
-            let won = won.filter(|won| won.claim.key_id == row.id).count();
+            let won = won.filter(|won| won.claim.key_id == row.id && !won.lost);
+            let won = won.count();
             let attempts = usize::try_from(row.attempts).unwrap();
             prop_assert_eq!(
                 attempts,

@@ -36,6 +36,8 @@ pub enum Step {
     Retry { claim: u8, delay: u64 },
     /// A worker writes a permanent failure.
     DeadLetter { claim: u8 },
+    /// The database crashes before a claim is on disk. The worker does not know that.
+    LoseClaim { claim: u8 },
     /// A worker crashes and never completes its claim.
     Crash { claim: u8 },
     /// Time passes. A lease lasts 60 seconds.
@@ -60,8 +62,11 @@ pub enum Step {
 }
 
 /// Returns sequences whose events are too rare among random ones to happen in every run.
-pub fn rare_sequences() -> [Vec<Step>; 2] {
-    use Step::{Adopt, CancelRotation, Claim, Create, PassTime, StartRotation, Succeed};
+pub fn rare_sequences() -> [Vec<Step>; 3] {
+    use Step::{
+        Adopt, CancelRotation, Claim, Create, LoseClaim, PassTime, StartRotation, Succeed,
+        SucceedLate, Sweep,
+    };
     let create = Create {
         account: 0,
         nudged: true,
@@ -76,9 +81,17 @@ pub fn rare_sequences() -> [Vec<Step>; 2] {
         vec![
             create.clone(),
             start.clone(),
-            claim,
+            claim.clone(),
             succeed,
             Adopt { account: 0 },
+        ],
+        vec![
+            create.clone(),
+            claim.clone(),
+            LoseClaim { claim: 0 },
+            Sweep,
+            claim,
+            SucceedLate,
         ],
         vec![create, start, over, cancel],
     ]
@@ -88,8 +101,9 @@ pub fn rare_sequences() -> [Vec<Step>; 2] {
 pub fn any() -> impl Strategy<Value = Step> {
     use Step::{
         Adopt, CancelRotation, Claim, Crash, Create, DeadLetter, Duplicate, FinishRotation,
-        LoseRedis, Nudge, OpenPortal, PassTime, Plant, Reprovision, Retry, RetryDeadLetters,
-        RetryOne, RetryWaiting, Revoke, StartRotation, Succeed, SucceedLate, Sweep,
+        LoseClaim, LoseRedis, Nudge, OpenPortal, PassTime, Plant, Reprovision, Retry,
+        RetryDeadLetters, RetryOne, RetryWaiting, Revoke, StartRotation, Succeed, SucceedLate,
+        Sweep,
     };
     let account = || 0..3_u8;
     let which = || 0..4_u8;
@@ -110,6 +124,7 @@ pub fn any() -> impl Strategy<Value = Step> {
         6 => Just(SucceedLate),
         6 => (which(), 0..=3600_u64).prop_map(|(claim, delay)| Retry { claim, delay }),
         3 => which().prop_map(|claim| DeadLetter { claim }),
+        3 => which().prop_map(|claim| LoseClaim { claim }),
         3 => which().prop_map(|claim| Crash { claim }),
         8 => (1..=90_u64).prop_map(|seconds| PassTime { seconds }),
         2 => (600..=3600_u64).prop_map(|seconds| PassTime { seconds }),

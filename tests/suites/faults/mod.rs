@@ -1,5 +1,6 @@
 //! Servers and processes that fail under load.
 
+mod commit;
 mod locks;
 pub(crate) mod postgres;
 mod redis;

@@ -140,6 +140,7 @@ async fn a_claim_counts_an_attempt_and_leases_the_row(
         key_id: key.id,
         account_id: key.account_id.clone(),
         attempt: 1,
+        lease_end: at(60),
         tries: 1,
         created_at: at(0),
         revoked_at: None,

@@ -138,6 +138,32 @@ async fn an_older_claim_writes_nothing(#[values(Postgres, Sqlite)] database: Dat
     check_every_outcome_is_refused(db, &newer).await;
 }
 
+/// A claim is not on disk at once, so a crash of the database may lose it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_the_database_lost_writes_nothing(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let key = db.mint("acct", at(0)).await;
+    let lost = claim(db, job(key.id, 0), at(60)).await;
+    let lose = "UPDATE api_partners
+                SET attempts = 0, next_attempt_at = created_at, leased_until = NULL";
+    db.execute(lose).await;
+    check_every_outcome_is_refused(db, &lost).await;
+
+    let again = claim(db, job(key.id, 0), at(61)).await;
+    assert_eq!(again.attempt, lost.attempt);
+    check_every_outcome_is_refused(db, &lost).await;
+    let (store, success) = (&db.store, provisioned());
+    // Both in one batch.
+    let (late, written) = tokio::join!(
+        store.finish(&lost, &success, at(3)),
+        store.finish(&again, &success, at(3))
+    );
+    assert_eq!((late.unwrap(), written.unwrap()), (false, true));
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_claim_of_a_revoked_key_writes_nothing(#[values(Postgres, Sqlite)] database: Database) {
@@ -193,7 +219,7 @@ async fn one_of_50_concurrent_completions_is_written(
     assert_eq!(db.row(key.id).await.next_attempt_at, Some(written[0]));
 }
 
-/// Checks that an equal number of attempts is not enough. The attempt must be under way.
+/// Checks that neither an equal number of attempts nor an equal lease is enough.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_the_store_never_gave_writes_nothing(
@@ -205,6 +231,7 @@ async fn a_claim_that_the_store_never_gave_writes_nothing(
         key_id: key.id,
         account_id: key.account_id.clone(),
         attempt: 0,
+        lease_end: at(60),
         tries: 1,
         created_at: at(0),
         revoked_at: None,
@@ -213,9 +240,10 @@ async fn a_claim_that_the_store_never_gave_writes_nothing(
     };
     check_every_outcome_is_refused(db, &invented).await;
     claim(db, job(key.id, 0), at(60)).await;
-    for attempt in [0, 2] {
+    for (attempt, lease_end) in [(0, at(60)), (2, at(60)), (1, at(59))] {
         let invented = Claim {
             attempt,
+            lease_end,
             ..invented.clone()
         };
         check_every_outcome_is_refused(db, &invented).await;

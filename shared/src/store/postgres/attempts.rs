@@ -55,13 +55,17 @@ impl Batch for Claims {
 pub(super) struct Completion {
     pub(super) key_id: KeyId,
     pub(super) attempt: i32,
+    pub(super) lease_end: Timestamp,
     pub(super) outcome: Outcome,
     pub(super) now: Timestamp,
 }
 
+/// What names a claim: the key, the attempt and the end of its lease.
+type ClaimName = (KeyId, i32, Timestamp);
+
 impl Completion {
-    fn attempt(&self) -> (KeyId, i32) {
-        (self.key_id, self.attempt)
+    fn claim(&self) -> ClaimName {
+        (self.key_id, self.attempt, self.lease_end)
     }
 }
 
@@ -84,19 +88,20 @@ impl Batch for Completions {
         // Of copies of a completion, the statement gets one, and the others come too late.
         let mut seen = HashSet::new();
         let mut first = Vec::with_capacity(asked.len());
-        first.extend(asked.iter().filter(|asked| seen.insert(asked.attempt())));
+        first.extend(asked.iter().filter(|asked| seen.insert(asked.claim())));
         let finish = sqlx::query_as(sql::FINISH_MANY)
             .bind(column(&first, |asked| asked.key_id))
             .bind(column(&first, |asked| asked.attempt))
+            .bind(column(&first, |asked| asked.lease_end))
             .bind(column(&first, |asked| asked.outcome.as_str()))
             .bind(column(&first, |asked| asked.outcome.svix_app_id()))
             .bind(column(&first, |asked| asked.outcome.at()))
             .bind(column(&first, |asked| asked.outcome.error()))
             .bind(column(&first, |asked| asked.now))
             .bind(Actor::Worker.as_str());
-        let finished: Vec<(KeyId, i32)> = self.0.run(finish).await?;
-        let mut finished: HashSet<(KeyId, i32)> = finished.into_iter().collect();
-        let answers = asked.iter().map(|asked| finished.remove(&asked.attempt()));
+        let finished: Vec<ClaimName> = self.0.run(finish).await?;
+        let mut finished: HashSet<ClaimName> = finished.into_iter().collect();
+        let answers = asked.iter().map(|asked| finished.remove(&asked.claim()));
         Ok(answers.collect())
     }
 }

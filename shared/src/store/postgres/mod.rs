@@ -170,6 +170,7 @@ impl PostgresStore {
         let completion = Completion {
             key_id: claim.key_id,
             attempt: claim.attempt,
+            lease_end: claim.lease_end,
             outcome: outcome.clone(),
             now,
         };
