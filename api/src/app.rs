@@ -3,7 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use poem::{Endpoint, Request, Response, Route, get, post};
+use poem::http::Method;
+use poem::{Endpoint, Request, Response};
 use shared::clock::Clock;
 use shared::config::HttpConfig;
 use shared::metrics;
@@ -12,7 +13,7 @@ use shared::store::{Origin, Revoked, Store};
 use shared::svix::SvixConfig;
 
 use crate::auth::Sessions;
-use crate::http::{AllowedMethods, BodyRule, EveryRequest, Logged};
+use crate::http::{BodyRule, EveryRequest, Logged, Routes};
 use crate::leaks::github;
 use crate::limits::Limits;
 use crate::portal::Portal;
@@ -98,32 +99,27 @@ impl App {
     /// Returns the whole HTTP interface, with the routes that `add` adds.
     pub fn endpoint(
         self,
-        add: impl FnOnce(Route) -> Route,
+        add: impl FnOnce(Routes) -> Routes,
     ) -> impl Endpoint<Output = Response> + 'static {
         let service = openapi::service(&self.http.session_cookie);
-        let all = dashboard::add_to(Route::new(), &self.http);
-        let all = if self.http.docs {
-            all.at("/docs", get(service.docs()))
-        } else {
-            all
-        };
-        let (all, bodies) = match self.github {
-            Some(_) => (
-                all.at(github::PATH, post(github::report)),
-                routes::WITH_BODY_AND_GITHUB,
-            ),
-            None => (all, routes::WITH_BODY),
-        };
+        let (json, yaml, docs) = (service.json(), service.yaml(), service.docs());
+        let mut all = dashboard::add_to(service.routes, &self.http)
+            .and_at("/openapi.json", Method::GET, json)
+            .and_at("/openapi.yaml", Method::GET, yaml)
+            .and_at("/healthz", Method::GET, health::live)
+            .and_at("/readyz", Method::GET, health::ready);
+        if self.http.docs {
+            all = all.and_at("/docs", Method::GET, docs);
+        }
+        let mut bodies = routes::WITH_BODY;
+        if self.github.is_some() {
+            all = all.and_at(github::PATH, Method::POST, github::report);
+            bodies = routes::WITH_BODY_AND_GITHUB;
+        }
         let trusted_proxies = self.http.trusted_proxies.clone().into();
-        let all = add(all)
-            .at("/openapi.json", get(service.json()))
-            .at("/openapi.yaml", get(service.yaml()))
-            .at("/healthz", get(health::live))
-            .at("/readyz", get(health::ready));
         EveryRequest {
-            routes: service.routes.and(all),
+            routes: add(all),
             prepare: move |request: &mut Request| request.set_data(self.clone()),
-            allowed: AllowedMethods::from_document(&service.document),
             trusted_proxies,
             bodies: BodyRule::KeptAt(bodies),
             logged: Logged::All,

@@ -25,6 +25,6 @@ mod serve;
 mod uses;
 
 pub use app::App;
-pub use http::ClientAddress;
+pub use http::{ClientAddress, Routes};
 pub use leaks::github::github_keys;
 pub use serve::{Servers, serve};

@@ -1,14 +1,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use poem::Route;
 use shared::config::InternalConfig;
 use shared::server::{self, BindError, Bound, Listener};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::App;
 use crate::internal::{self, InternalTokens};
+use crate::{App, Routes};
 
 /// The time that the last uses of keys have to be written after the last request.
 const LAST_USES: Duration = Duration::from_millis(500);
@@ -43,7 +42,7 @@ impl Servers {
 pub async fn serve(
     servers: Servers,
     app: App,
-    add: impl FnOnce(Route) -> Route,
+    add: impl FnOnce(Routes) -> Routes,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let max_connections = app.http.max_connections;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use api::App;
 use api::error::{ApiError, ErrorCode};
-use poem::http::{StatusCode, Version, header};
+use api::{App, Routes};
+use poem::http::{Method, StatusCode, Version, header};
 use poem::web::Data;
-use poem::{Request, Response, Route, get, handler};
+use poem::{Request, Response, handler};
 use shared::clock::Clock;
 use shared::ids::AccountId;
 use shared::session::SessionToken;
@@ -51,8 +51,10 @@ const FORWARDED: [&str; 6] = [
 
 /// Adds the routes for [`SIGN_IN`]: a page, and the POST of its button. Opening the page
 /// changes nothing, so a page that only links to it cannot sign anybody in.
-pub fn add_to(routes: Route) -> Route {
-    routes.at(SIGN_IN, get(page).post(sign_in))
+pub fn add_to(routes: Routes) -> Routes {
+    routes
+        .and_at(SIGN_IN, Method::GET, page)
+        .and_at(SIGN_IN, Method::POST, sign_in)
 }
 
 #[handler]

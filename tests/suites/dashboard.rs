@@ -167,6 +167,9 @@ async fn only_standalone_has_the_demo_sign_in_and_only_for_this_machine() {
     let cookie = here.headers()["set-cookie"].to_str().unwrap();
     let attributes = "; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax";
     assert!(cookie.ends_with(attributes), "{cookie}");
+    let other = send(Method::DELETE, &sign_in, HeaderMap::new()).await;
+    assert_eq!(other.status(), 405);
+    assert_eq!(other.headers()["allow"], "GET, HEAD, POST");
 
     // A foreign host name that resolves to this machine (DNS rebinding), another site's
     // form, and proxies on this machine.

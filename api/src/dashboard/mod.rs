@@ -1,12 +1,13 @@
 //! `/dashboard`: the page "API & webhooks", which platforms can embed or copy. It is
 //! made of static files in the binary and needs only the session cookie.
 
+use poem::http::Method;
 use poem::http::header;
 use poem::middleware::SetHeader;
-use poem::{Endpoint, EndpointExt, Route, get};
+use poem::{Endpoint, EndpointExt};
 use shared::config::HttpConfig;
 
-use crate::http::static_text;
+use crate::http::{Routes, static_text};
 
 /// The files that the page loads from `/dashboard/`, with their content types.
 const FILES: [(&str, &str, &str); 12] = [
@@ -31,13 +32,13 @@ const PAGE: &str = include_str!("index.html");
 const LOGIN_URL: &str = "{{LOGIN_URL}}";
 
 /// Adds the page and its files to the routes.
-pub fn add_to(routes: Route, http: &HttpConfig) -> Route {
-    let routes = routes.at("/dashboard", get(page(http)));
+pub fn add_to(routes: Routes, http: &HttpConfig) -> Routes {
+    let routes = routes.and_at("/dashboard", Method::GET, page(http));
     FILES
         .into_iter()
         .fold(routes, |routes, (name, content_type, text)| {
             let file = static_text(text, content_type);
-            routes.at(format!("/dashboard/{name}"), get(file))
+            routes.and_at(&format!("/dashboard/{name}"), Method::GET, file)
         })
 }
 

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use poem::Request;
 use poem::http::{HeaderMap, header};
 
+use super::routes::is_within;
 use crate::error::{ApiError, ErrorCode, messages};
 
 /// The size of the largest request body that most operations accept, in bytes.
@@ -78,7 +79,7 @@ pub async fn receive(rule: BodyRule, request: &mut Request) -> Received {
     let path = request.uri().path();
     let kept = match rule {
         BodyRule::KeptAt(bodies) => bodies.iter().find(|kept| kept.path == path),
-        BodyRule::Kept { ignored_below } if path.starts_with(ignored_below) => {
+        BodyRule::Kept { ignored_below } if is_within(ignored_below, path) => {
             let body = request.take_body();
             return if body.is_empty() {
                 Received::Completely

@@ -10,6 +10,7 @@ use poem_openapi::error::{ContentTypeError, ParseRequestPayloadError};
 use poem_openapi::types::ToJSON;
 
 use super::request_id;
+use super::routes::Allow;
 use crate::error::{ApiError, ErrorBody, ErrorCode, ErrorDetail, messages};
 
 impl ResponseError for ApiError {
@@ -47,6 +48,10 @@ pub fn from_error(error: &poem::Error) -> Response {
         Some(error) => error.as_response(),
         None => describe(error).as_response(),
     };
+    if let Some(Allow(methods)) = error.data() {
+        let headers = response.headers_mut();
+        headers.insert(header::ALLOW, methods.clone());
+    }
     // The access log needs the route.
     if let Some(route) = error.data::<PathPattern>() {
         response.set_data(route.clone());

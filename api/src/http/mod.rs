@@ -2,7 +2,6 @@
 //! file of [`crate::routes`].
 
 mod access_log;
-mod allow;
 mod body;
 mod caching;
 mod client_address;
@@ -10,6 +9,7 @@ mod error_response;
 pub mod idempotency;
 mod request_id;
 mod request_trace;
+mod routes;
 mod static_text;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -27,12 +27,12 @@ use tracing::Instrument;
 use crate::error::ApiError;
 use access_log::AccessLine;
 pub use access_log::Logged;
-pub use allow::AllowedMethods;
 use body::Received;
 pub use body::{BodyRule, KeptBody};
 pub use client_address::ClientAddress;
 pub use request_id::current as current_request_id;
 use request_trace::RequestTrace;
+pub use routes::{RouteTable, Routes};
 pub use static_text::{lazy_text, static_text};
 
 /// An endpoint that applies the rules for every request and then calls the routes. It never
@@ -45,8 +45,6 @@ pub struct EveryRequest<E, P> {
     pub routes: E,
     /// Adds to a request what the operations need.
     pub prepare: P,
-    /// The methods of each path.
-    pub allowed: AllowedMethods,
     /// The proxies that may name the client.
     pub trusted_proxies: Arc<[IpNet]>,
     /// How request bodies are treated.
@@ -105,7 +103,6 @@ where
                 // The server closes a connection whose request was not read to its end.
                 close_after(&mut response);
             }
-            allow::add_header(&self.allowed, &mut response);
             let headers = response.headers_mut();
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
             caching::forbid_by_default(headers);
@@ -150,8 +147,8 @@ pub(crate) mod fuzz {
 mod tests {
     use poem::endpoint::make_sync;
     use poem::http::StatusCode;
-    use poem::{Request, Response, Route};
-    use serde_json::{Value, json};
+    use poem::{Request, Response};
+    use serde_json::Value;
 
     use super::*;
     use crate::openapi;
@@ -173,7 +170,6 @@ mod tests {
         EveryRequest {
             routes,
             prepare: |_: &mut Request| {},
-            allowed: AllowedMethods::from_document(&json!({})),
             trusted_proxies: Arc::new([]),
             bodies: BodyRule::KeptAt(&[]),
             logged: Logged::All,
@@ -183,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_a_500_with_the_id_of_its_request() {
         let panics = make_sync(|_| -> Response { panic!("this panic is part of the test") });
-        becomes_a_500(Route::new().at("/", panics)).await;
+        becomes_a_500(panics).await;
         becomes_a_500(PanicsAtOnce).await;
     }
 

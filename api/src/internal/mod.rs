@@ -13,11 +13,11 @@ mod introspect;
 use std::sync::Arc;
 
 use poem::http::Method;
-use poem::{Endpoint, Request, Response, Route, get};
+use poem::{Endpoint, Request, Response};
 
 use crate::App;
 use crate::error::{DocumentedError, ErrorCode, messages};
-use crate::http::{AllowedMethods, BodyRule, EveryRequest, Logged};
+use crate::http::{BodyRule, EveryRequest, Logged};
 use crate::openapi;
 
 pub use caller::{InternalCaller, InternalTokens};
@@ -55,20 +55,19 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint<Output = Resp
     let service = openapi::internal_service();
     let check = introspect::Check { app: app.clone() };
     let forward_auth = forward_auth::Check { app: app.clone() };
-    let others = Route::new()
-        .at("/openapi.json", get(service.json()))
-        .at("/openapi.yaml", get(service.yaml()));
+    let (json, yaml) = (service.json(), service.yaml());
     let routes = service.routes;
     let routes = routes
         .and_at(introspect::PATH, Method::POST, check)
-        .and_below(forward_auth::PATH, forward_auth);
+        .and_below(forward_auth::PATH, forward_auth)
+        .and_at("/openapi.json", Method::GET, json)
+        .and_at("/openapi.yaml", Method::GET, yaml);
     EveryRequest {
-        routes: routes.and(others),
+        routes,
         prepare: move |request: &mut Request| {
             request.set_data(app.clone());
             request.set_data(tokens.clone());
         },
-        allowed: AllowedMethods::from_document(&service.document),
         trusted_proxies: Arc::new([]),
         bodies: BodyRule::Kept {
             ignored_below: forward_auth::PATH,

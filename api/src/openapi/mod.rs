@@ -12,13 +12,13 @@ mod errors;
 mod operations;
 mod tidy;
 
-use crate::http::{lazy_text, static_text};
+use crate::http::{Routes, lazy_text, static_text};
 use crate::internal::{ForwardAuth, Introspect, IntrospectMany};
 use crate::routes::{
     CancelRotation, CreateKey, FinishRotation, OpenPortal, ReportLeakedKeys, RevokeKey, ShowKey,
     StartRotation,
 };
-use operations::{Described, Routes};
+use operations::Described;
 
 const TITLE: &str = "Partner API keys";
 

@@ -27,6 +27,7 @@ async fn every_error_of_the_framework_has_the_one_shape(
         (Method::DELETE, PORTAL_PATH, Some(&read)),
         (Method::POST, "/openapi.yaml", Some(&read)),
         (Method::DELETE, "/healthz", Some(&read)),
+        (Method::POST, "/dashboard/main.js", Some(&read)),
         (Method::GET, "/", None),
         (Method::GET, "/api/v1/partners", None),
         (Method::POST, "/api/v1/partners/api-key/pk_live_0000", None),
