@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{Stream, StreamExt};
 use tests::eventually;
 
-use crate::queue::queue_test::{PATIENCE, QueueTest};
+use crate::queue::queue_test::{PATIENCE, QueueTest, jobs_without_rows};
 
 /// The number of jobs that are sent at once.
 const JOBS: usize = 200;
@@ -105,4 +105,24 @@ async fn a_job_costs_few_commands_and_leaves_no_bytes() {
     assert!(total >= JOBS, "the jobs were not seen: {counts:?}");
     assert!(total <= COMMANDS_PER_JOB * JOBS, "{total}: {counts:?}");
     assert_eq!(sizes(&test).await, before);
+}
+
+#[tokio::test]
+async fn a_push_that_has_room_asks_redis_twice() {
+    let test = QueueTest::start().await;
+    let client = redis::Client::open(test.redis.url()).unwrap();
+    let monitor = client.get_async_monitor().await.unwrap();
+    let mut monitor = monitor.into_on_message::<String>();
+
+    test.push(&jobs_without_rows(1)).await; // reads the depth, and loads the scripts
+    commands(&test, &mut monitor).await;
+    for job in jobs_without_rows(5) {
+        test.push(&[job]).await;
+    }
+    let commands = commands(&test, &mut monitor).await;
+    let scripts = commands.iter().filter(|(name, _)| name == "evalsha");
+    assert_eq!(scripts.count(), 10, "the push, and the wake-up");
+    // Once within each script that wakes the workers.
+    let depths = commands.iter().filter(|(name, _)| name == "llen");
+    assert_eq!(depths.count(), 5, "{commands:?}");
 }

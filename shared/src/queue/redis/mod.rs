@@ -25,6 +25,7 @@ mod settlements;
 mod wake;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apalis_core::backend::TaskSink;
@@ -50,9 +51,9 @@ use crate::store::Job;
 /// The number of jobs that a worker fetches together. What it has fetched, no other worker
 /// can begin.
 const BATCH: usize = 16;
-/// The number of jobs that are pushed together. The depth is read before each push,
-/// so each of several pushers that read it at the same moment exceeds the limit by
-/// at most this many.
+/// The number of jobs that are pushed together. A pusher knows the depth after its last push,
+/// and reads it again unless there was room for this push too. So each of several pushers
+/// exceeds the limit by at most this many.
 const CHUNK: usize = 100;
 /// The time during which a job that was sent is not sent again. If Redis loses the
 /// job, the sweep sends it again after at most this long.
@@ -98,6 +99,8 @@ pub struct RedisQueue {
     clock: Clock,
     settlements: Coalescer<Settlements>,
     fleet: Fleet,
+    /// The depth after our last push.
+    last_depth: Arc<AtomicUsize>,
 }
 
 impl RedisQueue {
@@ -128,6 +131,7 @@ impl RedisQueue {
             wake: format!("{name}:wake"),
             clock,
             fleet: Fleet::default(),
+            last_depth: Arc::new(AtomicUsize::new(DEPTH_LIMIT)),
         }
     }
 
@@ -266,7 +270,11 @@ impl RedisQueue {
     async fn push_all(&self, jobs: &[Job]) -> Result<usize, QueueError> {
         let mut sent = 0;
         for chunk in jobs.chunks(CHUNK) {
-            let room = DEPTH_LIMIT.saturating_sub(self.depth().await?);
+            let mut depth = self.last_depth.load(Ordering::Relaxed);
+            if depth + chunk.len() > DEPTH_LIMIT {
+                depth = self.depth().await?;
+            }
+            let room = DEPTH_LIMIT.saturating_sub(depth);
             let chunk = &chunk[..chunk.len().min(room)];
             if chunk.is_empty() {
                 break;
@@ -283,7 +291,8 @@ impl RedisQueue {
             let script = Script::new(scripts::PROMOTE);
             let mut promote = script.key(self.config.scheduled_jobs_set());
             promote.key(self.config.active_jobs_list()).arg(&self.wake);
-            let _moved: usize = promote.invoke_async(&mut self.redis()).await?;
+            let depth = promote.invoke_async(&mut self.redis()).await?;
+            self.last_depth.store(depth, Ordering::Relaxed);
         }
         Ok(sent)
     }

@@ -1,7 +1,7 @@
 //! The Lua scripts that change apalis-redis's keys atomically.
 
 /// Moves pushed jobs from the scheduled set to the active list, and wakes the workers. KEYS:
-/// the set, the list. ARGV: the channel of the workers. Returns how many were moved.
+/// the set, the list. ARGV: the channel of the workers. Returns how many jobs wait now.
 pub const PROMOTE: &str = "
     local ids = redis.call('zrange', KEYS[1], 0, 999)
     if #ids > 0 then
@@ -9,7 +9,7 @@ pub const PROMOTE: &str = "
         redis.call('zrem', KEYS[1], unpack(ids))
         redis.call('publish', ARGV[1], '')
     end
-    return #ids";
+    return redis.call('llen', KEYS[2]) + redis.call('zcard', KEYS[1])";
 
 /// Removes jobs, each if its worker still holds it. KEYS: the data hash, then for each job
 /// the worker's inflight set and the job's metadata. ARGV: the ids of the jobs.
