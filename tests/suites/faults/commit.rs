@@ -12,14 +12,15 @@ use tokio::time::timeout;
 async fn a_creation_waits_until_it_survives_a_crash_and_a_claim_does_not() {
     let mut postgres = PrivatePostgres::start().await;
     let database = postgres.migrated().await;
-    let store = database.store();
     let key = new_key("account", at(0));
-    assert!(store.insert_key(&key, &caller()).await.unwrap());
+    let created = database.store().insert_key(&key, &caller()).await;
+    assert!(created.unwrap());
     postgres
         .execute("ALTER SYSTEM SET synchronous_standby_names = 'missing'")
         .await;
     postgres.restart().await; // unlike after a reload, the setting is in effect then
 
+    let store = database.store();
     let claim = store.claim(job(key.id, 0), at(0), at(60)).await.unwrap();
     assert_eq!(claim.unwrap().attempt, 1);
     let (other, origin) = (new_key("other", at(0)), caller());
