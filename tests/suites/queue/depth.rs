@@ -85,6 +85,41 @@ async fn ten_concurrent_pushers_exceed_the_limit_by_at_most_a_chunk_each() {
     );
 }
 
+/// A pusher remembers the depth after its last push.
+#[tokio::test]
+async fn pushers_that_knew_a_lower_depth_exceed_the_limit_by_at_most_a_chunk_each() {
+    let test = QueueTest::start().await;
+    let mut pushers = Vec::new();
+    for _ in 0..10 {
+        let pusher = queue(&test.redis, Clock::system());
+        assert_eq!(pusher.push(&jobs_without_rows(1)).await.unwrap(), 1);
+        pushers.push(pusher);
+    }
+    let filled = test.queue.push(&jobs_without_rows(2500)).await.unwrap();
+    assert_eq!(pushers.len() + filled, DEPTH_LIMIT);
+    for pusher in &pushers {
+        let sent = pusher.push(&jobs_without_rows(2500)).await.unwrap();
+        assert!(sent <= OVERSHOOT, "{sent}");
+        assert_eq!(pusher.push(&jobs_without_rows(1)).await.unwrap(), 0);
+    }
+}
+
+/// The jobs are in the queue before the push fails.
+#[tokio::test]
+async fn pushes_that_fail_do_not_fill_the_queue() {
+    let test = QueueTest::start().await;
+    test.push(&jobs_without_rows(1)).await;
+    let user = ["ACL", "SETUSER", "default"];
+    let without_channels = [&user[..], &["resetchannels"]].concat();
+    let _: String = test.run_command(&without_channels).await;
+    for _ in 0..15 {
+        let pushed = test.queue.push(&jobs_without_rows(100)).await;
+        assert!(pushed.is_err() || pushed.unwrap() == 0);
+    }
+    let depth = test.queue.depth().await.unwrap();
+    assert!((100..=DEPTH_LIMIT + OVERSHOOT).contains(&depth), "{depth}");
+}
+
 #[tokio::test]
 async fn pushed_jobs_can_be_fetched_immediately_whatever_the_clock() {
     let test = QueueTest::start().await;

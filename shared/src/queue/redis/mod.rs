@@ -51,9 +51,9 @@ use crate::store::Job;
 /// The number of jobs that a worker fetches together. What it has fetched, no other worker
 /// can begin.
 const BATCH: usize = 16;
-/// The number of jobs that are pushed together. A pusher knows the depth after its last push,
-/// and reads it again unless there was room for this push too. So each of several pushers
-/// exceeds the limit by at most this many.
+/// The number of jobs that are pushed together. A pusher remembers the depth after its last
+/// push, and asks Redis only if that leaves no room for the next one. Others may have pushed
+/// since, so each pusher exceeds the limit by at most this many.
 const CHUNK: usize = 100;
 /// The time during which a job that was sent is not sent again. If Redis loses the
 /// job, the sweep sends it again after at most this long.
@@ -65,7 +65,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const DEAD_AFTER: Duration = Duration::from_secs(90);
 /// The number of workers that are read, far above that of any deployment.
 const MAX_WORKERS: isize = 10_000;
-/// A depth that our own pushes cannot reach, well below Lua's limit of 8,000.
+/// A depth that thirty pushers cannot reach, well below Lua's limit of 8,000. If more do, the
+/// sweep sends the jobs again that were dropped.
 const SHED_ABOVE: usize = 4 * DEPTH_LIMIT;
 
 impl From<RedisError> for QueueError {
@@ -99,7 +100,7 @@ pub struct RedisQueue {
     clock: Clock,
     settlements: Coalescer<Settlements>,
     fleet: Fleet,
-    /// The depth after our last push.
+    /// The depth after our last push; [`DEPTH_LIMIT`] while it is not known.
     last_depth: Arc<AtomicUsize>,
 }
 
@@ -270,7 +271,8 @@ impl RedisQueue {
     async fn push_all(&self, jobs: &[Job]) -> Result<usize, QueueError> {
         let mut sent = 0;
         for chunk in jobs.chunks(CHUNK) {
-            let mut depth = self.last_depth.load(Ordering::Relaxed);
+            // Unless this push succeeds, the next one asks.
+            let mut depth = self.last_depth.swap(DEPTH_LIMIT, Ordering::Relaxed);
             if depth + chunk.len() > DEPTH_LIMIT {
                 depth = self.depth().await?;
             }
