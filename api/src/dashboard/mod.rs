@@ -4,7 +4,7 @@
 use poem::http::Method;
 use poem::http::header;
 use poem::middleware::SetHeader;
-use poem::{Endpoint, EndpointExt};
+use poem::{Endpoint, EndpointExt, Response};
 use shared::config::HttpConfig;
 
 use crate::http::{Routes, static_text};
@@ -42,7 +42,7 @@ pub fn add_to(routes: Routes, http: &HttpConfig) -> Routes {
         })
 }
 
-fn page(http: &HttpConfig) -> impl Endpoint + 'static {
+fn page(http: &HttpConfig) -> impl Endpoint<Output = Response> + 'static {
     let login = http.login_url.as_deref().unwrap_or_default();
     let page = PAGE.replace(LOGIN_URL, &escaped(login));
     let policy = policy(&http.allowed_origins);

@@ -4,7 +4,7 @@ use futures_util::future::{self, Either};
 use poem::endpoint::{BoxEndpoint, DynEndpoint};
 use poem::error::{MethodNotAllowedError, NotFoundError};
 use poem::http::{HeaderValue, Method};
-use poem::{Endpoint, EndpointExt, IntoResponse, PathPattern, Request, Response};
+use poem::{Endpoint, EndpointExt, PathPattern, Request, Response};
 use poem_openapi::OpenApi;
 
 /// The endpoints by path and method, as poem-openapi lists those of operations.
@@ -18,19 +18,20 @@ pub type RouteTable = HashMap<String, HashMap<Method, BoxEndpoint<'static>>>;
 /// of the work of a key check.
 pub struct Routes {
     paths: HashMap<String, Path>,
-    /// Paths that are served with all paths below them.
-    subtrees: Vec<Path>,
+    /// Paths that are served with all paths below them, for any method.
+    subtrees: Vec<(PathPattern, BoxEndpoint<'static>)>,
 }
 
 /// What a path serves.
 struct Path {
     pattern: PathPattern,
-    methods: Methods,
+    methods: HashMap<Method, BoxEndpoint<'static>>,
 }
 
-enum Methods {
-    Any(BoxEndpoint<'static>),
-    Each(HashMap<Method, BoxEndpoint<'static>>),
+/// Returns how the log and the metrics name a path.
+fn pattern(path: &str) -> PathPattern {
+    assert!(!path.contains([':', '*', '<']), "{path} has parameters");
+    PathPattern(path.into())
 }
 
 /// The value of the `Allow` header, which RFC 9110 requires of a 405. It is part of the error.
@@ -53,9 +54,8 @@ impl Routes {
         let mut table = RouteTable::new();
         operations.add_routes(&mut table);
         let paths = table.into_iter().map(|(path, methods)| {
-            assert!(!path.contains([':', '*', '<']), "{path} has parameters");
-            let served = Path::new(&path, Methods::Each(methods));
-            (path, served)
+            let pattern = pattern(&path);
+            (path, Path { pattern, methods })
         });
         Self {
             paths: paths.collect(),
@@ -67,66 +67,67 @@ impl Routes {
     ///
     /// # Panics
     ///
-    /// Panics if the path serves this method already.
+    /// Panics if the path has parameters, or serves this method already.
     #[must_use]
-    pub fn and_at<E>(mut self, path: &str, method: Method, endpoint: E) -> Self
-    where
-        E: Endpoint<Output: IntoResponse> + 'static,
-    {
-        let new = || Path::new(path, Methods::Each(HashMap::new()));
+    pub fn and_at(
+        mut self,
+        path: &str,
+        method: Method,
+        endpoint: impl Endpoint<Output = Response> + 'static,
+    ) -> Self {
+        let new = || Path {
+            pattern: pattern(path),
+            methods: HashMap::new(),
+        };
         let served = self.paths.entry(path.to_owned()).or_insert_with(new);
-        if let Methods::Each(methods) = &mut served.methods {
-            let earlier = methods.insert(method, endpoint.map_to_response().boxed());
-            assert!(earlier.is_none(), "{path} serves this method already");
-        }
+        let earlier = served.methods.insert(method, endpoint.boxed());
+        assert!(earlier.is_none(), "{path} serves this method already");
         self
     }
 
     /// Serves an endpoint at a path and all paths below it, for any method.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the path has parameters.
     #[must_use]
     pub fn and_below(
         mut self,
         path: &str,
         endpoint: impl Endpoint<Output = Response> + 'static,
     ) -> Self {
-        let served = Path::new(path, Methods::Any(endpoint.boxed()));
-        self.subtrees.push(served);
+        self.subtrees.push((pattern(path), endpoint.boxed()));
         self
     }
 
-    fn at(&self, path: &str) -> Option<&Path> {
-        let is_in = |served: &&Path| is_within(&served.pattern.0, path);
-        let exactly = self.paths.get(path);
-        exactly.or_else(|| self.subtrees.iter().find(is_in))
+    /// Returns the endpoint for a request, or the error that it is answered with, and the path
+    /// that is served.
+    fn find(
+        &self,
+        path: &str,
+        method: &Method,
+    ) -> Option<(Result<&BoxEndpoint<'static>, poem::Error>, &PathPattern)> {
+        if let Some(served) = self.paths.get(path) {
+            let endpoint = served.methods.get(method);
+            let endpoint = endpoint.ok_or_else(|| served.not_allowed());
+            return Some((endpoint, &served.pattern));
+        }
+        let mut subtrees = self.subtrees.iter();
+        let (pattern, endpoint) = subtrees.find(|(root, _)| is_within(&root.0, path))?;
+        Some((Ok(endpoint), pattern))
     }
 }
 
 impl Path {
-    fn new(path: &str, methods: Methods) -> Self {
-        Self {
-            pattern: PathPattern(path.into()),
-            methods,
-        }
-    }
-
-    fn for_method(&self, method: &Method) -> Option<&BoxEndpoint<'static>> {
-        match &self.methods {
-            Methods::Any(endpoint) => Some(endpoint),
-            Methods::Each(endpoints) => endpoints.get(method),
-        }
-    }
-
     fn not_allowed(&self) -> poem::Error {
+        let mut methods: Vec<&str> = self.methods.keys().map(Method::as_str).collect();
+        if self.methods.contains_key(&Method::GET) {
+            methods.push(Method::HEAD.as_str());
+        }
+        methods.sort_unstable();
         let mut error = poem::Error::from(MethodNotAllowedError);
-        if let Methods::Each(endpoints) = &self.methods {
-            let mut methods: Vec<&str> = endpoints.keys().map(Method::as_str).collect();
-            if endpoints.contains_key(&Method::GET) {
-                methods.push(Method::HEAD.as_str());
-            }
-            methods.sort_unstable();
-            if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
-                error.set_data(Allow(methods));
-            }
+        if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
+            error.set_data(Allow(methods));
         }
         error
     }
@@ -136,32 +137,30 @@ impl Endpoint for Routes {
     type Output = Response;
 
     fn call(&self, mut request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
-        let Some(path) = self.at(request.uri().path()) else {
-            return Either::Right(future::ready(Err(NotFoundError.into())));
-        };
         let is_head = request.method() == Method::HEAD;
         if is_head {
             request.set_method(Method::GET);
         }
-        let endpoint = path.for_method(request.method());
+        let Some((endpoint, path)) = self.find(request.uri().path(), request.method()) else {
+            return Either::Right(future::ready(Err(NotFoundError.into())));
+        };
         let answered = endpoint.map(|endpoint| DynEndpoint::call(&**endpoint, request));
         Either::Left(async move {
             let answered = match answered {
-                Some(answered) => answered.await,
-                None => Err(path.not_allowed()),
+                Ok(answered) => answered.await,
+                Err(error) => Err(error),
             };
-            // As poem's routes do, for the log.
-            let pattern = path.pattern.clone();
+            // The log and the metrics name the path that is served, and not the client's.
             match answered {
                 Ok(mut response) => {
-                    response.set_data(pattern);
+                    response.set_data(path.clone());
                     if is_head {
                         response.set_body(());
                     }
                     Ok(response)
                 }
                 Err(mut error) => {
-                    error.set_data(pattern);
+                    error.set_data(path.clone());
                     Err(error)
                 }
             }
@@ -212,6 +211,12 @@ mod tests {
             let status = answer(&routes, Method::GET, path).await.0;
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "/keys/:id has parameters")]
+    fn a_path_with_parameters_is_refused() {
+        let _routes = Routes::of(()).and_at("/keys/:id", Method::GET, says("never"));
     }
 
     #[tokio::test]

@@ -6,7 +6,10 @@ use poem::{Endpoint, Response};
 
 /// Returns an endpoint that always answers with this text. All answers share its bytes:
 /// one that a slow client does not read takes no memory.
-pub fn static_text(text: impl Into<Bytes>, content_type: &'static str) -> impl Endpoint + 'static {
+pub fn static_text(
+    text: impl Into<Bytes>,
+    content_type: &'static str,
+) -> impl Endpoint<Output = Response> + 'static {
     let text: Bytes = text.into();
     lazy_text(move || text.clone(), content_type)
 }
@@ -16,7 +19,7 @@ pub fn static_text(text: impl Into<Bytes>, content_type: &'static str) -> impl E
 pub fn lazy_text(
     make: impl Fn() -> Bytes + Send + Sync + 'static,
     content_type: &'static str,
-) -> impl Endpoint + 'static {
+) -> impl Endpoint<Output = Response> + 'static {
     let text = OnceLock::new();
     make_sync(move |_| {
         Response::builder()

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use poem::http::header;
 use poem::middleware::SetHeader;
-use poem::{Endpoint, EndpointExt};
+use poem::{Endpoint, EndpointExt, Response};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject};
 use serde_json::Value;
 
@@ -147,18 +147,18 @@ impl Service {
     }
 
     /// Returns the endpoint `/openapi.json`.
-    pub fn json(&self) -> impl Endpoint + 'static + use<> {
+    pub fn json(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
         static_text(self.json.clone(), "application/json; charset=utf-8")
     }
 
     /// Returns the endpoint `/openapi.yaml`.
-    pub fn yaml(&self) -> impl Endpoint + 'static + use<> {
+    pub fn yaml(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
         static_text(self.yaml.clone(), "application/yaml; charset=utf-8")
     }
 
     /// Returns the endpoint `/docs`: the document as a page. The page has 3 MB, so it is
     /// made when it is first asked for.
-    pub fn docs(&self) -> impl Endpoint + 'static + use<> {
+    pub fn docs(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
         let json = self.json.clone();
         let page = move || docs_page(&String::from_utf8_lossy(&json)).into();
         lazy_text(page, "text/html; charset=utf-8")
