@@ -190,7 +190,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Claim>, StoreError>;
 
     /// Writes the outcome of a claimed attempt. Returns false, and writes nothing, if
-    /// there is a newer claim or if the key was revoked.
+    /// there is a newer claim, if the key was revoked, or if a crash of the database has lost
+    /// the claim.
     async fn finish(
         &self,
         claim: &Claim,

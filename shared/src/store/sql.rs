@@ -201,7 +201,8 @@ pub(super) const HAS_LEASE: &str = "
 /// finished: its lease has expired.
 ///
 /// The commit does not wait until it is on disk or on a standby. If the server crashes before,
-/// the attempt is claimed again, with another lease, and the first claim completes nothing.
+/// the attempt is claimed again, with another lease, and the first claim completes nothing. The
+/// setting is made in `asked`, without whose rows nothing is claimed.
 pub(super) const CLAIM_MANY: &str = "
     WITH asked AS (
         SELECT asked.*

@@ -69,8 +69,8 @@ impl Completion {
     }
 }
 
-/// Writes outcomes, with their entries in the audit trail. The answer is false if the
-/// attempt is not the newest any more.
+/// Writes outcomes, with their entries in the audit trail. The answer is false if the claim
+/// no longer holds.
 pub(super) struct Completions(pub(super) KeptConnection);
 
 #[async_trait]

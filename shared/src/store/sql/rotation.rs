@@ -131,8 +131,8 @@ pub(in crate::store) const ADOPT_APPLICATION: &str = "
 
 /// Provisions again what a key's account has at Svix. A key that a rotation has replaced only
 /// forgets the application, because its successor's row has the work. As in the other
-/// statements that re-arm a row, `attempts` stays as it is: it is the fencing token and never
-/// decreases.
+/// statements that re-arm a row, `attempts` stays as it is: it is part of the fencing token, and
+/// no statement decreases it.
 pub(in crate::store) const REPROVISION: &str = "
     UPDATE api_partners
     SET has_webhook = FALSE, svix_app_id = NULL, armed_at_attempt = attempts,
