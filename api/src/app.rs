@@ -102,10 +102,8 @@ impl App {
         add: impl FnOnce(Routes) -> Routes,
     ) -> impl Endpoint<Output = Response> + 'static {
         let service = openapi::service(&self.http.session_cookie);
-        let (json, yaml, docs) = (service.json(), service.yaml(), service.docs());
+        let docs = service.docs();
         let mut all = dashboard::add_to(service.routes, &self.http)
-            .and_at("/openapi.json", Method::GET, json)
-            .and_at("/openapi.yaml", Method::GET, yaml)
             .and_at("/healthz", Method::GET, health::live)
             .and_at("/readyz", Method::GET, health::ready);
         if self.http.docs {

@@ -55,15 +55,11 @@ pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint<Output = Resp
     let service = openapi::internal_service();
     let check = introspect::Check { app: app.clone() };
     let forward_auth = forward_auth::Check { app: app.clone() };
-    let (json, yaml) = (service.json(), service.yaml());
     let routes = service.routes;
-    let routes = routes
-        .and_at(introspect::PATH, Method::POST, check)
-        .and_below(forward_auth::PATH, forward_auth)
-        .and_at("/openapi.json", Method::GET, json)
-        .and_at("/openapi.yaml", Method::GET, yaml);
     EveryRequest {
-        routes,
+        routes: routes
+            .and_at(introspect::PATH, Method::POST, check)
+            .and_below(forward_auth::PATH, forward_auth),
         prepare: move |request: &mut Request| {
             request.set_data(app.clone());
             request.set_data(tokens.clone());

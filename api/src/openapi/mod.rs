@@ -2,7 +2,7 @@
 //! as `openapi.yaml` and, for the internal listener, `openapi-internal.yaml`.
 
 use bytes::Bytes;
-use poem::http::header;
+use poem::http::{Method, header};
 use poem::middleware::SetHeader;
 use poem::{Endpoint, EndpointExt, Response};
 use poem_openapi::{ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject};
@@ -47,12 +47,11 @@ const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' data: blob:; \
 
 /// Operations and their document.
 pub struct Service {
-    /// The operations, as routes.
+    /// The operations and their document, as routes.
     pub routes: Routes,
     /// The document.
     pub document: Value,
     json: Bytes,
-    yaml: Bytes,
 }
 
 /// Creates the public operations and their document. The document names
@@ -138,22 +137,16 @@ impl Service {
     fn new(operations: impl OpenApi, mut document: Value) -> Self {
         tidy::tidy(&mut document);
         errors::add_examples(&mut document);
+        let json = Bytes::from(pretty_json(&document));
+        let as_json = static_text(json.clone(), "application/json; charset=utf-8");
+        let as_yaml = static_text(yaml(&document), "application/yaml; charset=utf-8");
         Self {
-            routes: Routes::of(operations),
-            json: pretty_json(&document).into(),
-            yaml: yaml(&document).into(),
+            routes: Routes::of(operations)
+                .and_at("/openapi.json", Method::GET, as_json)
+                .and_at("/openapi.yaml", Method::GET, as_yaml),
             document,
+            json,
         }
-    }
-
-    /// Returns the endpoint `/openapi.json`.
-    pub fn json(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
-        static_text(self.json.clone(), "application/json; charset=utf-8")
-    }
-
-    /// Returns the endpoint `/openapi.yaml`.
-    pub fn yaml(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
-        static_text(self.yaml.clone(), "application/yaml; charset=utf-8")
     }
 
     /// Returns the endpoint `/docs`: the document as a page. The page has 3 MB, so it is
