@@ -1,7 +1,7 @@
 //! Random sequences of key creations, revocations, jobs, claims, completions, crashes,
-//! lost claims, expiring leases, sweeps, losses of Redis and re-armings. Each sequence runs against a
-//! store and against a small model of it. After every step, the two must agree and the
-//! promises about claims must hold.
+//! lost claims, expiring leases, sweeps, losses of Redis and re-armings. Each sequence runs
+//! against a store and against a small model of it. After every step, the two must agree and
+//! the promises about claims must hold.
 
 mod lost_claims;
 mod model;

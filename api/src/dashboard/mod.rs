@@ -1,8 +1,7 @@
 //! `/dashboard`: the page "API & webhooks", which platforms can embed or copy. It is
 //! made of static files in the binary and needs only the session cookie.
 
-use poem::http::Method;
-use poem::http::header;
+use poem::http::{Method, header};
 use poem::middleware::SetHeader;
 use poem::{Endpoint, EndpointExt, Response};
 use shared::config::HttpConfig;

@@ -1,5 +1,5 @@
-//! Applies the rules that hold for every request, and finds what serves its path. The rules of
-//! one operation are in its file of [`crate::routes`].
+//! Applies the rules that hold for every request, and finds the endpoint for its path. The
+//! rules of one operation are in its file of [`crate::routes`].
 
 mod access_log;
 mod body;

@@ -22,7 +22,7 @@ pub struct Routes {
     subtrees: Vec<(PathPattern, BoxEndpoint<'static>)>,
 }
 
-/// What a path serves.
+/// The endpoints of a path.
 struct Path {
     pattern: PathPattern,
     methods: HashMap<Method, BoxEndpoint<'static>>,

@@ -6,7 +6,7 @@ use shared::clock::Timestamp;
 use sqlx::AssertSqlSafe;
 use tests::stores::{Database, Row};
 
-use super::model_test::ModelTest;
+use super::model_test::{ModelTest, newest};
 
 impl ModelTest<'_> {
     /// Takes back one of the claims after which nothing was written to their rows: what was
@@ -17,7 +17,7 @@ impl ModelTest<'_> {
             !self.claims[*i].lost && self.rows.contains(after)
         };
         let last: Vec<usize> = (0..self.claims.len()).filter(last).collect();
-        if let Some(i) = super::model_test::newest(last.len(), which).map(|i| last[i]) {
+        if let Some(i) = newest(last.len(), which).map(|i| last[i]) {
             self.claims[i].lost = true;
             let [before, after] = self.claims[i].rows.clone();
             let restore = restore(self.db.database, &before);

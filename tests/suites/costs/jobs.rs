@@ -28,6 +28,13 @@ fn kind(line: &str) -> Kind {
     (next(), next())
 }
 
+/// Returns a line for each command that Redis runs from now on.
+async fn monitor(test: &QueueTest) -> impl Stream<Item = String> + Unpin + use<> {
+    let client = redis::Client::open(test.redis.url()).unwrap();
+    let monitor = client.get_async_monitor().await.unwrap();
+    monitor.into_on_message()
+}
+
 /// Sends a marker to Redis, and returns the commands before it that were not read yet.
 async fn commands(
     test: &QueueTest,
@@ -59,9 +66,7 @@ async fn sizes(test: &QueueTest) -> BTreeMap<String, usize> {
 #[tokio::test]
 async fn a_job_costs_few_commands_and_leaves_no_bytes() {
     let test = QueueTest::start().await;
-    let client = redis::Client::open(test.redis.url()).unwrap();
-    let monitor = client.get_async_monitor().await.unwrap();
-    let mut monitor = monitor.into_on_message::<String>();
+    let mut monitor = monitor(&test).await;
     let _worker = test.start_worker();
     test.workers(1).await;
 
@@ -110,9 +115,7 @@ async fn a_job_costs_few_commands_and_leaves_no_bytes() {
 #[tokio::test]
 async fn a_push_that_has_room_asks_redis_twice() {
     let test = QueueTest::start().await;
-    let client = redis::Client::open(test.redis.url()).unwrap();
-    let monitor = client.get_async_monitor().await.unwrap();
-    let mut monitor = monitor.into_on_message::<String>();
+    let mut monitor = monitor(&test).await;
 
     test.push(&jobs_without_rows(1)).await; // reads the depth, and loads the scripts
     commands(&test, &mut monitor).await;

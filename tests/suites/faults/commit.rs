@@ -1,5 +1,5 @@
-//! What waits until PostgreSQL has written its commit where it survives a crash, and what does
-//! not. A standby that is missing makes such a commit wait forever.
+//! Which commits wait until they would survive a crash of PostgreSQL, and which do not. While a
+//! synchronous standby is missing, a commit that waits never ends.
 
 use std::time::Duration;
 

@@ -109,9 +109,8 @@ async fn pushers_that_knew_a_lower_depth_exceed_the_limit_by_at_most_a_chunk_eac
 async fn pushes_that_fail_do_not_fill_the_queue() {
     let test = QueueTest::start().await;
     test.push(&jobs_without_rows(1)).await;
-    let user = ["ACL", "SETUSER", "default"];
-    let without_channels = [&user[..], &["resetchannels"]].concat();
-    let _: String = test.run_command(&without_channels).await;
+    let no_channels = ["ACL", "SETUSER", "default", "resetchannels"];
+    let _: String = test.run_command(&no_channels).await;
     for _ in 0..15 {
         let pushed = test.queue.push(&jobs_without_rows(100)).await;
         assert!(pushed.is_err() || pushed.unwrap() == 0);

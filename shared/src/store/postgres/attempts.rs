@@ -60,7 +60,7 @@ pub(super) struct Completion {
     pub(super) now: Timestamp,
 }
 
-/// What names a claim: the key, the attempt and the end of its lease.
+/// The identity of a claim: the key, the attempt and the end of the lease.
 type ClaimName = (KeyId, i32, Timestamp);
 
 impl Completion {
