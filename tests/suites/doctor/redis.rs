@@ -1,6 +1,7 @@
 //! Mistakes with Redis.
 
 use tests::RedisServer;
+use tests::process::free_port;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -45,6 +46,8 @@ async fn old_redis() -> String {
 
 #[tokio::test]
 async fn what_is_wrong_with_redis_is_named() {
+    let bus = free_port().to_string();
+    let cluster_args = ["--cluster-enabled", "yes", "--cluster-port", &bus];
     let (server, replica, cluster, old) = tokio::join!(
         RedisServer::start(),
         RedisServer::start_with(&[
@@ -53,7 +56,7 @@ async fn what_is_wrong_with_redis_is_named() {
             "--maxmemory-policy",
             "allkeys-lru"
         ]),
-        RedisServer::start_with(&["--cluster-enabled", "yes"]),
+        RedisServer::start_with(&cluster_args),
         old_redis(),
     );
     let mut admin = server.connection().await;
