@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{Stream, StreamExt};
+use shared::queue::Queue;
 use tests::eventually;
 
-use crate::queue::queue_test::{PATIENCE, QueueTest, jobs_without_rows};
+use crate::queue::queue_test::{ACTIVE, PATIENCE, QueueTest, jobs_without_rows};
 
 /// The number of jobs that are sent at once.
 const JOBS: usize = 200;
@@ -113,7 +114,7 @@ async fn a_job_costs_few_commands_and_leaves_no_bytes() {
 }
 
 #[tokio::test]
-async fn a_push_that_has_room_asks_redis_twice() {
+async fn a_push_that_has_room_runs_two_scripts() {
     let test = QueueTest::start().await;
     let mut monitor = monitor(&test).await;
 
@@ -128,4 +129,23 @@ async fn a_push_that_has_room_asks_redis_twice() {
     // Once within each script that wakes the workers.
     let depths = commands.iter().filter(|(name, _)| name == "llen");
     assert_eq!(depths.count(), 5, "{commands:?}");
+}
+
+/// The wake-up does not wait for the answer to the push.
+#[tokio::test]
+async fn a_push_costs_one_round_trip() {
+    let test = QueueTest::start().await;
+    test.push(&jobs_without_rows(1)).await; // reads the depth, and loads the scripts
+    let active = async || test.run_command::<usize>(&["LLEN", ACTIVE]).await;
+    assert_eq!(active().await, 1);
+    test.redis.signal("STOP");
+    test.queue.push(&jobs_without_rows(1)).await.unwrap_err();
+    test.redis.signal("CONT");
+    eventually(
+        "the second job can be fetched",
+        PATIENCE,
+        active,
+        |active| *active == 2,
+    )
+    .await;
 }

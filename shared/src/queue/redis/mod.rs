@@ -33,7 +33,7 @@ use apalis_core::task::builder::TaskBuilder;
 use apalis_core::task::task_id::TaskId;
 use apalis_redis::{Config, RedisStorage};
 use async_trait::async_trait;
-use futures_util::stream;
+use futures_util::{future::join, stream};
 use redis::{AsyncCommands, RedisError, Script};
 
 use self::fleet::Fleet;
@@ -267,6 +267,14 @@ impl RedisQueue {
     }
 }
 
+/// What [`RedisQueue::promote`] found.
+struct Promoted {
+    /// True if the job was there, so that it is ready now.
+    had_been_pushed: bool,
+    /// The number of jobs that wait.
+    depth: usize,
+}
+
 impl RedisQueue {
     async fn push_all(&self, jobs: &[Job]) -> Result<usize, QueueError> {
         let mut sent = 0;
@@ -281,22 +289,43 @@ impl RedisQueue {
             if chunk.is_empty() {
                 break;
             }
-            let tasks = chunk
-                .iter()
-                .map(|job| TaskBuilder::new(*job).task_id(self.task_id(*job)).build());
-            self.storage()
-                .push_all(&mut stream::iter(tasks.collect::<Vec<_>>()))
-                .await
-                .map_err(|error| QueueError::Unavailable(error.to_string()))?;
-            sent += chunk.len();
+            let ids: Vec<TaskId> = chunk.iter().map(|job| self.task_id(*job)).collect();
+            let task = |(job, id): (&Job, &TaskId)| {
+                let task = TaskBuilder::new(*job).task_id(id.clone());
+                task.build()
+            };
+            let tasks: Vec<_> = chunk.iter().zip(&ids).map(task).collect();
 
-            let script = Script::new(scripts::PROMOTE);
-            let mut promote = script.key(self.config.scheduled_jobs_set());
-            promote.key(self.config.active_jobs_list()).arg(&self.wake);
-            let depth = promote.invoke_async(&mut self.redis()).await?;
-            self.last_depth.store(depth, Ordering::Relaxed);
+            // Both are sent at once. The push is first, unless Redis does not know its script yet.
+            let (mut storage, mut tasks) = (self.storage(), stream::iter(tasks));
+            let pushing = storage.push_all(&mut tasks);
+            let (pushed, promoted) = join(pushing, self.promote(&ids[0])).await;
+            pushed.map_err(|error| QueueError::Unavailable(error.to_string()))?;
+            sent += chunk.len();
+            let mut promoted = promoted?;
+            if !promoted.had_been_pushed {
+                promoted = self.promote(&ids[0]).await?;
+            }
+            self.last_depth.store(promoted.depth, Ordering::Relaxed);
         }
         Ok(sent)
+    }
+
+    /// Makes pushed jobs ready to be fetched, and wakes the workers. `id` is that of a job which
+    /// is pushed at this time.
+    async fn promote(&self, id: &TaskId) -> Result<Promoted, QueueError> {
+        let script = Script::new(scripts::PROMOTE);
+        let mut promote = script.key(self.config.scheduled_jobs_set());
+        promote
+            .key(self.config.active_jobs_list())
+            .key(self.config.job_data_hash())
+            .arg(&self.wake)
+            .arg(id.to_string());
+        let (had_been_pushed, depth) = promote.invoke_async(&mut self.redis()).await?;
+        Ok(Promoted {
+            had_been_pushed,
+            depth,
+        })
     }
 
     async fn retire_and_shed(&self) -> Result<(), QueueError> {

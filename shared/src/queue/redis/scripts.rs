@@ -1,7 +1,8 @@
 //! The Lua scripts that change apalis-redis's keys atomically.
 
 /// Moves pushed jobs from the scheduled set to the active list, and wakes the workers. KEYS:
-/// the set, the list. ARGV: the channel of the workers. Returns how many jobs wait now.
+/// the set, the list, the data hash. ARGV: the channel of the workers, the id of a job. Returns
+/// whether this job had been pushed, and how many jobs wait now.
 pub const PROMOTE: &str = "
     local ids = redis.call('zrange', KEYS[1], 0, 999)
     if #ids > 0 then
@@ -9,7 +10,8 @@ pub const PROMOTE: &str = "
         redis.call('zrem', KEYS[1], unpack(ids))
         redis.call('publish', ARGV[1], '')
     end
-    return redis.call('llen', KEYS[2]) + redis.call('zcard', KEYS[1])";
+    local depth = redis.call('llen', KEYS[2]) + redis.call('zcard', KEYS[1])
+    return {redis.call('hexists', KEYS[3], ARGV[2]), depth}";
 
 /// Removes jobs, each if its worker still holds it. KEYS: the data hash, then for each job
 /// the worker's inflight set and the job's metadata. ARGV: the ids of the jobs.
