@@ -1,7 +1,8 @@
 //! What each operation costs, counted and not timed: the statements and round trips of a
-//! request in PostgreSQL, and the commands and bytes of a job in Redis. The counts do not
-//! depend on the machine.
+//! request in PostgreSQL, the connections of an api, and the commands and bytes of a job in
+//! Redis. The counts do not depend on the machine.
 
+mod connections;
 mod jobs;
 mod plans;
 mod requests;

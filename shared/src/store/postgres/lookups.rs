@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -46,7 +47,7 @@ impl Batch for SessionAccounts {
 }
 
 /// Finds the keys of accounts.
-pub(super) struct KeysOfAccounts(pub(super) KeptConnection);
+pub(super) struct KeysOfAccounts(pub(super) Arc<KeptConnection>);
 
 #[async_trait]
 impl Batch for KeysOfAccounts {
@@ -72,7 +73,7 @@ impl Batch for KeysOfAccounts {
 }
 
 /// Finds the keys of the accounts of sessions.
-pub(super) struct KeysOfSessions(pub(super) KeptConnection);
+pub(super) struct KeysOfSessions(pub(super) Arc<KeptConnection>);
 
 /// A session with one of its account's keys, or without any.
 struct SessionKey {

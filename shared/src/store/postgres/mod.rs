@@ -67,18 +67,21 @@ impl PostgresStore {
     /// process can start, and report that it is not ready, while the database is down.
     ///
     /// Each task that runs batches keeps one of them, from its first batch on, and so does
-    /// the sweep: at most four in an api (three if an identity provider signs the sessions),
-    /// three in a worker. Call it within a runtime, on which these tasks run.
+    /// the sweep. The two lookups of accounts' keys share one. So there are at most four in an
+    /// api (three if an identity provider signs the sessions), three in a worker. Call it within
+    /// a runtime, on which these tasks run.
     #[must_use]
     pub fn new(config: DatabaseConfig) -> Self {
         let pool = Pool::new(config);
         let broken = Broken::default();
         let kept = || KeptConnection::new(pool.clone(), broken.clone());
+        // An api seldom needs both: its sessions are in the table or of an identity provider.
+        let keys_of = Arc::new(kept());
         Self {
             creations: Coalescer::start(Creations(kept())),
             session_accounts: Coalescer::start(SessionAccounts(kept())),
-            keys_of_accounts: Coalescer::start(KeysOfAccounts(kept())),
-            keys_of_sessions: Coalescer::start(KeysOfSessions(kept())),
+            keys_of_accounts: Coalescer::start(KeysOfAccounts(Arc::clone(&keys_of))),
+            keys_of_sessions: Coalescer::start(KeysOfSessions(keys_of)),
             keys_by_hash: Coalescer::start(KeysByHash(kept())),
             sweeps: Arc::new(kept()),
             claims: Coalescer::start(Claims(kept())),
