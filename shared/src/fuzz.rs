@@ -65,7 +65,7 @@ proptest! {
             svix_uid_prefix: other,
         };
         let mut checker = Checker::default();
-        if let Ok(http) = http.check(&mut checker) {
+        if let Ok(http) = http.check(&mut checker, 1) {
             prop_assert!(http.allowed_origins.iter().all(|origin| !origin.contains('*')));
         }
         let _ = sessions.check(&mut checker);

@@ -96,7 +96,7 @@ impl RunArgs {
     fn settings(&self) -> Result<Settings, ConfigError> {
         let mut checker = Checker::default();
         let log = self.log.check(&mut checker);
-        let http = self.http.check(&mut checker);
+        let http = self.http.check(&mut checker, self.internal.listeners());
         let internal = self.internal.check(&mut checker);
         let admin = self.admin.check(&mut checker);
         let sessions = self.sessions.check(&mut checker);

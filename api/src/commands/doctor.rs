@@ -43,7 +43,8 @@ pub async fn doctor(args: &DoctorArgs) -> ! {
         otlp: settings.otlp.ok().flatten().filter(|_| has_certificates),
         addresses: [public, internal, admin].into_iter().flatten().collect(),
         descriptors: Some(Descriptors {
-            needed: args.serve.http.wanted_connections() + RESERVED_DESCRIPTORS,
+            needed: args.serve.internal.listeners() * args.serve.http.wanted_connections()
+                + RESERVED_DESCRIPTORS,
             purpose: "MAX_CONNECTIONS and itself",
         }),
     };

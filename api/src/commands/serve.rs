@@ -25,7 +25,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub(super) http: HttpArgs,
     #[command(flatten)]
-    internal: InternalArgs,
+    pub(super) internal: InternalArgs,
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
@@ -75,7 +75,7 @@ impl ServeArgs {
             database: self.database.check(checker),
             redis: self.redis.check(checker),
             svix: self.svix.check(checker),
-            http: self.http.check(checker),
+            http: self.http.check(checker, self.internal.listeners()),
             internal: self.internal.check(checker),
             admin: self.admin.check(checker),
             sessions: self.sessions.check(checker),

@@ -42,8 +42,8 @@ pub struct HttpArgs {
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<String>,
 
-    /// Maximum number of open connections [default: 10000, or what the descriptors
-    /// allow]
+    /// Maximum number of open connections at LISTEN_ADDR, and as many again at
+    /// INTERNAL_ADDR [default: 10000, or what the descriptors allow]
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<String>,
 
@@ -77,7 +77,7 @@ pub struct HttpConfig {
     pub login_url: Option<String>,
     /// The networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The maximum number of open connections.
+    /// The maximum number of open connections of each listener for clients.
     pub max_connections: usize,
     /// Whether `/docs` is served.
     pub docs: bool,
@@ -91,8 +91,8 @@ pub struct HttpConfig {
 }
 
 impl HttpArgs {
-    /// Returns the number of open connections that is asked for, also if the process may not
-    /// open that many.
+    /// Returns the number of open connections of each listener that is asked for, also if the
+    /// process may not open that many.
     pub fn wanted_connections(&self) -> usize {
         let given = self.max_connections.as_deref();
         given
@@ -100,8 +100,8 @@ impl HttpArgs {
             .unwrap_or(MAX_CONNECTIONS)
     }
 
-    /// Checks the settings.
-    pub fn check(&self, checker: &mut Checker) -> Result<HttpConfig, Invalid> {
+    /// Checks the settings of a process that has this many listeners for clients.
+    pub fn check(&self, checker: &mut Checker, listeners: usize) -> Result<HttpConfig, Invalid> {
         let address = checker
             .setting(
                 "LISTEN_ADDR",
@@ -148,13 +148,14 @@ impl HttpArgs {
             .or_default(Vec::new(), |text| {
                 text.split(',').map(str::trim).map(network).collect()
             });
-        let available = available_connections();
+        let available = available_connections() / listeners;
         let max_connections = checker
             .setting(
                 "MAX_CONNECTIONS",
                 self.max_connections.as_deref(),
                 "a whole number of at least 1, for which the process may open enough \
-                 descriptors (ulimit -n) beside those it needs itself",
+                 descriptors (ulimit -n) beside those it needs itself; as many again if \
+                 INTERNAL_ADDR is set",
             )
             .or_default(available.min(MAX_CONNECTIONS), |text| {
                 text.parse().ok().filter(|n| (1..=available).contains(n))

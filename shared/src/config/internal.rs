@@ -34,6 +34,13 @@ pub struct InternalConfig {
 }
 
 impl InternalArgs {
+    /// Returns the number of listeners for clients: the public one, and the internal one if there
+    /// is one.
+    pub fn listeners(&self) -> usize {
+        let address = self.internal_addr.as_deref().unwrap_or_default();
+        if address.is_empty() { 1 } else { 2 }
+    }
+
     /// Checks the settings. Returns `None` without an address.
     pub fn check(&self, checker: &mut Checker) -> Result<Option<InternalConfig>, Invalid> {
         let expected = "an address and a port, for instance 10.0.0.5:8090";

@@ -4,7 +4,8 @@ use std::process::Command as StdCommand;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tests::process::binary;
+use reqwest::Method;
+use tests::process::{binary, free_port};
 use tests::{Client, Deployment, Process, Role};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -12,13 +13,18 @@ use tokio::time::{Instant, timeout};
 
 use super::{SOON, processor_time};
 
-/// Starts an api that may open this many descriptors.
-async fn api_with_descriptors(deployment: &Deployment, descriptors: usize) -> (Process, Client) {
+/// Starts an api that may open this many descriptors, with these settings beside the usual ones.
+async fn api_with_descriptors(
+    deployment: &Deployment,
+    descriptors: usize,
+    env: &[(&str, &str)],
+) -> (Process, Client) {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n {descriptors} && exec \"$0\"");
     command.args(["-c", &script]).arg(binary("api")).env_clear();
     command.env("LOG_FORMAT", "json");
     command.envs(deployment.env_for(Role::Api));
+    command.envs(env.iter().copied());
     let mut api = Process::spawn(deployment.dir(), "api", command);
     let client = Client::new(&api.url().await).await;
     (api, client)
@@ -60,7 +66,7 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
     const HELD: usize = 10_000;
     let _alone = tests::heavy().await;
     let deployment = Deployment::production(0).await;
-    let (api, client) = api_with_descriptors(&deployment, 1024).await;
+    let (api, client) = api_with_descriptors(&deployment, 1024, &[]).await;
     let before = p99(client.base()).await;
 
     let address = client.base().strip_prefix("http://").unwrap();
@@ -78,11 +84,36 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
     drop(held);
 }
 
+/// Together they have room for fewer than descriptors.
+#[tokio::test]
+async fn connections_to_both_listeners_leave_descriptors_for_the_service() {
+    const HELD: usize = 300;
+    let deployment = Deployment::production(0).await;
+    let internal = format!("127.0.0.1:{}", free_port());
+    let env = [
+        ("INTERNAL_ADDR", &*internal),
+        ("INTERNAL_TOKEN", "internal_token_of_the_suites_one"),
+    ];
+    let (api, client) = api_with_descriptors(&deployment, 400, &env).await;
+    let public = client.base().strip_prefix("http://").unwrap();
+    let mut held = Vec::new();
+    for _ in 0..HELD {
+        held.push(TcpStream::connect(public).await.unwrap());
+        held.push(TcpStream::connect(&internal).await.unwrap());
+    }
+    answered(client.base()).await;
+    let internal = Client::new(&format!("http://{internal}")).await;
+    let check = internal.authorized(Method::GET, "/internal/v1/forward-auth", b"Bearer nonsense");
+    assert_eq!(check.await.status, 401);
+    let log = api.log();
+    assert!(!log.contains("connections cannot be accepted"), "{log}");
+}
+
 #[tokio::test]
 async fn a_process_without_descriptors_waits_and_says_so_once() {
     let _alone = tests::heavy().await;
     let deployment = Deployment::production(0).await;
-    let (mut api, client) = api_with_descriptors(&deployment, 1024).await;
+    let (mut api, client) = api_with_descriptors(&deployment, 1024, &[]).await;
     let id = api.id().unwrap().to_string();
     let limit = |descriptors: usize| {
         let mut prlimit = StdCommand::new("prlimit");

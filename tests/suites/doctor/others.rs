@@ -123,7 +123,7 @@ async fn what_is_wrong_with_the_machine_is_named() {
     env.retain(|(name, _)| *name != "MAX_CONNECTIONS");
     few.envs(env);
     let found = Diagnosis::of(output(few).await);
-    found.finds("descriptors", "warning", "may open 400, and needs 10256");
+    found.finds("descriptors", "warning", "may open 400, and needs 20256");
     let public = "LISTEN_ADDR: cannot listen on 203.0.113.1:80";
     found.finds("listen.public", "error", public);
     let internal =
