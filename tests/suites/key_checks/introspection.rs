@@ -22,7 +22,7 @@ async fn introspect(internal: &Client, key: &str) -> Answer {
     internal.send(Method::POST, ONE, send).await
 }
 
-async fn introspect_many(internal: &Client, keys: &[&str]) -> Answer {
+pub(super) async fn introspect_many(internal: &Client, keys: &[&str]) -> Answer {
     let body = json!({ "tokens": keys });
     let send = |request: reqwest::RequestBuilder| request.bearer_auth(TOKENS[0]).json(&body);
     internal.send(Method::POST, MANY, send).await
