@@ -106,7 +106,8 @@ pub struct EarlierKey {
     pub prefix: String,
     /// The time at which the key was created.
     pub created_at: OffsetDateTime,
-    /// The time at which the key was revoked. Missing while it is active.
+    /// The time at which the key was revoked or, if another has replaced it, at which it ends.
+    /// Missing while it is active.
     #[oai(skip_serializing_if_is_none)]
     pub revoked_at: Option<OffsetDateTime>,
 }

@@ -59,7 +59,7 @@ pub fn already_created(key: &EarlierKey) -> String {
         key.prefix
     );
     let advice = if key.revoked_at.is_some() {
-        "That key has been revoked since. To create another, send a new Idempotency-Key."
+        "That key has been revoked or replaced since. To create another, send a new Idempotency-Key."
     } else {
         "A key is shown only once: if you have not saved it, revoke it, and create another with \
          a new Idempotency-Key."

@@ -147,6 +147,16 @@ enum ManyIntrospected {
 /// The errors of these operations.
 pub const ERRORS: &[DocumentedError] = &[
     DocumentedError::new(
+        ErrorCode::BadRequest,
+        "The request is malformed, or its body ended early or came too late.",
+        messages::BROKEN_BODY,
+    ),
+    DocumentedError::new(
+        ErrorCode::PayloadTooLarge,
+        "The request body is larger than 16 KiB.",
+        messages::LARGE_KEPT_BODY,
+    ),
+    DocumentedError::new(
         ErrorCode::Unauthorized,
         "The caller is none of the platform's services.",
         messages::NO_INTERNAL_TOKEN,

@@ -32,23 +32,11 @@ pub const ERRORS_BY_OPERATION: [(&str, &[DocumentedError]); 3] = [
 ];
 
 /// The errors that every operation of this listener may return.
-pub const COMMON_ERRORS: [DocumentedError; 3] = [
-    DocumentedError::new(
-        ErrorCode::BadRequest,
-        "The request is malformed, or its body ended early or came too late.",
-        messages::BROKEN_BODY,
-    ),
-    DocumentedError::new(
-        ErrorCode::PayloadTooLarge,
-        "The request body is larger than 16 KiB.",
-        messages::LARGE_KEPT_BODY,
-    ),
-    DocumentedError::new(
-        ErrorCode::Internal,
-        "The service failed unexpectedly.",
-        messages::INTERNAL,
-    ),
-];
+pub const COMMON_ERRORS: [DocumentedError; 1] = [DocumentedError::new(
+    ErrorCode::Internal,
+    "The service failed unexpectedly.",
+    messages::INTERNAL,
+)];
 
 /// Returns the HTTP interface of the internal listener.
 pub fn endpoint(app: App, tokens: InternalTokens) -> impl Endpoint<Output = Response> + 'static {

@@ -73,8 +73,8 @@ struct ActiveKey {
     has_webhook: bool,
     /// The time at which the key was created.
     created_at: OffsetDateTime,
-    /// The time at which the key was last used to open the portal. Updated at most once
-    /// a minute. Missing before the first use.
+    /// The time at which the key was last used: to open the portal, or in a check by another
+    /// service. Updated at most once a minute. Missing before the first use.
     #[oai(skip_serializing_if_is_none)]
     last_used_at: Option<OffsetDateTime>,
     /// The progress of setting up the webhooks.
