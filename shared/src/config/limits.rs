@@ -12,7 +12,7 @@ const MAX_COUNT: u32 = 1_000_000;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Limits of each process, as N/s, N/m, N/h or off")]
 pub struct LimitArgs {
-    /// Creations and revocations of keys by an account [default: 20/h]
+    /// Creations, rotations and revocations of keys by an account [default: 20/h]
     #[arg(long, env = "RATE_LIMIT_CREATE", value_name = "RATE")]
     pub rate_limit_create: Option<String>,
 
@@ -41,7 +41,7 @@ pub struct Rate {
 /// The limits on what one caller may do in this process. `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitConfig {
-    /// Creations and revocations of keys by an account.
+    /// Creations, rotations and revocations of keys by an account.
     pub create: Option<Rate>,
     /// Portal links for a key.
     pub portal: Option<Rate>,

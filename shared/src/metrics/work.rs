@@ -21,11 +21,11 @@ const UNTIL_PROVISIONED: &[f64] = &[
 pub static KEYS_CREATED: LazyLock<IntCounter> =
     LazyLock::new(|| counter("partner_keys_created_total", "Keys created."));
 
-/// Keys revoked by their accounts.
+/// Keys that ended through the api.
 pub static KEYS_REVOKED: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(
         "partner_keys_revoked_total",
-        "Keys revoked by their accounts. The commands do not count here.",
+        "Keys that ended through the api: revoked, replaced, or reported as leaked. The commands do not count here.",
     )
 });
 

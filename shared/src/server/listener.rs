@@ -15,7 +15,8 @@ use super::connections::{Connections, Slot};
 
 /// The time that requests in flight have to finish once the server is told to
 /// stop. Only a portal request for which both Svix and the database need all of
-/// their time limits takes longer. Orchestrators kill the process after 10 s.
+/// their time limits takes longer, or a report of many leaked keys to a slow database.
+/// Orchestrators kill the process after 10 s.
 const DRAIN: Duration = Duration::from_millis(8500);
 
 /// The time that the connections accepted last have to send their request before

@@ -38,8 +38,9 @@ use crate::metrics::PoolUse;
 use crate::secret_hash::SecretHash;
 
 /// The time limit for a statement, after which the call fails with
-/// [`StoreError::TimedOut`]. An operation makes at most two statements, so a client
-/// waits for less than 5 s for a database.
+/// [`StoreError::TimedOut`]. Most operations call the store once or twice, so a client
+/// seldom waits for more than 5 s for a database. A creation that is repeated calls it three times,
+/// and a report of leaked keys once or twice for each key.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_millis(2400);
 
 /// The reason for errors that only a pooler in transaction mode causes, and what to do.
@@ -180,8 +181,8 @@ pub trait Store: Send + Sync + 'static {
     async fn due(&self, now: Timestamp, skip: i64, limit: i64) -> Result<Vec<Job>, StoreError>;
 
     /// Claims the attempt that a job names, until `lease_end`. Of any number of copies
-    /// of a job only one gets the claim. Returns `None` if there is nothing to do, or not
-    /// yet.
+    /// of a job only one gets the claim, and another only if a crash of the database has lost
+    /// it. Returns `None` if there is nothing to do, or not yet.
     async fn claim(
         &self,
         job: Job,
