@@ -15,8 +15,8 @@ use crate::config::RedisServers;
 /// The longest pause before the second attempt to open a connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A connection to the server that has the queue. After any error it is opened again, to the
-/// server that has the queue then. Clones share it.
+/// A connection to the server that has the queue. After any error, other than an unknown script,
+/// it is opened again, to the server that has the queue then. Clones share it.
 ///
 /// redis-rs's `ConnectionManager` reconnects only after I/O errors. If Redis answers
 /// the first connection with an error of its own (an invalid password, a data set

@@ -269,8 +269,8 @@ impl RedisQueue {
 
 /// What [`RedisQueue::promote`] found.
 struct Promoted {
-    /// True if the job was there, so that it is ready now.
-    had_been_pushed: bool,
+    /// The number of the jobs that are in Redis, and so are ready or were taken.
+    found: usize,
     /// The number of jobs that wait.
     depth: usize,
 }
@@ -299,33 +299,32 @@ impl RedisQueue {
             // Both are sent at once. The push is first, unless Redis does not know its script yet.
             let (mut storage, mut tasks) = (self.storage(), stream::iter(tasks));
             let pushing = storage.push_all(&mut tasks);
-            let (pushed, promoted) = join(pushing, self.promote(&ids[0])).await;
+            let (pushed, promoted) = join(pushing, self.promote(&ids)).await;
             pushed.map_err(|error| QueueError::Unavailable(error.to_string()))?;
             sent += chunk.len();
             let mut promoted = promoted?;
-            if !promoted.had_been_pushed {
-                promoted = self.promote(&ids[0]).await?;
+            if promoted.found < chunk.len() {
+                promoted = self.promote(&ids).await?;
             }
             self.last_depth.store(promoted.depth, Ordering::Relaxed);
         }
         Ok(sent)
     }
 
-    /// Makes pushed jobs ready to be fetched, and wakes the workers. `id` is that of a job which
-    /// is pushed at this time.
-    async fn promote(&self, id: &TaskId) -> Result<Promoted, QueueError> {
+    /// Makes pushed jobs ready to be fetched, wakes the workers, and looks for the jobs with these
+    /// ids.
+    async fn promote(&self, ids: &[TaskId]) -> Result<Promoted, QueueError> {
         let script = Script::new(scripts::PROMOTE);
         let mut promote = script.key(self.config.scheduled_jobs_set());
         promote
             .key(self.config.active_jobs_list())
             .key(self.config.job_data_hash())
-            .arg(&self.wake)
-            .arg(id.to_string());
-        let (had_been_pushed, depth) = promote.invoke_async(&mut self.redis()).await?;
-        Ok(Promoted {
-            had_been_pushed,
-            depth,
-        })
+            .arg(&self.wake);
+        for id in ids {
+            promote.arg(id.to_string());
+        }
+        let (found, depth) = promote.invoke_async(&mut self.redis()).await?;
+        Ok(Promoted { found, depth })
     }
 
     async fn retire_and_shed(&self) -> Result<(), QueueError> {

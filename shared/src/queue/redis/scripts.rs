@@ -1,8 +1,8 @@
 //! The Lua scripts that change apalis-redis's keys atomically.
 
 /// Moves pushed jobs from the scheduled set to the active list, and wakes the workers. KEYS:
-/// the set, the list, the data hash. ARGV: the channel of the workers, the id of a job. Returns
-/// whether this job had been pushed, and how many jobs wait now.
+/// the set, the list, the data hash. ARGV: the channel of the workers, the ids of jobs. Returns
+/// how many of these jobs are there, and how many wait now.
 pub const PROMOTE: &str = "
     local ids = redis.call('zrange', KEYS[1], 0, 999)
     if #ids > 0 then
@@ -11,7 +11,11 @@ pub const PROMOTE: &str = "
         redis.call('publish', ARGV[1], '')
     end
     local depth = redis.call('llen', KEYS[2]) + redis.call('zcard', KEYS[1])
-    return {redis.call('hexists', KEYS[3], ARGV[2]), depth}";
+    local found = 0
+    for _, job in ipairs(redis.call('hmget', KEYS[3], unpack(ARGV, 2))) do
+        if job then found = found + 1 end
+    end
+    return {found, depth}";
 
 /// Removes jobs, each if its worker still holds it. KEYS: the data hash, then for each job
 /// the worker's inflight set and the job's metadata. ARGV: the ids of the jobs.
