@@ -11,7 +11,7 @@ import pg from "pg";
 
 const [databaseUrl, port, keys] = process.argv.slice(2);
 const auth = betterAuth({
-  // As many connections as one process of ours may open.
+  // Twice as many connections as a process of ours opens at most.
   database: new pg.Pool({ connectionString: databaseUrl, max: 20 }),
   secret: "a secret of the benchmark, of 32 characters or more",
   baseURL: `http://127.0.0.1:${port}`,
