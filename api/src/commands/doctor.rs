@@ -45,7 +45,7 @@ pub async fn doctor(args: &DoctorArgs) -> ! {
         descriptors: Some(Descriptors {
             needed: args.serve.internal.listeners() * args.serve.http.wanted_connections()
                 + RESERVED_DESCRIPTORS,
-            purpose: "MAX_CONNECTIONS and itself",
+            purpose: "MAX_CONNECTIONS of each listener and itself",
         }),
     };
     let github = http.as_ref().and_then(|http| http.github_keys.as_ref());

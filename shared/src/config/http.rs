@@ -148,7 +148,7 @@ impl HttpArgs {
             .or_default(Vec::new(), |text| {
                 text.split(',').map(str::trim).map(network).collect()
             });
-        let available = available_connections() / listeners;
+        let available = available_connections(listeners);
         let max_connections = checker
             .setting(
                 "MAX_CONNECTIONS",
@@ -179,10 +179,11 @@ impl HttpArgs {
     }
 }
 
-/// Returns the number of connections for which there are descriptors.
-fn available_connections() -> usize {
+/// Returns the number of connections of each listener for which there are descriptors, at least 1.
+fn available_connections(listeners: usize) -> usize {
     let descriptors = runtime::max_descriptors();
-    descriptors - server::RESERVED_DESCRIPTORS.min(descriptors / 2)
+    let for_clients = descriptors - server::RESERVED_DESCRIPTORS.min(descriptors / 2);
+    (for_clients / listeners).max(1)
 }
 
 /// Parses a network, or an address as the network of that address alone.

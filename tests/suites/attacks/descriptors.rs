@@ -13,18 +13,25 @@ use tokio::time::{Instant, timeout};
 
 use super::{SOON, processor_time};
 
-/// Starts an api that may open this many descriptors, with these settings beside the usual ones.
-async fn api_with_descriptors(
-    deployment: &Deployment,
-    descriptors: usize,
-    env: &[(&str, &str)],
-) -> (Process, Client) {
+/// Returns the command of an api that may open this many descriptors, with these settings beside
+/// the usual ones.
+fn command(deployment: &Deployment, descriptors: usize, env: &[(&str, &str)]) -> Command {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n {descriptors} && exec \"$0\"");
     command.args(["-c", &script]).arg(binary("api")).env_clear();
     command.env("LOG_FORMAT", "json");
     command.envs(deployment.env_for(Role::Api));
     command.envs(env.iter().copied());
+    command
+}
+
+/// Starts an api that may open this many descriptors, with these settings beside the usual ones.
+async fn api_with_descriptors(
+    deployment: &Deployment,
+    descriptors: usize,
+    env: &[(&str, &str)],
+) -> (Process, Client) {
+    let command = command(deployment, descriptors, env);
     let mut api = Process::spawn(deployment.dir(), "api", command);
     let client = Client::new(&api.url().await).await;
     (api, client)
@@ -84,10 +91,11 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
     drop(held);
 }
 
-/// Together they have room for fewer than descriptors.
+/// The limit of connections is one for each listener, and the descriptors are for both.
 #[tokio::test]
 async fn connections_to_both_listeners_leave_descriptors_for_the_service() {
     const HELD: usize = 300;
+    let _alone = tests::heavy().await;
     let deployment = Deployment::production(0).await;
     let internal = format!("127.0.0.1:{}", free_port());
     let env = [
@@ -107,6 +115,27 @@ async fn connections_to_both_listeners_leave_descriptors_for_the_service() {
     assert_eq!(check.await.status, 401);
     let log = api.log();
     assert!(!log.contains("connections cannot be accepted"), "{log}");
+}
+
+#[tokio::test]
+async fn a_limit_for_which_two_listeners_lack_descriptors_stops_the_process() {
+    let deployment = Deployment::production(0).await;
+    let one = [("MAX_CONNECTIONS", "500")];
+    let (_api, client) = api_with_descriptors(&deployment, 1024, &one).await;
+    answered(client.base()).await;
+    let internal = [
+        ("INTERNAL_ADDR", "127.0.0.1:0"),
+        ("INTERNAL_TOKEN", "internal_token_of_the_suites_one"),
+    ];
+    let two = [&one[..], &internal].concat();
+    let mut command = command(&deployment, 1024, &two);
+    let ended = timeout(SOON, command.kill_on_drop(true).output()).await;
+    let ended = ended.expect("the process stops").unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        !ended.status.success() && said.contains("MAX_CONNECTIONS is \"500\""),
+        "{said}"
+    );
 }
 
 #[tokio::test]
