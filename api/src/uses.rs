@@ -1,6 +1,6 @@
-//! The times at which keys were last used. Checks only leave a mark in memory, and one
-//! statement every few seconds writes all marks, so no check waits for a write. A crash
-//! loses the marks of a few seconds.
+//! The times at which keys were last used. Checks only leave a mark in memory, and all marks are
+//! written together every two seconds, so no check waits for a write. A crash loses what is not
+//! written yet: the marks of two seconds, or of an outage of the database.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ const PRECISION: Duration = Duration::from_mins(1);
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// The number of marks that are kept at most, should the database be down for long. Then
-/// further uses are not recorded.
+/// uses of further keys are not recorded.
 const MAX_MARKS: usize = 100_000;
 
 /// The number of marks that one statement writes at most. It takes a small part of the time

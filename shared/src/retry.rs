@@ -17,7 +17,8 @@ const CAP: Duration = Duration::from_hours(1);
 /// Svix's per-second limits and short for a partner.
 const RATE_LIMITED_FLOOR: Duration = Duration::from_secs(30);
 /// The number of attempts after which the work is a dead letter. That is after some
-/// 9 hours on average and 18 at most: 12 delays are below the cap and 17 are at it.
+/// 9 hours on average and 18 at most, as 12 delays are below the cap and 17 are at it. After
+/// answers that need an operator it is longer: each waits for the whole cap.
 pub const MAX_TRIES: i32 = 30;
 
 /// Returns the longest delay after attempt number `tries`, counted from 1: the base

@@ -71,7 +71,7 @@ impl Sweep {
                     }
                 }
                 Err(error) => {
-                    // Log once for each outage, not once a second.
+                    // Log once for each outage, not at each sweep.
                     if !failing {
                         tracing::warn!(%error, "the sweep failed and will be repeated");
                     }

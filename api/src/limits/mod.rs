@@ -36,14 +36,15 @@ impl Limits {
         }
     }
 
-    /// Counts a creation by the account.
+    /// Counts a creation, or the start of a rotation, by the account.
     pub fn create(&self, account: &AccountId) -> Result<(), ApiError> {
         let wait = self.create.as_ref().and_then(|limit| limit.count(account));
         refuse_if(Limit::Create, wait)
     }
 
-    /// Counts a revocation by the account, which uses up creations. It is never refused:
-    /// whoever has lost a key must be able to revoke it at once.
+    /// Counts a revocation by the account, also that of the new key in a canceled rotation. It
+    /// uses up creations, and is never refused: whoever has lost a key must be able to revoke it
+    /// at once.
     pub fn has_revoked(&self, account: &AccountId) {
         if let Some(limit) = &self.create {
             limit.count(account);

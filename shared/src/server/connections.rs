@@ -25,7 +25,7 @@ pub(super) struct Connections {
     room: Arc<Semaphore>,
     /// The connections that no request runs on, the first to be replaced first.
     idle: Mutex<Idle>,
-    /// True while a new connection waits for room, until another one gives way.
+    /// True while a new connection waits for room and no other one has given way yet.
     is_wanted: AtomicBool,
     /// Cancelled to close all connections at once.
     abort: CancellationToken,
@@ -165,8 +165,8 @@ impl Slot {
         self.was_used = true;
     }
 
-    /// Returns whether the connection should end after its answer, because a new one waits. Only
-    /// one connection is told so for each that waits.
+    /// Returns whether the connection should end after its answer, because a new one waits. While
+    /// one waits, another connection is told so each [`LOOK_AGAIN`] at most.
     pub(super) fn gives_way(&self) -> bool {
         let is_wanted = &self.connections.is_wanted;
         is_wanted.load(Ordering::Relaxed) && is_wanted.swap(false, Ordering::Relaxed)

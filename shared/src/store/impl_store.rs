@@ -1,8 +1,9 @@
-//! [`Store`](super::Store) on top of sqlx, once for both databases.
+//! [`Store`](super::Store) on top of sqlx: what both databases do alike. The rest is in
+//! `postgres/` and `sqlite.rs`.
 
 use super::{DEADLINE, StoreError};
 
-/// Runs one statement under the deadline, so that a database that hangs costs the
+/// Runs a statement or a transaction under the deadline, so that a database that hangs costs the
 /// caller seconds, not forever.
 pub(super) async fn within_deadline<T>(
     statement: impl Future<Output = Result<T, sqlx::Error>> + Send,

@@ -37,7 +37,7 @@ use crate::ids::{AccountId, KeyId};
 use crate::metrics::PoolUse;
 use crate::secret_hash::SecretHash;
 
-/// The time limit for a statement, after which the call fails with
+/// The time limit for a statement or a transaction, after which the call fails with
 /// [`StoreError::TimedOut`]. Most operations call the store once or twice, so a client
 /// seldom waits for more than 5 s for a database. A creation that is repeated calls it three times,
 /// and a report of leaked keys once or twice for each key.

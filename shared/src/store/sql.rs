@@ -1,7 +1,8 @@
-//! The SQL statements, once for both databases.
+//! The SQL statements. Each can be pasted into psql.
 //!
-//! They use only what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
-//! `RETURNING`, partial indexes), and each can be pasted into psql.
+//! Most are written once, with what PostgreSQL and SQLite share (`$1` parameters, `ON CONFLICT`,
+//! `RETURNING`, partial indexes). Those for many rows at once are for PostgreSQL alone, and
+//! have another one for SQLite beside them.
 //!
 //! In PostgreSQL, the lookups for many values have `ANY((SELECT $1)::…)` in place of `ANY($1)`, to
 //! hide the number of values from the planner. Otherwise it plans every execution again, because

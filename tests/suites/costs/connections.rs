@@ -4,7 +4,7 @@ use reqwest::Method;
 use tests::process::free_port;
 use tests::{Client, Deployment, Plan};
 
-/// Four of them are kept by what is asked most, and everything else needs one.
+/// Four of them are kept for what is asked most, and one is left for everything else.
 #[tokio::test]
 async fn an_api_with_the_fewest_connections_performs_every_operation() {
     const TOKEN: &str = "internal_token_of_the_suites_one";

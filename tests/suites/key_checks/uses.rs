@@ -104,7 +104,8 @@ async fn marks_of_one_statement_are_written_although_those_of_the_next_cannot_be
         used.fetch_one(&pool).await.unwrap()
     };
 
-    // The key with the highest id is used first, so that no marks are written without it.
+    // The key with the highest id is used first, so that each write that comes before there are
+    // 5,000 marks has it too, and fails.
     let mut lock = pool.begin().await.unwrap();
     let last = sqlx::query("SELECT id FROM api_partners ORDER BY id DESC LIMIT 1 FOR UPDATE");
     last.fetch_one(&mut *lock).await.unwrap();

@@ -28,8 +28,8 @@ const TEST: Duration = Duration::from_millis(500);
 #[derive(Clone, Default)]
 pub(super) struct Broken(Arc<AtomicU64>);
 
-/// A connection that a task keeps between its batches, so that its statements need
-/// neither the pool nor the pool's tests before and after each use.
+/// A connection that is kept between the statements of a task, or of a few that take turns, so
+/// that they need neither the pool nor the pool's tests before and after each use.
 pub(super) struct KeptConnection {
     pool: Pool,
     kept: Mutex<Option<Kept>>,

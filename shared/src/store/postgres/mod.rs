@@ -1,8 +1,8 @@
 //! The store of production.
 //!
 //! What every request and every job needs goes through a [`Coalescer`]: one statement for
-//! all that is asked at the same time, on a connection of its own. Everything else uses
-//! the pool.
+//! all that is asked at the same time, on a connection that is kept for it. The sweep keeps
+//! one too. Everything else uses the pool.
 
 mod attempts;
 mod creations;
