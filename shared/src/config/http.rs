@@ -42,8 +42,8 @@ pub struct HttpArgs {
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS")]
     pub trusted_proxies: Option<String>,
 
-    /// Maximum number of open connections at LISTEN_ADDR, and as many again at
-    /// INTERNAL_ADDR [default: 10000, or what the descriptors allow]
+    /// Maximum number of open connections at `LISTEN_ADDR`, and as many again at
+    /// `INTERNAL_ADDR` [default: 10000, or what the descriptors allow]
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<String>,
 
@@ -277,7 +277,7 @@ mod tests {
                 ..HttpArgs::default()
             };
             let mut checker = Checker::default();
-            let config = args.check(&mut checker);
+            let config = args.check(&mut checker, 1);
             let config = checker.finish(|| config);
             config.map(|config| config.listen.to_string()).ok()
         };
