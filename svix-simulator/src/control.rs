@@ -92,7 +92,14 @@ fn clear_faults(Data(state): Data<&Arc<State>>) -> StatusCode {
 
 #[handler]
 fn show_state(Data(state): Data<&Arc<State>>) -> Json<serde_json::Value> {
-    let routes = [Route::Create, Route::Get, Route::Portal, Route::ExpireAll];
+    let routes = [
+        Route::Create,
+        Route::Get,
+        Route::Portal,
+        Route::ExpireAll,
+        Route::Endpoints,
+        Route::PatchEndpoint,
+    ];
     let calls = routes.map(|route| (route, state.calls.count(&route.into())));
     let faults = state.faults.active().into_iter().map(RuleJson::from);
     Json(json!({

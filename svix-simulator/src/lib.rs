@@ -1,7 +1,7 @@
 //! A simulator of the Svix server. It answers the official `svix` SDK over HTTP
 //! or HTTPS as Svix does, and fails on request.
 //!
-//! It has the four operations that the service uses:
+//! It has the six operations that the service uses:
 //!
 //! | route | request | response |
 //! |---|---|---|
@@ -9,6 +9,8 @@
 //! | [`Route::Get`] | `GET /api/v1/app/{id or uid}` | 200, 404 |
 //! | [`Route::Portal`] | `POST /api/v1/auth/app-portal-access/{id or uid}` | 200, 404, 422 |
 //! | [`Route::ExpireAll`] | `POST /api/v1/auth/app/{id or uid}/expire-all` | 204, 404, 422 |
+//! | [`Route::Endpoints`] | `GET /api/v1/app/{id or uid}/endpoint` | 200, 404 |
+//! | [`Route::PatchEndpoint`] | `PATCH /api/v1/app/{id or uid}/endpoint/{id}` | 200, 404 |
 //!
 //! All paths work with and without a trailing slash. A missing or invalid token is
 //! answered with 401. `GET /login` is the page that portal links open.
@@ -26,9 +28,9 @@
 //! Start the api and the worker with `SVIX_SERVER_URL=http://127.0.0.1:8071` and
 //! any `SVIX_TOKEN`. Then control the simulator from another terminal:
 //! ```sh
-//! # Let the next two creations for acct_1 fail with 503, and delay every portal link by 2 s
+//! # Let the next two creations fail with 503, and delay every portal link by 2 s
 //! curl -X PUT http://127.0.0.1:8071/_simulator/faults -d '[
-//!   {"route": "create", "uid": "acct_1", "fault": {"status": 503}, "times": 2},
+//!   {"route": "create", "fault": {"status": 503}, "times": 2},
 //!   {"route": "portal", "fault": {"latency_ms": 2000}}
 //! ]'
 //!
@@ -46,8 +48,8 @@
 //! | member | meaning |
 //! |---|---|
 //! | `fault` | required; one of the faults below |
-//! | `route` | `create`, `get`, `portal` or `expire_all`; default: all routes |
-//! | `uid` | the uid of one application; default: all applications |
+//! | `route` | `create`, `get`, `portal`, `expire_all`, `endpoints` or `patch_endpoint`; default: all routes |
+//! | `uid` | the uid of one application, as the state shows it; default: all applications |
 //! | `times` | the number of requests it applies to; default: no limit |
 //! | `for_ms` | the time it is active, in milliseconds; default: until it is removed |
 //! | `work_done` | `true`: the operation runs before the fault applies; default: `false` |

@@ -1,5 +1,5 @@
-//! The contract of the four operations: every status, its exact body and headers.
-//! The client holds each answer against the document besides.
+//! The contract of creating, showing and revoking a key and of the portal: every status, its
+//! exact body and headers. The client holds each answer against the document besides.
 
 mod bodies;
 mod database_down;

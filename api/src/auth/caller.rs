@@ -12,7 +12,7 @@ use crate::http::{ClientAddress, current_request_id};
 /// Runs `authenticate` unless too many requests from the caller's address had invalid
 /// credentials. Counts it among them if it finds the credentials invalid.
 ///
-/// A request without credentials is not counted: nobody guesses with it.
+/// A request without `Authorization` and cookies is not counted: nobody guesses with it.
 pub async fn limited<T>(
     app: &App,
     request: &Request,

@@ -32,7 +32,7 @@ pub struct RevokeArgs {
     /// that the key has leaked
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: Option<String>,
-    /// Revokes without a question; needed for --created-before
+    /// Needed for --created-before, which without it only says how many keys there are
     #[arg(long)]
     yes: bool,
     /// The key has leaked: also lists the webhook endpoints that were added while it

@@ -78,7 +78,7 @@ pub struct ListArgs {
 pub struct RevokeArgs {
     #[command(flatten)]
     which: Which,
-    /// Revokes without a question
+    /// Needed for --all
     #[arg(long)]
     yes: bool,
     #[command(flatten)]

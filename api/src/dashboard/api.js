@@ -2,7 +2,7 @@
 
 const KEY = "api/v1/partners/api-key";
 const PORTAL = "api/v1/partners/portal";
-const TIMEOUT_MS = 20_000; // the API answers within 5 s; a slow network may need more
+const TIMEOUT_MS = 20_000; // the API seldom takes more than 10 s; a slow network may need more
 
 /** The error of a call. `kind` is "offline", "unreachable", "signed-out", "canceled" or "status". */
 export class ApiCallError extends Error {

@@ -15,7 +15,8 @@ use crate::error::{ApiError, ErrorCode, messages};
 /// The size of the largest request body that most operations accept, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// The time to wait for the body. Then the request goes on without it.
+/// The time to wait for the body. Then the request goes on without it, or is refused if its
+/// operation reads the body.
 const BODY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A path whose operation reads the body.

@@ -21,9 +21,9 @@ pub fn current() -> Uuid {
     }
 }
 
-/// Returns the id of the request: the proxy's, or else a new one.
+/// Returns the id of the request: the one that came with it, or else a new one.
 pub fn of(request: &Request) -> Uuid {
-    given_by_proxy(request.headers()).unwrap_or_else(Uuid::new_v4)
+    given(request.headers()).unwrap_or_else(Uuid::new_v4)
 }
 
 /// Adds the id to the response.
@@ -33,9 +33,9 @@ pub fn add_header(id: Uuid, response: &mut Response) {
     }
 }
 
-/// Returns the id that a proxy gave the request, if it is a UUID. Any other
+/// Returns the id that a proxy or the client gave the request, if it is a UUID. Any other
 /// value could be a secret or a forged log line, so it is not used.
-fn given_by_proxy(headers: &HeaderMap) -> Option<Uuid> {
+fn given(headers: &HeaderMap) -> Option<Uuid> {
     let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
     Uuid::try_parse(id).ok()
 }

@@ -32,7 +32,7 @@ pub trait KeySet: Sized + Send + 'static {
     const FORMAT: &'static str;
 
     /// The age at which keys are fetched again. A key that the publisher has withdrawn is
-    /// believed for this long.
+    /// believed for this long, and longer while the publisher cannot be reached.
     const MAX_AGE: Duration;
 
     /// Reads the keys that can be used. Returns `None` if the document is not a set of keys. A

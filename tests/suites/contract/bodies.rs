@@ -1,4 +1,5 @@
-//! Request bodies. No operation takes one, and none is any trouble.
+//! Request bodies. An operation that needs none ignores it; where one is needed, it is refused if it
+//! is late, cut off or too large.
 
 use reqwest::{Method, RequestBuilder};
 use rstest::rstest;
