@@ -247,13 +247,17 @@ fn in_schemas() -> bool {
 
 /// Returns a store that uses the database at this URL.
 pub fn store_at(url: &str, pooler: Pooler) -> PostgresStore {
+    store_with(url, pooler, 10) // a test that is api and worker keeps five of them
+}
+
+/// Returns a store that uses the database at this URL over at most so many connections.
+pub fn store_with(url: &str, pooler: Pooler, max_connections: u32) -> PostgresStore {
     PostgresStore::new(DatabaseConfig {
         options: url
             .parse::<PgConnectOptions>()
             .unwrap()
             .extra_float_digits(None),
-        // A test that is api and worker keeps five of them.
-        max_connections: 10,
+        max_connections,
         pooler,
     })
 }

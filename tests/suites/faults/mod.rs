@@ -1,5 +1,6 @@
 //! Servers and processes that fail under load.
 
+mod cancelled;
 mod commit;
 mod locks;
 pub(crate) mod postgres;

@@ -7,6 +7,7 @@
 mod attempts;
 mod creations;
 mod kept_connection;
+mod loan;
 mod lookups;
 mod pool;
 mod transaction;

@@ -7,10 +7,13 @@ use futures_util::TryStreamExt;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::QueryAs;
-use sqlx::{AssertSqlSafe, Connection, Execute, Executor, FromRow, PgConnection, Postgres, Row};
+use sqlx::{
+    AssertSqlSafe, Connection, Execute, Executor, FromRow, PgConnection, Postgres, Row, SqlSafeStr,
+};
 use tokio::time::Instant;
 
 use super::kept_connection::FRESH;
+use super::loan::Loan;
 use super::transaction::{self, Answers, Transaction};
 use crate::config::{DatabaseConfig, Pooler};
 use crate::store::error::{SharedSession, is_behind_pooler, is_of_read_only_server};
@@ -138,6 +141,10 @@ impl Pool {
         self.connections.acquire().await
     }
 
+    async fn lend(&self) -> sqlx::Result<Loan> {
+        Ok(Loan::new(self.acquire().await?))
+    }
+
     /// Returns whether a server has refused to write since then.
     pub(super) fn became_read_only_after(&self, since: Instant) -> bool {
         self.read_only.last().is_some_and(|at| at >= since)
@@ -165,26 +172,24 @@ impl Pool {
     where
         E: Execute<'q, Postgres> + 'q,
     {
-        let mut connection = self.acquire().await?;
+        let mut loan = self.lend().await?;
         let answers = match self.pooler {
-            Pooler::None => connection.fetch_many(query).try_collect().await,
-            Pooler::Transaction => transaction::answers(&mut connection, query).await,
+            Pooler::None => loan.fetch_many(query).try_collect().await,
+            Pooler::Transaction => return self.seen(transaction::answers(loan, query).await),
         };
+        loan.give_back();
         self.seen(answers)
     }
 
     /// Begins a transaction of several statements.
     pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
-        self.sharing.check()?;
-        let begun = match self.pooler {
-            Pooler::None => self.connections.begin().await,
-            Pooler::Transaction => {
-                self.connections
-                    .begin_with(transaction::BEGIN.clone())
-                    .await
-            }
+        let mut loan = self.lend().await?;
+        let begin = match self.pooler {
+            Pooler::None => "BEGIN".into_sql_str(),
+            Pooler::Transaction => transaction::BEGIN.clone(),
         };
-        Ok(Transaction::new(self.seen(begun)?, self.clone()))
+        self.seen(loan.begin(begin).await)?;
+        Ok(Transaction::new(loan, self.clone()))
     }
 
     /// Takes notice of an error that says that the server takes no writes, or that a session is

@@ -9,10 +9,11 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{
-    AssertSqlSafe, Connection, Describe, Either, Execute, Executor, FromRow, PgConnection,
-    Postgres, SqlSafeStr, SqlStr,
+    AssertSqlSafe, Describe, Either, Execute, Executor, FromRow, PgConnection, Postgres,
+    SqlSafeStr, SqlStr,
 };
 
+use super::loan::Loan;
 use super::pool::{LOCK_TIMEOUT, Pool, Query};
 use super::turns::Turn;
 use crate::config::Pooler;
@@ -38,32 +39,29 @@ pub(super) async fn rows<'q, R>(
 where
     R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
 {
-    let mut transaction = connection.begin_with(BEGIN.clone()).await?;
-    let rows = query.persistent(false).fetch_all(&mut *transaction).await;
-    end(transaction, rows).await
+    connection.execute(sqlx::raw_sql(BEGIN.clone())).await?;
+    let rows = query.persistent(false).fetch_all(&mut *connection).await;
+    connection.execute(end_of(&rows)).await?;
+    rows
 }
 
 /// Runs any statement in a transaction of its own.
-pub(super) async fn answers<'q, E>(connection: &mut PgConnection, query: E) -> sqlx::Result<Answers>
+pub(super) async fn answers<'q, E>(mut loan: Loan, query: E) -> sqlx::Result<Answers>
 where
     E: Execute<'q, Postgres> + 'q,
 {
-    let mut transaction = connection.begin_with(BEGIN.clone()).await?;
-    let answers = unnamed(&mut transaction, query).await;
-    end(transaction, answers).await
+    loan.begin(BEGIN.clone()).await?;
+    let answers = unnamed(&mut loan, query).await;
+    loan.end(end_of(&answers)).await?;
+    answers
 }
 
-/// Ends the transaction now. A transaction that is only dropped would hold a session of the
-/// pooler until the connection is used again.
-async fn end<T>(
-    transaction: sqlx::Transaction<'_, Postgres>,
-    result: sqlx::Result<T>,
-) -> sqlx::Result<T> {
-    match result {
-        Ok(_) => transaction.commit().await?,
-        Err(_) => transaction.rollback().await?,
-    }
-    result
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+
+/// Returns the statement that ends a transaction with this result.
+fn end_of<T>(result: &sqlx::Result<T>) -> &'static str {
+    if result.is_ok() { COMMIT } else { ROLLBACK }
 }
 
 async fn unnamed<'q, E>(connection: &mut PgConnection, mut query: E) -> sqlx::Result<Answers>
@@ -84,7 +82,8 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(begun: sqlx::Transaction<'static, Postgres>, pool: Pool) -> Self {
+    /// Continues the transaction that was begun on this connection.
+    pub(super) fn new(begun: Loan, pool: Pool) -> Self {
         Self {
             statements: Statements { begun, pool },
             _turn: None,
@@ -100,11 +99,11 @@ impl Transaction {
     }
 
     pub(super) async fn commit(self) -> sqlx::Result<()> {
-        self.statements.begun.commit().await
+        self.statements.begun.end(COMMIT).await
     }
 
     pub(super) async fn rollback(self) -> sqlx::Result<()> {
-        self.statements.begun.rollback().await
+        self.statements.begun.end(ROLLBACK).await
     }
 }
 
@@ -125,7 +124,7 @@ impl DerefMut for Transaction {
 /// The statements of a transaction.
 #[derive(Debug)]
 pub(super) struct Statements {
-    begun: sqlx::Transaction<'static, Postgres>,
+    begun: Loan,
     pool: Pool,
 }
 

@@ -1,0 +1,78 @@
+//! Calls that are cancelled while PostgreSQL works on them, as when a client has gone or a time
+//! limit has passed. What they leave undone must not be part of the next call.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use shared::config::Pooler::{self, Transaction};
+use shared::store::Store;
+use tests::postgres::store_with;
+use tests::stores::{at, caller, new_key};
+use tests::{TestDatabase, Wire, eventually};
+use tokio::time::timeout;
+
+/// The deadline for steps whose duration is not tested.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Returns the URL of the database through the wire.
+fn through(wire: &Wire, database: &TestDatabase) -> String {
+    let address = format!("127.0.0.1:{}", wire.port());
+    database.url().replace(&database.address(), &address)
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_follows_a_cancelled_transaction_is_no_part_of_it(
+    #[values(Pooler::None, Transaction)] pooler: Pooler,
+) {
+    let database = TestDatabase::migrated().await;
+    let wire = Wire::start(&database).await;
+    // One is kept for creations, so that the calls below share the other.
+    let store = store_with(&through(&wire, &database), pooler, 2);
+    let key = new_key("account", at(0));
+    assert!(store.insert_key(&key, &caller()).await.unwrap());
+    store.ping().await.unwrap(); // so that the connection is not tested again
+
+    wire.slow_down(Duration::from_millis(600));
+    let origin = caller();
+    let revoking = store.revoke_keys(&key.account_id, at(1), &origin);
+    timeout(Duration::from_millis(200), revoking)
+        .await
+        .unwrap_err();
+    assert_eq!(wire.unanswered(), 1, "it waits for BEGIN");
+    wire.slow_down(Duration::ZERO);
+
+    assert!(
+        store
+            .record_portal_opened(key.id, at(2), &origin)
+            .await
+            .unwrap()
+    );
+    let pool = database.pool().await;
+    let events = sqlx::query_scalar("SELECT kind FROM api_key_events ORDER BY id");
+    let events: Vec<String> = events.fetch_all(&pool).await.unwrap();
+    assert_eq!(events, ["created", "portal_opened"], "all is committed");
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let open: i64 = sqlx::query_scalar(open).fetch_one(&pool).await.unwrap();
+    assert_eq!(open, 0);
+}
+
+/// A server that went away without a word takes no connection from those to its successor.
+#[tokio::test]
+async fn a_connection_that_is_silent_makes_room_for_another() {
+    let database = TestDatabase::migrated().await;
+    let wire = Wire::start(&database).await;
+    let store = store_with(&through(&wire, &database), Pooler::None, 1);
+    store.ping().await.unwrap();
+    let idle = async || store.pool_use().idle;
+    eventually("the connection is in the pool", SOON, idle, |idle| {
+        *idle == 1
+    })
+    .await;
+    wire.slow_down(Duration::from_hours(1));
+    store.ping().await.unwrap_err();
+    wire.slow_down(Duration::ZERO);
+    let works = async || store.ping().await.is_ok();
+    eventually("another connection is used", SOON, works, |works| *works).await;
+}
