@@ -1,18 +1,23 @@
 //! Portal links from Svix, for all requests of this process.
 //!
 //! All of them use one token of ours. So their number at a time is limited, and when
-//! Svix answers 429, all of them wait in line for a while instead of failing.
+//! Svix answers 429, all of them wait in line for a while instead of failing. A request that
+//! would wait too long is refused at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shared::ids::KeyId;
 use shared::svix::{PortalLink, SvixClient, SvixConfig, SvixError, SvixFailure};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The time limit of a link, from the request to the answer of Svix.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The part of `TIMEOUT` that is kept for the call itself while calls are spaced. A call that
+/// began later would time out, and use up the pace without giving a link.
+const CALL_TIME: Duration = Duration::from_secs(1);
 
 /// The number of calls at the same time.
 const MAX_CALLS: usize = 64;
@@ -55,7 +60,7 @@ impl Portal {
         let deadline = Instant::now() + TIMEOUT;
         let mut last_error = None;
         loop {
-            let Ok(_call) = timeout_at(deadline, self.turn()).await else {
+            let Some(_call) = self.turn(deadline).await else {
                 return Err(last_error.map_or(PortalError::Busy, PortalError::Svix));
             };
             let call = self.svix.portal_link(svix_app_id, key);
@@ -71,13 +76,13 @@ impl Portal {
     }
 
     /// Waits until the next call may be made. The call counts until the returned value
-    /// is dropped.
-    async fn turn(&self) -> tokio::sync::SemaphorePermit<'_> {
-        let call = self.calls.acquire().await;
+    /// is dropped. Returns `None` as soon as it is known that the turn would come too late.
+    async fn turn(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+        let call = timeout_at(deadline, self.calls.acquire()).await.ok()?;
         let call = call.unwrap_or_else(|_closed| unreachable!("nothing closes the semaphore"));
-        let at = self.pace().next(Instant::now());
+        let at = self.pace().next(Instant::now(), deadline)?;
         sleep_until(at).await;
-        call
+        Some(call)
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
@@ -109,15 +114,19 @@ impl Pace {
         }
     }
 
-    /// Returns the time of the next call, and takes it.
-    fn next(&mut self, now: Instant) -> Instant {
+    /// Returns the time of the next call, and takes it. Returns `None`, and takes nothing, if
+    /// less than `CALL_TIME` would be left for the call until the deadline.
+    fn next(&mut self, now: Instant, deadline: Instant) -> Option<Instant> {
         if self.limited_at.is_none_or(|at| now - at >= SPACED_FOR) {
             *self = Self::default();
-            return now;
+            return Some(now);
         }
         let at = self.next.map_or(now, |next| next.max(now));
+        if at + CALL_TIME > deadline {
+            return None;
+        }
         self.next = Some(at + self.spacing);
-        at
+        Some(at)
     }
 }
 
@@ -129,30 +138,56 @@ mod tests {
     fn calls_are_spaced_for_a_while_after_a_429_and_more_after_another() {
         let start = Instant::now();
         let mut pace = Pace::default();
-        assert_eq!((pace.next(start), pace.next(start)), (start, start));
+        let next = |pace: &mut Pace, now: Instant| pace.next(now, now + TIMEOUT);
+        for _ in 0..2 {
+            assert_eq!(next(&mut pace, start), Some(start));
+        }
 
         pace.slow_down(start);
         pace.slow_down(start); // of a call that was made at the same time
         for call in 0..3 {
-            assert_eq!(pace.next(start), start + FIRST_SPACING * call);
+            assert_eq!(next(&mut pace, start), Some(start + FIRST_SPACING * call));
         }
         let later = start + Duration::from_secs(10);
         pace.slow_down(later);
-        assert_eq!(pace.next(later), later);
-        assert_eq!(pace.next(later), later + FIRST_SPACING * 2);
+        for call in 0..2 {
+            let at = later + FIRST_SPACING * 2 * call;
+            assert_eq!(next(&mut pace, later), Some(at));
+        }
 
         let over = later + SPACED_FOR;
-        assert_eq!((pace.next(over), pace.next(over)), (over, over));
+        for _ in 0..2 {
+            assert_eq!(next(&mut pace, over), Some(over));
+        }
     }
 
-    #[test]
-    fn the_spacing_is_bounded() {
+    /// Returns the slowest pace, and the time of its last 429.
+    fn slowest() -> (Pace, Instant) {
         let mut pace = Pace::default();
         let mut now = Instant::now();
         for _ in 0..20 {
             now += Duration::from_secs(1);
             pace.slow_down(now);
         }
-        assert_eq!(pace.spacing, MAX_SPACING);
+        (pace, now)
+    }
+
+    #[test]
+    fn the_spacing_is_bounded() {
+        assert_eq!(slowest().0.spacing, MAX_SPACING);
+    }
+
+    /// Requests that gave up still delayed the next call, until no call was made at all.
+    #[test]
+    fn calls_go_on_at_their_pace_however_many_links_are_asked_for() {
+        let (mut pace, start) = slowest();
+        let mut calls = Vec::new();
+        for request in 0..60 {
+            let now = start + Duration::from_secs(1) * request / 3;
+            calls.extend(pace.next(now, now + TIMEOUT));
+        }
+        // The last request comes after 19.7 s, and a call at 24 s would be too late for it.
+        let expected: Vec<Instant> = (0..30).map(|call| start + MAX_SPACING * call).collect();
+        assert_eq!(calls, expected);
     }
 }
