@@ -9,7 +9,7 @@ use shared::clock::Clock;
 use shared::ids::{AccountId, KeyId};
 use shared::key::PartnerKey;
 use shared::queue::JobHandler;
-use shared::store::{Job, NewKey, Store, StoredKey, WebhookState};
+use shared::store::{Job, NewKey, Outcome, Store, StoredKey, WebhookState};
 use shared::svix::SvixConfig;
 use svix_simulator::{Fault, Options, Pattern, Route, Simulator};
 use tests::TestDatabase;
@@ -341,23 +341,51 @@ async fn a_key_revoked_during_the_attempt_stays_unprovisioned() {
     );
 }
 
-/// Checks the answer 404, which any web server gives to a path that it does not know.
-#[tokio::test]
-async fn a_server_that_is_not_svix_waits_for_the_longest_backoff() {
+/// Starts a server that answers 404, as any web server does to a path that it does not know.
+/// Returns its URL.
+async fn not_svix() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        let (mut connection, _) = listener.accept().await.unwrap();
-        let mut request = [0; 8192];
-        assert_ne!(connection.read(&mut request).await.unwrap(), 0);
-        let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nnot found";
-        connection.write_all(answer).await.unwrap();
-        // If part of the request were unread, closing would reset the connection.
-        connection.read_to_end(&mut Vec::new()).await.unwrap();
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = [0; 8192];
+                while let Ok(1..) = connection.read(&mut request).await {
+                    let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\nnot found";
+                    connection.write_all(answer).await.unwrap();
+                }
+            });
+        }
     });
+    url
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_svix_waits_for_the_longest_backoff() {
     let svix = Simulator::start(Options::default()).await.unwrap();
-    ProvisionerTest::with_svix_url(svix, url)
+    ProvisionerTest::with_svix_url(svix, not_svix().await)
         .await
         .check_first_attempt_waits(3600..=3600)
         .await;
+}
+
+/// It may be a proxy while Svix is away, and the sessions would go on.
+#[tokio::test]
+async fn a_server_that_is_not_svix_has_ended_no_portal_sessions() {
+    let svix = Simulator::start(Options::default()).await.unwrap();
+    let test = ProvisionerTest::with_svix_url(svix, not_svix().await).await;
+    let now = test.clock.now();
+    let (job, lease_end) = (Job::new(test.id, 0), now + Duration::from_mins(1));
+    let claim = test.store.claim(job, now, lease_end).await.unwrap();
+    let svix_app_id = "app_1".to_owned();
+    let outcome = Outcome::Provisioned { svix_app_id };
+    let finished = test.store.finish(&claim.unwrap(), &outcome, now).await;
+    assert!(finished.unwrap());
+
+    let revoked = test.store.revoke_keys(&test.account, now, &caller()).await;
+    let job = revoked.unwrap()[0].job().unwrap();
+    test.provisioner.handle(job).await.await;
+    let backlog = test.store.backlog(test.clock.now()).await.unwrap();
+    assert_eq!((backlog.due, backlog.waiting), (0, 1), "{backlog:?}");
 }

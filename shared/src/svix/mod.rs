@@ -114,12 +114,15 @@ impl SvixClient {
 
     /// Asks for an application that nobody has, so that Svix checks our token. Changes nothing.
     pub(crate) async fn try_token(&self) -> Result<(), SvixError> {
-        let uid = format!("{}doctor", self.uid_prefix);
+        self.look_for(format!("{}doctor", self.uid_prefix)).await
+    }
+
+    /// Asks for an application by its id or uid. Fails unless the answer is Svix's, whether there
+    /// is one or not.
+    async fn look_for(&self, application: String) -> Result<(), SvixError> {
         let applications = self.svix.application();
-        match self
-            .call(SvixCall::GetApplication, applications.get(uid))
-            .await
-        {
+        let get = applications.get(application);
+        match self.call(SvixCall::GetApplication, get).await {
             Err(error) if error.failure != SvixFailure::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -171,8 +174,9 @@ impl SvixClient {
         Ok(PortalLink(url))
     }
 
-    /// Ends the portal sessions that were opened with the key. A server without this
-    /// route, such as the open-source one, has no sessions to end.
+    /// Ends the portal sessions that were opened with the key. A Svix server without this
+    /// route, such as the open-source one, has no sessions to end. But another server lacks it
+    /// too, for instance a proxy while Svix is away.
     pub async fn end_portal_sessions(
         &self,
         svix_app_id: &str,
@@ -185,16 +189,11 @@ impl SvixClient {
         let app = svix_app_id.to_owned();
         let authentication = self.svix.authentication();
         let end = authentication.expire_all(app, sessions, None);
-        match self.call(SvixCall::EndPortalSessions, end).await {
-            Err(error)
-                if matches!(
-                    error.failure,
-                    SvixFailure::NoSuchRoute | SvixFailure::NotFound
-                ) =>
-            {
-                Ok(())
-            }
-            answer => answer,
+        let ended = self.call(SvixCall::EndPortalSessions, end).await;
+        match ended.as_ref().map_err(|error| error.failure) {
+            Err(SvixFailure::NoSuchRoute) => self.look_for(svix_app_id.to_owned()).await,
+            Err(SvixFailure::NotFound) => Ok(()),
+            _ => ended,
         }
     }
 }
