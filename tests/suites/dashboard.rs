@@ -78,6 +78,13 @@ async fn an_older_answer_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_hidden_for_a_moment_goes_on_asking() {
+    let deployment = Deployment::start(Embedded).await;
+    let case = "a_page_that_is_hidden_for_a_moment_goes_on_asking";
+    drive(case, &deployment, json!({})).await;
+}
+
+#[tokio::test]
 async fn a_double_click_makes_one_key() {
     let deployment = Deployment::start(Production).await;
     drive("a_double_click_makes_one_key", &deployment, json!({})).await;

@@ -12,6 +12,8 @@ export class Poll {
   #timer;
   #delay = FIRST_DELAY_MS;
   #startedAt = 0;
+  /** Whether the page was hidden when the last request began, or later. Then there may be no timer. */
+  #wasHidden = false;
   #latest = 0;
 
   /**
@@ -21,8 +23,17 @@ export class Poll {
   constructor(refresh) {
     this.#refresh = refresh;
     const wake = () => {
-      if (document.hidden) clearTimeout(this.#timer);
-      else if (Date.now() - this.#startedAt >= SHORTEST_INTERVAL_MS) this.now();
+      if (document.hidden) {
+        clearTimeout(this.#timer);
+        this.#wasHidden = true;
+        return;
+      }
+      const wait = this.#startedAt + SHORTEST_INTERVAL_MS - Date.now();
+      if (wait <= 0) this.now();
+      else if (this.#wasHidden) {
+        this.#delay = FIRST_DELAY_MS;
+        this.#runIn(wait);
+      }
     };
     document.addEventListener("visibilitychange", wake);
     addEventListener("focus", wake);
@@ -38,6 +49,7 @@ export class Poll {
   async #run() {
     clearTimeout(this.#timer);
     this.#startedAt = Date.now();
+    this.#wasHidden = document.hidden;
     const number = ++this.#latest;
     const isLatest = () => number === this.#latest;
     const next = await this.#refresh(isLatest);
@@ -47,6 +59,11 @@ export class Poll {
     const wait = isLater ? this.#delay : Math.max(next, FIRST_DELAY_MS);
     // Something happens at a time that was named, so ask often again from there on.
     this.#delay = isLater ? Math.min(this.#delay * DELAY_FACTOR, LONGEST_DELAY_MS) : FIRST_DELAY_MS;
+    this.#runIn(wait);
+  }
+
+  #runIn(wait) {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#run(), wait);
   }
 }
