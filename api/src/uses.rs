@@ -9,6 +9,7 @@ use std::time::Duration;
 use shared::clock::Timestamp;
 use shared::ids::KeyId;
 use shared::store::{FoundKey, Store, StoredKey};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// The precision of `last_used_at`. It spares the database a write at each use.
@@ -50,15 +51,13 @@ impl Uses {
         }
     }
 
-    /// Writes the marks every few seconds until `shutdown`, and a last time then.
+    /// Writes the marks every few seconds until `shutdown`, and a last time after it. The
+    /// last write is made even if `shutdown` came during a write, which may lack the latest marks.
     pub async fn write_until(&self, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
-            tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => {}
-                () = shutdown.cancelled() => {}
-            }
+        while let Some(()) = shutdown.run_until_cancelled(sleep(INTERVAL)).await {
             self.write().await;
         }
+        self.write().await;
     }
 
     /// Returns the time of the key's last use, also if it is not written yet.
