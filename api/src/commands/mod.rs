@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 use shared::config::{Checker, ConfigError, DatabaseArgs, LogArgs};
 use shared::outln;
-use shared::store::PostgresStore;
+use shared::store::{PostgresStore, StoreError};
 use shared::telemetry;
 
 pub use doctor::{DoctorArgs, doctor};
@@ -24,6 +24,24 @@ pub use session::{SessionCommand, session};
 
 /// The exit code of a command that found nothing to do its work on.
 const NOTHING_FOUND: u8 = 3;
+
+/// The number of rows that one statement changes, so that it ends within its time limit and
+/// blocks nobody for long.
+const BATCH: i64 = 1000;
+
+/// Repeats a statement that changes at most [`BATCH`] rows, until it has changed fewer because no
+/// more are left. Returns how many rows were changed in all. It does not wait for a statement
+/// that changes none: others may add rows as fast as they are changed.
+async fn in_batches(change: impl AsyncFn(i64) -> Result<u64, StoreError>) -> anyhow::Result<i64> {
+    let mut all = 0;
+    loop {
+        let changed = i64::try_from(change(BATCH).await?)?;
+        all += changed;
+        if changed < BATCH {
+            return Ok(all);
+        }
+    }
+}
 
 /// Prints the answer of a command for programs.
 fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {

@@ -8,11 +8,8 @@ use shared::config::Checker;
 use shared::outln;
 use shared::store::Store;
 
-use super::StoreArgs;
 use super::key::now;
-
-/// The number of rows that one statement deletes, so that it blocks nobody for long.
-const BATCH: i64 = 1000;
+use super::{StoreArgs, in_batches};
 
 /// The flags of `api purge`.
 #[derive(Debug, Args)]
@@ -40,25 +37,21 @@ pub async fn purge(args: &PurgeArgs) -> anyhow::Result<ExitCode> {
         },
     );
 
-    let mut sessions = store.count_ended_sessions(now).await?;
-    if !args.dry_run {
-        sessions = 0;
-        while let deleted @ 1.. = store.purge_sessions(now, BATCH).await? {
-            sessions += i64::try_from(deleted)?;
-        }
-    }
+    let sessions = if args.dry_run {
+        store.count_ended_sessions(now).await?
+    } else {
+        in_batches(async |limit| store.purge_sessions(now, limit).await).await?
+    };
     outln!("{sessions} ended sessions {verb}");
 
     if let Some(before) = args.revoked_before {
         // A key that a rotation has replaced has its end, which may be to come, as this time.
         let before = before.min(now);
-        let mut keys = store.count_revoked_keys(before).await?;
-        if !args.dry_run {
-            keys = 0;
-            while let deleted @ 1.. = store.purge_keys(before, BATCH).await? {
-                keys += i64::try_from(deleted)?;
-            }
-        }
+        let keys = if args.dry_run {
+            store.count_revoked_keys(before).await?
+        } else {
+            in_batches(async |limit| store.purge_keys(before, limit).await).await?
+        };
         outln!("{keys} revoked keys {verb}");
     }
     Ok(ExitCode::SUCCESS)

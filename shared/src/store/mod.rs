@@ -254,11 +254,13 @@ pub trait Store: Send + Sync + 'static {
         limit: i64,
     ) -> Result<Vec<ListedSession>, StoreError>;
 
-    /// Revokes the valid sessions of one account or of all. Returns their number.
+    /// Revokes at most `limit` of the valid sessions of one account or of all. Returns how
+    /// many it has found: fewer than `limit` only if no more were left.
     async fn revoke_sessions(
         &self,
         account: Option<&AccountId>,
         now: Timestamp,
+        limit: i64,
     ) -> Result<u64, StoreError>;
 
     /// Counts the sessions that ended before `now`.

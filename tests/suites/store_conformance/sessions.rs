@@ -163,14 +163,9 @@ async fn operators_list_and_revoke_valid_sessions_and_purge_the_others(
     assert_eq!(store.sessions(None, at(1), 10).await.unwrap().len(), 2);
     assert_eq!(store.sessions(None, at(100), 10).await.unwrap(), []);
 
-    assert_eq!(
-        store.revoke_sessions(Some(&account), at(2)).await.unwrap(),
-        1
-    );
-    assert_eq!(
-        store.revoke_sessions(Some(&account), at(3)).await.unwrap(),
-        0
-    );
+    let revoke = async |account, now| store.revoke_sessions(account, now, 10).await.unwrap();
+    assert_eq!(revoke(Some(&account), at(2)).await, 1);
+    assert_eq!(revoke(Some(&account), at(3)).await, 0);
     assert_eq!(account_of(db, token.hash(), at(3)).await, None);
     let left = store.sessions(None, at(3), 10).await.unwrap();
     assert_eq!((left.len(), &left[0].account_id), (1, &other));
@@ -178,6 +173,35 @@ async fn operators_list_and_revoke_valid_sessions_and_purge_the_others(
     assert_eq!(store.count_ended_sessions(at(3)).await.unwrap(), 1);
     assert_eq!(store.purge_sessions(at(3), 10).await.unwrap(), 1);
     assert_eq!(store.count_ended_sessions(at(100)).await.unwrap(), 1);
-    assert_eq!(store.revoke_sessions(None, at(4)).await.unwrap(), 1);
+    assert_eq!(revoke(None, at(4)).await, 1);
     assert_eq!(store.purge_sessions(at(100), 10).await.unwrap(), 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_are_revoked_within_the_limit_until_none_is_left(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let (other, _) = create_session(db, "other").await;
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        tokens.push(create_session(db, "acct").await.0);
+    }
+    let account = AccountId::parse("acct").unwrap();
+    let revoke = async || {
+        let revoked = db.store.revoke_sessions(Some(&account), at(1), 2).await;
+        revoked.unwrap()
+    };
+    assert_eq!(revoke().await, 2);
+    let left = db.store.sessions(Some(&account), at(1), 10).await.unwrap();
+    assert_eq!(left.len(), 2);
+    tokens.push(create_session(db, "acct").await.0); // signs in meanwhile
+    for expected in [2, 1, 0] {
+        assert_eq!(revoke().await, expected);
+    }
+    for token in tokens {
+        assert_eq!(account_of(db, token.hash(), at(1)).await, None);
+    }
+    assert!(account_of(db, other.hash(), at(1)).await.is_some());
 }

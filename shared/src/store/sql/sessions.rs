@@ -44,15 +44,20 @@ pub(in crate::store) const SESSIONS: &str = "
     ORDER BY created_at DESC
     LIMIT $3";
 
-/// Revokes sessions. Null stands for any account.
+/// Revokes sessions. Null stands for any account. A session that is revoked elsewhere while the
+/// statement waits for its row keeps that time but counts, so that the caller who counts fewer
+/// than the limit knows that no session is left.
 pub(in crate::store) const REVOKE_SESSIONS: &str = "
-    UPDATE sessions SET revoked_at = $2
-    WHERE ($1 IS NULL OR account_id = $1) AND revoked_at IS NULL AND expires_at > $2";
+    UPDATE sessions SET revoked_at = COALESCE(revoked_at, $2)
+    WHERE token_hash IN (
+        SELECT token_hash FROM sessions
+        WHERE ($1 IS NULL OR account_id = $1) AND revoked_at IS NULL AND expires_at > $2
+        LIMIT $3)";
 
 pub(in crate::store) const COUNT_ENDED_SESSIONS: &str = "
     SELECT count(*) FROM sessions WHERE expires_at <= $1 OR revoked_at <= $1";
 
 pub(in crate::store) const PURGE_SESSIONS: &str = "
     DELETE FROM sessions
-    WHERE token_hash IN (
+    WHERE (expires_at <= $1 OR revoked_at <= $1) AND token_hash IN (
         SELECT token_hash FROM sessions WHERE expires_at <= $1 OR revoked_at <= $1 LIMIT $2)";
