@@ -391,7 +391,7 @@ macro_rules! impl_store {
                     id: KeyId,
                     now: Timestamp,
                 ) -> Result<Option<Job>, StoreError> {
-                    let query = sqlx::query_as(sql::REPROVISION).bind(now).bind(id);
+                    let query = sqlx::query_as(Self::REPROVISION).bind(now).bind(id);
                     let rows: Vec<(KeyId, i32, bool)> = self
                         .run("provision again", query.fetch_all(&self.pool))
                         .await?;
@@ -490,10 +490,12 @@ macro_rules! impl_store {
                     &self,
                     account: Option<&AccountId>,
                     now: Timestamp,
+                    limit: i64,
                 ) -> Result<u64, StoreError> {
                     let statement = sqlx::query(sql::REVOKE_SESSIONS)
                         .bind(account.map(AccountId::as_str))
-                        .bind(now);
+                        .bind(now)
+                        .bind(limit);
                     let done = self
                         .run("revoke sessions", statement.execute(&self.pool))
                         .await?;

@@ -294,7 +294,8 @@ pub(super) const REARM_DEAD_LETTERS: &str = "
 pub(super) const REARM_WAITING: &str = "
     UPDATE api_partners
     SET next_attempt_at = $1, armed_at_attempt = attempts
-    WHERE leased_until IS NULL AND next_attempt_at > $1 AND id IN (
+    WHERE next_attempt_at > $1 AND leased_until IS NULL
+      AND (expires_at IS NULL OR expires_at <= $1) AND id IN (
         SELECT id FROM api_partners
         WHERE next_attempt_at > $1 AND leased_until IS NULL
           AND (expires_at IS NULL OR expires_at <= $1)
@@ -333,10 +334,12 @@ pub(super) const COUNT_REVOKED_KEYS: &str = "
     SELECT count(*) FROM api_partners
     WHERE NOT is_active AND revoked_at < $1 AND next_attempt_at IS NULL";
 
-/// Deletes revoked keys whose work is done. Their events stay.
+/// Deletes revoked keys whose work is done. Their events stay. The conditions are repeated
+/// outside of the subquery, because PostgreSQL checks only those again for a row that another
+/// transaction has changed meanwhile: the key may have work now.
 pub(super) const PURGE_KEYS: &str = "
     DELETE FROM api_partners
-    WHERE id IN (
+    WHERE NOT is_active AND revoked_at < $1 AND next_attempt_at IS NULL AND id IN (
         SELECT id FROM api_partners
         WHERE NOT is_active AND revoked_at < $1 AND next_attempt_at IS NULL
         LIMIT $2)";

@@ -67,6 +67,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// The statement of this database.
+    const REPROVISION: &'static str = sql::REPROVISION;
+
     /// Opens the file, and creates it if it does not exist.
     pub async fn open(file: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()

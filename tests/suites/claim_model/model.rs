@@ -71,6 +71,9 @@ impl Model {
         row.revoked_at = Some(now);
         row.armed_at_attempt = row.attempts;
         row.next_attempt_at = row.has_webhook.then_some(now);
+        if row.has_webhook {
+            row.failed_at = None;
+        }
         row.leased_until = None;
         true
     }

@@ -1,13 +1,20 @@
-//! Rows that another transaction has locked for long, in PostgreSQL. They must hold up nobody
-//! who has nothing to do with them, although many are served by one statement.
+//! Rows that another transaction has locked, in PostgreSQL. They must hold up nobody who has
+//! nothing to do with them, although many are served by one statement. A statement that waits
+//! for such a row must heed what the other transaction has changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use shared::ids::KeyId;
-use shared::store::{Job, Outcome};
+use shared::ids::{AccountId, KeyId};
+use shared::secret_hash::SecretHash;
+use shared::store::{Job, NewKey, Outcome, Started, StoreError};
 use sqlx::{Postgres, Transaction};
+use tests::eventually;
 use tests::stores::{Database, StoreUnderTest, at, caller, job, new_key};
 use tokio::task::JoinSet;
+
+/// The deadline for steps whose duration is not tested.
+const SOON: Duration = Duration::from_secs(20);
 
 /// The number of keys, of which the first is locked.
 const KEYS: usize = 20;
@@ -29,6 +36,39 @@ async fn lock(db: &StoreUnderTest, id: KeyId) -> Transaction<'static, Postgres> 
     let locked = lock.execute(&mut *transaction).await.unwrap();
     assert_eq!(locked.rows_affected(), 1);
     transaction
+}
+
+/// Creates a key and provisions it.
+async fn create_provisioned(db: &StoreUnderTest, account: &str) -> NewKey {
+    let key = db.mint(account, at(0)).await;
+    let claim = db.try_claim(job(key.id, 0), at(60)).await.unwrap();
+    let svix_app_id = "app_1".to_owned();
+    let outcome = Outcome::Provisioned { svix_app_id };
+    assert!(db.store.finish(&claim, &outcome, at(1)).await.unwrap());
+    key
+}
+
+/// Waits until another transaction waits for a lock of this one.
+async fn until_waited_for(db: &StoreUnderTest, holder: &mut Transaction<'static, Postgres>) {
+    let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
+    let pid: i32 = pid.fetch_one(&mut **holder).await.unwrap();
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))";
+    let waiting = || async {
+        let waiting = sqlx::query_scalar(waits).bind(pid);
+        waiting.fetch_one(db.postgres()).await.unwrap()
+    };
+    let is_waited_for = |count: &i64| *count > 0;
+    eventually("another waits for the lock", SOON, waiting, is_waited_for).await;
+}
+
+/// Repeats a call whose wait for a lock has reached its time limit, as its caller does.
+async fn patiently<T>(call: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,4 +141,86 @@ async fn a_creation_waits_for_no_other_account() {
         }
     }
     drop(transaction);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_that_is_retried_while_a_purge_waits_for_it_is_not_deleted() {
+    let db = &StoreUnderTest::migrated(Database::Postgres).await;
+    let key = create_provisioned(db, "account").await;
+    let origin = caller();
+    let revoked = db.store.revoke_keys(&key.account_id, at(2), &origin).await;
+    assert_eq!(revoked.unwrap().len(), 1);
+    let claim = db.try_claim(job(key.id, 1), at(62)).await.unwrap();
+    let error = "HTTP 422".into();
+    let given_up = Outcome::DeadLetter { at: at(3), error };
+    assert!(db.store.finish(&claim, &given_up, at(3)).await.unwrap());
+    assert_eq!(db.store.count_revoked_keys(at(50)).await.unwrap(), 1);
+
+    let mut retry = db.postgres().begin().await.unwrap();
+    let rearm = "UPDATE api_partners SET failed_at = NULL, next_attempt_at = failed_at";
+    let rearmed = sqlx::query(rearm).execute(&mut *retry).await.unwrap();
+    assert_eq!(rearmed.rows_affected(), 1);
+    let purged = patiently(async || db.store.purge_keys(at(50), 10).await);
+    let retried = async {
+        until_waited_for(db, &mut retry).await;
+        retry.commit().await.unwrap();
+    };
+    let (purged, ()) = tokio::join!(purged, retried);
+    assert_eq!(purged, 0);
+    assert_eq!(db.row(key.id).await.next_attempt_at, Some(at(3)));
+}
+
+/// Whoever counts fewer sessions than the limit believes that no session is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_while_its_revocation_waits_for_it_is_counted() {
+    let db = &StoreUnderTest::migrated(Database::Postgres).await;
+    let account = AccountId::parse("account").unwrap();
+    for token in [b"1", b"2", b"3"] {
+        let hash = SecretHash::of(token);
+        let stored = db.store.insert_session(&hash, &account, at(0), at(100));
+        stored.await.unwrap();
+    }
+    let mut logout = db.postgres().begin().await.unwrap();
+    let end = "UPDATE sessions SET revoked_at = created_at";
+    let ended = sqlx::query(end).execute(&mut *logout).await.unwrap();
+    assert_eq!(ended.rows_affected(), 3);
+    let revoked = patiently(async || db.store.revoke_sessions(None, at(2), 2).await);
+    let logged_out = async {
+        until_waited_for(db, &mut logout).await;
+        logout.commit().await.unwrap();
+    };
+    let (revoked, ()) = tokio::join!(revoked, logged_out);
+    assert_eq!(revoked, 2);
+    let kept = "SELECT count(*) FROM sessions WHERE revoked_at = created_at";
+    let kept: i64 = sqlx::query_scalar(kept)
+        .fetch_one(db.postgres())
+        .await
+        .unwrap();
+    assert_eq!(kept, 3, "they have the time of their logout");
+}
+
+/// The other statements lock the keys of an account in this order. The order of the ids that a
+/// plan chooses by itself can be any, so it is looked at several times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_locked_in_the_order_of_their_ids_to_be_provisioned_again() {
+    let db = &StoreUnderTest::migrated(Database::Postgres).await;
+    for round in 0..8 {
+        let old = create_provisioned(db, &format!("account-{round}")).await;
+        let new = new_key(old.account_id.as_str(), at(10));
+        let started = db.store.start_rotation(&new, at(100), &caller()).await;
+        assert!(matches!(started.unwrap(), Started::Started { .. }));
+        assert!(old.id < new.id);
+
+        let mut first = lock(db, old.id).await;
+        let sent = patiently(async || db.store.reprovision(old.id, at(20)).await);
+        let released = async {
+            until_waited_for(db, &mut first).await;
+            let second = "SELECT id FROM api_partners WHERE id = $1 FOR UPDATE NOWAIT";
+            let second = sqlx::query(second).bind(new.id);
+            second.execute(db.postgres()).await.unwrap();
+            first.rollback().await.unwrap();
+        };
+        let (sent, ()) = tokio::join!(sent, released);
+        assert_eq!(sent, Some(job(new.id, 0)), "{round}");
+    }
 }

@@ -12,7 +12,7 @@ use tests::stores::{Row, StoreUnderTest, at, caller, job, minted, new_key};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::claims::{create_with_outcome, provisioned};
+use super::claims::{claim, create_with_outcome, dead_letter, provisioned};
 
 /// Starts a rotation of the account's key, which must succeed. Returns the new key.
 async fn rotate(db: &StoreUnderTest, old: &NewKey, now: Timestamp, end: Timestamp) -> NewKey {
@@ -292,6 +292,46 @@ async fn revoking_ends_both_keys_of_a_rotation(#[values(Postgres, Sqlite)] datab
     let revoked = db.store.revoke_key_by_id(old.id, at(40), &caller()).await;
     assert_eq!(revoked.unwrap().unwrap().key_id, old.id);
     assert_eq!(work(db, [&old, &new], at(31)).await, [false, true]);
+}
+
+/// A worker whose clock is ahead has given up the portal sessions of a key that still works.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_previous_key_whose_work_is_a_dead_letter_can_be_revoked_before_its_end(
+    #[values(Postgres, Sqlite)] database: Database,
+) {
+    let db = &StoreUnderTest::migrated(database).await;
+    let old = create_with_outcome(db, "acct", &provisioned()).await;
+    let new = rotate(db, &old, at(10), at(100)).await;
+    let claimed = claim(db, job(old.id, 1), at(160)).await;
+    let given_up = dead_letter(at(100));
+    let written = db.store.finish(&claimed, &given_up, at(100)).await;
+    assert!(written.unwrap());
+    assert_eq!(db.row(old.id).await.failed_at, Some(at(100)));
+
+    let origin = caller();
+    let revoked = db.store.revoke_keys(&old.account_id, at(99), &origin).await;
+    assert_eq!(revoked.unwrap().len(), 2);
+    let row = db.row(old.id).await;
+    assert_eq!((row.failed_at, row.next_attempt_at), (None, Some(at(99))));
+    assert_eq!(work(db, [&old, &new], at(11)).await, [false, false]);
+    let ending = claim(db, job(old.id, 2), at(159)).await;
+    assert!(matches!(ending.work(), Work::EndPortalSessions { .. }));
+    assert_eq!(ending.tries, 1);
+
+    // One that had ended by this clock keeps its dead letter.
+    let old = create_with_outcome(db, "other", &provisioned()).await;
+    rotate(db, &old, at(10), at(100)).await;
+    let claimed = claim(db, job(old.id, 1), at(160)).await;
+    let written = db.store.finish(&claimed, &given_up, at(100)).await;
+    assert!(written.unwrap());
+    let revoked = db
+        .store
+        .revoke_keys(&old.account_id, at(101), &origin)
+        .await;
+    assert_eq!(revoked.unwrap().len(), 1);
+    let row = db.row(old.id).await;
+    assert_eq!((row.failed_at, row.next_attempt_at), (Some(at(100)), None));
 }
 
 #[rstest]

@@ -64,6 +64,9 @@ impl fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
+    /// The statement of this database.
+    const REPROVISION: &'static str = sql::REPROVISION_IN_ORDER;
+
     /// Prepares a pool. Connections are opened when they are first needed, so that a
     /// process can start, and report that it is not ready, while the database is down.
     ///

@@ -25,6 +25,9 @@ pub(in crate::store) const LOCK_KEYS: &str = "
 /// Returns the statement that revokes the keys for which a condition holds, at `$2`. Their
 /// work is dropped. Those that could open the portal have new work: their portal sessions
 /// must end. A key that had ended before only becomes ended by every clock.
+///
+/// A key that has not ended by our clock can have a dead letter: a worker whose clock is ahead
+/// has given up its portal sessions. The new work replaces it, because no row may have both.
 macro_rules! revoke {
     ($condition:literal) => {
         concat!(
@@ -36,6 +39,7 @@ macro_rules! revoke {
         leased_until = CASE WHEN expires_at <= $2 THEN leased_until END,
         next_attempt_at = CASE WHEN expires_at <= $2 THEN next_attempt_at
                                WHEN has_webhook THEN $2 END,
+        failed_at = CASE WHEN expires_at <= $2 OR NOT has_webhook THEN failed_at END,
         expires_at = NULL
     WHERE ",
             $condition,
@@ -129,21 +133,40 @@ pub(in crate::store) const ADOPT_APPLICATION: &str = "
       AND NOT has_webhook AND expires_at > $2
     RETURNING api_partners.svix_app_id";
 
-/// Provisions again what a key's account has at Svix. A key that a rotation has replaced only
-/// forgets the application, because its successor's row has the work. As in the other
-/// statements that re-arm a row, `attempts` stays as it is: it is part of the fencing token, and
-/// no statement decreases it.
-pub(in crate::store) const REPROVISION: &str = "
+/// Returns the statement that provisions again what a key's account has at Svix. A key that a
+/// rotation has replaced only forgets the application, because its successor's row has the work.
+/// As in the other statements that re-arm a row, `attempts` stays as it is: it is part of the
+/// fencing token, and no statement decreases it.
+macro_rules! reprovision {
+    ($lock:literal) => {
+        concat!(
+            "
+    WITH found AS (
+        SELECT id FROM api_partners
+        WHERE id IN (
+            SELECT id FROM api_partners
+            WHERE account_id = (SELECT account_id FROM api_partners WHERE id = $2) AND is_active
+            UNION ALL
+            SELECT id FROM api_partners
+            WHERE account_id = (SELECT account_id FROM api_partners WHERE id = $2)
+              AND expires_at > $1)
+        ORDER BY id",
+            $lock,
+            ")
     UPDATE api_partners
     SET has_webhook = FALSE, svix_app_id = NULL, armed_at_attempt = attempts,
         next_attempt_at = CASE WHEN is_active THEN $1 END
     WHERE svix_app_id = (SELECT svix_app_id FROM api_partners WHERE id = $2)
-      AND leased_until IS NULL
-      AND id IN (
-        SELECT id FROM api_partners
-        WHERE account_id = (SELECT account_id FROM api_partners WHERE id = $2) AND is_active
-        UNION ALL
-        SELECT id FROM api_partners
-        WHERE account_id = (SELECT account_id FROM api_partners WHERE id = $2)
-          AND expires_at > $1)
-    RETURNING id AS key_id, attempts AS attempt, is_active";
+      AND leased_until IS NULL AND (is_active OR expires_at > $1)
+      AND id IN (SELECT id FROM found)
+    RETURNING id AS key_id, attempts AS attempt, is_active"
+        )
+    };
+}
+
+/// Provisions again, in SQLite.
+pub(in crate::store) const REPROVISION: &str = reprovision!("");
+
+/// [`REPROVISION`] in PostgreSQL. The rows are locked in the order of their ids, so that two
+/// processes cannot wait for each other.
+pub(in crate::store) const REPROVISION_IN_ORDER: &str = reprovision!(" FOR NO KEY UPDATE");
