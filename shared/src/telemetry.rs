@@ -66,13 +66,15 @@ pub struct LogConfig {
 /// Returns a filter that drops the `trace` events of libraries, whatever `RUST_LOG`
 /// says. HTTP, TLS and Redis clients log there what goes over the wire, including
 /// credentials. Events of our own crates pass at any level. Spans for a collector are not
-/// for the log.
+/// for the log, nor are PostgreSQL's notices: a `ROLLBACK` to be safe warns that there was
+/// nothing to roll back.
 fn libraries_capped() -> Targets {
     let ours = ["api", "shared", "standalone", "svix_simulator", "worker"];
     Targets::new()
         .with_default(LevelFilter::DEBUG)
         .with_targets(ours.map(|name| (name, LevelFilter::TRACE)))
         .with_target(trace::TARGET, LevelFilter::OFF)
+        .with_target("sqlx::postgres::notice", LevelFilter::ERROR)
 }
 
 /// The thread that writes the lines of a process which serves or works.

@@ -51,7 +51,7 @@ macro_rules! impl_store {
             };
 
             impl $store {
-                /// Runs one statement under the deadline, and measures it.
+                /// Runs a statement or a transaction under the deadline, and measures it.
                 async fn run<T>(
                     &self,
                     summary: &'static str,

@@ -8,6 +8,7 @@ use sqlx::{Connection, FromRow, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
+use super::loan::Loan;
 use super::pool::{Pool, Query};
 use crate::store::StoreError;
 use crate::store::impl_store::within_deadline;
@@ -102,7 +103,11 @@ impl KeptConnection {
         let is_good = |kept: &Kept| {
             kept.last_used.elapsed() < IDLE && !self.pool.became_read_only_after(kept.since)
         };
-        let kept = kept.filter(is_good);
+        let (kept, rejected) = match kept {
+            Some(kept) if !is_good(&kept) => (None, Some(kept)),
+            kept => (kept, None),
+        };
+        drop(rejected.map(|rejected| Loan::new(rejected.connection)));
         let was_kept = kept.is_some();
         let kept = if let Some(kept) = kept {
             kept

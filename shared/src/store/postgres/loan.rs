@@ -5,20 +5,23 @@ use sqlx::{Connection, Executor, PgConnection, Postgres, SqlStr};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::turns::Turn;
 use crate::store::DEADLINE;
 
 /// A connection on loan from the pool, until it is given back.
 ///
 /// If it is dropped before, because a client has gone or a time limit has passed, it is settled
-/// first. sqlx alone would put it back as it is: after a `BEGIN` that was cancelled, others'
-/// statements would run in its transaction and never be committed. And it would wait for a
-/// silent server until TCP gives up, which takes a quarter of an hour.
+/// first. sqlx alone would put it back as it is. After a `BEGIN` that was cancelled, others'
+/// statements would run in its transaction and never be committed. And while the server is
+/// silent, the connection would keep its place until TCP gives up, a quarter of an hour later.
 #[derive(Debug)]
 pub(super) struct Loan {
     /// Present until it is given back.
     connection: Option<PoolConnection<Postgres>>,
     /// True from before the start of a transaction until after its end.
     in_transaction: bool,
+    /// The turn of the account that the transaction is about, which lasts as long.
+    turn: Option<Turn>,
 }
 
 const PRESENT: &str = "the connection is there until it is given back";
@@ -28,11 +31,17 @@ impl Loan {
         Self {
             connection: Some(connection),
             in_transaction: false,
+            turn: None,
         }
     }
 
-    /// Begins a transaction by this statement, or statements.
-    pub(super) async fn begin(&mut self, statement: SqlStr) -> sqlx::Result<()> {
+    /// Begins a transaction by this statement, or statements. It keeps the turn until its end.
+    pub(super) async fn begin(
+        &mut self,
+        statement: SqlStr,
+        turn: Option<Turn>,
+    ) -> sqlx::Result<()> {
+        self.turn = turn;
         self.in_transaction = true;
         self.execute(sqlx::raw_sql(statement)).await?;
         Ok(())
@@ -70,16 +79,23 @@ impl Drop for Loan {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        // Without a runtime, the process ends.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(settle(connection, self.in_transaction));
+        match Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(settle(connection, self.in_transaction, self.turn.take()));
+            }
+            // Nobody can settle it, so it is closed.
+            Err(_no_runtime) => drop(connection.detach()),
         }
     }
 }
 
 /// Ends what was left undone on the connection, and gives it back. Closes it if the server does
-/// not answer in time.
-async fn settle(mut connection: PoolConnection<Postgres>, in_transaction: bool) {
+/// not answer in time. The turn ends then too.
+async fn settle(
+    mut connection: PoolConnection<Postgres>,
+    in_transaction: bool,
+    _turn: Option<Turn>,
+) {
     let settled = async {
         if in_transaction {
             connection.execute("ROLLBACK").await?;

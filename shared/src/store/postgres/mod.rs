@@ -128,14 +128,14 @@ impl PostgresStore {
     }
 
     async fn begin(&self) -> sqlx::Result<Transaction> {
-        self.pool.begin().await
+        self.pool.begin(None).await
     }
 
     /// Begins a transaction that changes keys of the account. No other changes them
     /// meanwhile.
     async fn begin_for(&self, account: &AccountId) -> sqlx::Result<Transaction> {
         let turn = self.turns.of(account).await?;
-        let mut transaction = self.begin().await?.in_turn(turn);
+        let mut transaction = self.pool.begin(Some(turn)).await?;
         for lock in [sql::LOCK_ACCOUNT, sql::LOCK_KEYS] {
             let lock = sqlx::query(lock).bind(account.as_str());
             lock.execute(&mut *transaction).await?;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::kept_connection::FRESH;
 use super::loan::Loan;
 use super::transaction::{self, Answers, Transaction};
+use super::turns::Turn;
 use crate::config::{DatabaseConfig, Pooler};
 use crate::store::error::{SharedSession, is_behind_pooler, is_of_read_only_server};
 use crate::store::{BEHIND_POOLER, DEADLINE, sql};
@@ -181,14 +182,15 @@ impl Pool {
         self.seen(answers)
     }
 
-    /// Begins a transaction of several statements.
-    pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
+    /// Begins a transaction of several statements, which keeps the turn of an account until it
+    /// has ended.
+    pub(super) async fn begin(&self, turn: Option<Turn>) -> sqlx::Result<Transaction> {
         let mut loan = self.lend().await?;
         let begin = match self.pooler {
             Pooler::None => "BEGIN".into_sql_str(),
             Pooler::Transaction => transaction::BEGIN.clone(),
         };
-        self.seen(loan.begin(begin).await)?;
+        self.seen(loan.begin(begin, turn).await)?;
         Ok(Transaction::new(loan, self.clone()))
     }
 

@@ -15,7 +15,6 @@ use sqlx::{
 
 use super::loan::Loan;
 use super::pool::{LOCK_TIMEOUT, Pool, Query};
-use super::turns::Turn;
 use crate::config::Pooler;
 use crate::store::{DEADLINE, sql};
 
@@ -39,7 +38,10 @@ pub(super) async fn rows<'q, R>(
 where
     R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'q,
 {
-    connection.execute(sqlx::raw_sql(BEGIN.clone())).await?;
+    if let Err(error) = connection.execute(sqlx::raw_sql(BEGIN.clone())).await {
+        connection.execute(ROLLBACK).await?; // it may have begun before it failed
+        return Err(error);
+    }
     let rows = query.persistent(false).fetch_all(&mut *connection).await;
     connection.execute(end_of(&rows)).await?;
     rows
@@ -50,7 +52,7 @@ pub(super) async fn answers<'q, E>(mut loan: Loan, query: E) -> sqlx::Result<Ans
 where
     E: Execute<'q, Postgres> + 'q,
 {
-    loan.begin(BEGIN.clone()).await?;
+    loan.begin(BEGIN.clone(), None).await?;
     let answers = unnamed(&mut loan, query).await;
     loan.end(end_of(&answers)).await?;
     answers
@@ -75,35 +77,20 @@ where
 }
 
 /// A transaction of several statements. It is rolled back if it is dropped.
-pub(super) struct Transaction {
-    statements: Statements,
-    /// The turn of the account that it is about.
-    _turn: Option<Turn>,
-}
+pub(super) struct Transaction(Statements);
 
 impl Transaction {
     /// Continues the transaction that was begun on this connection.
     pub(super) fn new(begun: Loan, pool: Pool) -> Self {
-        Self {
-            statements: Statements { begun, pool },
-            _turn: None,
-        }
-    }
-
-    /// Keeps an account's turn until the transaction has ended.
-    pub(super) fn in_turn(self, turn: Turn) -> Self {
-        Self {
-            _turn: Some(turn),
-            ..self
-        }
+        Self(Statements { begun, pool })
     }
 
     pub(super) async fn commit(self) -> sqlx::Result<()> {
-        self.statements.begun.end(COMMIT).await
+        self.0.begun.end(COMMIT).await
     }
 
     pub(super) async fn rollback(self) -> sqlx::Result<()> {
-        self.statements.begun.end(ROLLBACK).await
+        self.0.begun.end(ROLLBACK).await
     }
 }
 
@@ -111,13 +98,13 @@ impl Deref for Transaction {
     type Target = Statements;
 
     fn deref(&self) -> &Statements {
-        &self.statements
+        &self.0
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut Statements {
-        &mut self.statements
+        &mut self.0
     }
 }
 

@@ -5,6 +5,7 @@
 //! requests of one account would take all connections from the other accounts.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,12 @@ pub(super) struct Turn {
     account: AccountId,
     queue: Queue,
     is_ours: Option<OwnedMutexGuard<()>>,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turn(…)")
+    }
 }
 
 impl Drop for Turn {
