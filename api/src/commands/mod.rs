@@ -29,15 +29,17 @@ const NOTHING_FOUND: u8 = 3;
 /// blocks nobody for long.
 const BATCH: i64 = 1000;
 
-/// Repeats a statement that changes at most [`BATCH`] rows, until it has changed fewer because no
-/// more are left. Returns how many rows were changed in all. It does not wait for a statement
-/// that changes none: others may add rows as fast as they are changed.
-async fn in_batches(change: impl AsyncFn(i64) -> Result<u64, StoreError>) -> anyhow::Result<i64> {
+/// Repeats a statement that changes at most [`BATCH`] rows, until it has changed fewer than
+/// `least`. Returns how many rows were changed in all.
+async fn in_batches(
+    least: i64,
+    change: impl AsyncFn(i64) -> Result<u64, StoreError>,
+) -> anyhow::Result<i64> {
     let mut all = 0;
     loop {
         let changed = i64::try_from(change(BATCH).await?)?;
         all += changed;
-        if changed < BATCH {
+        if changed < least {
             return Ok(all);
         }
     }

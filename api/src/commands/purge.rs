@@ -40,7 +40,7 @@ pub async fn purge(args: &PurgeArgs) -> anyhow::Result<ExitCode> {
     let sessions = if args.dry_run {
         store.count_ended_sessions(now).await?
     } else {
-        in_batches(async |limit| store.purge_sessions(now, limit).await).await?
+        in_batches(1, async |limit| store.purge_sessions(now, limit).await).await?
     };
     outln!("{sessions} ended sessions {verb}");
 
@@ -50,7 +50,7 @@ pub async fn purge(args: &PurgeArgs) -> anyhow::Result<ExitCode> {
         let keys = if args.dry_run {
             store.count_revoked_keys(before).await?
         } else {
-            in_batches(async |limit| store.purge_keys(before, limit).await).await?
+            in_batches(1, async |limit| store.purge_keys(before, limit).await).await?
         };
         outln!("{keys} revoked keys {verb}");
     }

@@ -12,7 +12,7 @@ use shared::session::SessionToken;
 use shared::store::{PostgresStore, Store};
 
 use super::key::now;
-use super::{NOTHING_FOUND, StoreArgs, in_batches, print_json};
+use super::{BATCH, NOTHING_FOUND, StoreArgs, in_batches, print_json};
 
 /// The longest lifetime of an issued session, in days: ten years.
 const MAX_TTL_DAYS: u64 = 3650;
@@ -138,7 +138,8 @@ async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
     let store = open(&args.sessions, &args.store)?;
     let account = args.which.account.as_ref();
     let revoke = async |limit| store.revoke_sessions(account, now(), limit).await;
-    let revoked = in_batches(revoke).await?;
+    // People who sign in again meanwhile keep their new sessions.
+    let revoked = in_batches(BATCH, revoke).await?;
     outln!("{revoked} revoked");
     if revoked == 0 && !args.which.all {
         return Ok(NOTHING_FOUND.into());

@@ -5,8 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::ids::{AccountId, KeyId};
-use shared::secret_hash::SecretHash;
+use shared::ids::KeyId;
 use shared::store::{Job, NewKey, Outcome, Started, StoreError};
 use sqlx::{Postgres, Transaction};
 use tests::eventually;
@@ -168,35 +167,6 @@ async fn a_dead_letter_that_is_retried_while_a_purge_waits_for_it_is_not_deleted
     let (purged, ()) = tokio::join!(purged, retried);
     assert_eq!(purged, 0);
     assert_eq!(db.row(key.id).await.next_attempt_at, Some(at(3)));
-}
-
-/// Whoever counts fewer sessions than the limit believes that no session is left.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_ends_while_its_revocation_waits_for_it_is_counted() {
-    let db = &StoreUnderTest::migrated(Database::Postgres).await;
-    let account = AccountId::parse("account").unwrap();
-    for token in [b"1", b"2", b"3"] {
-        let hash = SecretHash::of(token);
-        let stored = db.store.insert_session(&hash, &account, at(0), at(100));
-        stored.await.unwrap();
-    }
-    let mut logout = db.postgres().begin().await.unwrap();
-    let end = "UPDATE sessions SET revoked_at = created_at";
-    let ended = sqlx::query(end).execute(&mut *logout).await.unwrap();
-    assert_eq!(ended.rows_affected(), 3);
-    let revoked = patiently(async || db.store.revoke_sessions(None, at(2), 2).await);
-    let logged_out = async {
-        until_waited_for(db, &mut logout).await;
-        logout.commit().await.unwrap();
-    };
-    let (revoked, ()) = tokio::join!(revoked, logged_out);
-    assert_eq!(revoked, 2);
-    let kept = "SELECT count(*) FROM sessions WHERE revoked_at = created_at";
-    let kept: i64 = sqlx::query_scalar(kept)
-        .fetch_one(db.postgres())
-        .await
-        .unwrap();
-    assert_eq!(kept, 3, "they have the time of their logout");
 }
 
 /// The other statements lock the keys of an account in this order. The order of the ids that a
