@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 use shared::clock::Timestamp;
@@ -58,9 +58,13 @@ struct Done {
     key: ListedKey,
     /// True if this command revoked the key; false if it was revoked before.
     revoked_now: bool,
-    /// The endpoints that were added while the key lived.
+    /// The endpoints that were added while the key lived. `None` if Svix was not asked about
+    /// them, or did not list them.
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoints: Option<Vec<WebhookEndpoint>>,
+    /// Why the endpoints are not known, or not all of them are disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints_error: Option<String>,
 }
 
 fn parse_reason(text: &str) -> Result<String, &'static str> {
@@ -92,14 +96,26 @@ pub async fn revoke(args: &RevokeArgs) -> anyhow::Result<ExitCode> {
         let count = keys.len();
         bail!("{count} keys would be revoked; to revoke them, repeat the command with --yes");
     }
+    let origin = args.origin();
     let mut done = Vec::new();
     let mut failures = 0;
+    // All keys are revoked before Svix is asked about any of them. Each call to Svix may take
+    // SVIX_TIMEOUT, and the keys that are not revoked yet would work for that long.
     for key in keys {
-        match args.revoke_one(&store, svix.as_ref(), key).await {
+        match revoke_one(&store, key, &origin).await {
             Ok(one) => done.push(one),
             Err(error) => {
                 failures += 1;
                 eprintln!("api: {error:#}");
+            }
+        }
+    }
+    if let Some(svix) = &svix {
+        for one in &mut done {
+            if let Err(error) = args.look_for_endpoints(svix, one).await {
+                failures += 1;
+                eprintln!("api: {} is revoked, but {error:#}", name_of(&one.key));
+                one.endpoints_error = Some(format!("{error:#}"));
             }
         }
     }
@@ -123,73 +139,87 @@ impl RevokeArgs {
         })
     }
 
-    async fn revoke_one(
-        &self,
-        store: &PostgresStore,
-        svix: Option<&SvixClient>,
-        mut key: ListedKey,
-    ) -> anyhow::Result<Done> {
+    /// Returns what the audit trail says about these revocations.
+    fn origin(&self) -> Origin {
         let leaked = Revocation::LEAKED;
         let reason = match &self.reason {
             Some(reason) if self.leaked => Some(format!("{leaked}: {reason}")),
             Some(reason) => Some(reason.clone()),
             None => self.leaked.then(|| leaked.to_owned()),
         };
-        let origin = Origin {
+        Origin {
             reason,
             session_id: Some(format!("cli:{}", runtime::process_name())),
             ..Origin::of(Actor::Operator)
-        };
-        let at = now();
-        let revoked = store.revoke_key_by_id(key.id, at, &origin).await?;
-        if revoked.is_some() {
-            key.is_active = false;
-            key.revoked_at = Some(at);
-            key.expires_at = None;
         }
-        let endpoints = match (svix, &key.svix_app_id) {
-            (Some(svix), Some(app)) => Some(self.endpoints(svix, app, &key).await?),
-            (Some(_), None) => Some(Vec::new()),
-            (None, _) => None,
-        };
-        Ok(Done {
-            key,
-            revoked_now: revoked.is_some(),
-            endpoints,
-        })
     }
 
-    /// Returns the endpoints that were added while the key lived. Disables them if that
-    /// was asked for.
-    async fn endpoints(
-        &self,
-        svix: &SvixClient,
-        svix_app_id: &str,
-        key: &ListedKey,
-    ) -> anyhow::Result<Vec<WebhookEndpoint>> {
-        let mut endpoints = svix.endpoints(svix_app_id).await?;
+    /// Finds the endpoints that were added while the key lived. Disables them if that was
+    /// asked for. After an error, `done` has what was found and disabled before it.
+    async fn look_for_endpoints(&self, svix: &SvixClient, done: &mut Done) -> anyhow::Result<()> {
+        let key = &done.key;
+        let Some(app) = &key.svix_app_id else {
+            done.endpoints = Some(Vec::new());
+            return Ok(());
+        };
+        let listed = svix.endpoints(app).await;
+        let mut endpoints = listed.context("its endpoints could not be listed")?;
         endpoints.retain(|endpoint| {
             let after_the_end = key.revoked_at.is_some_and(|end| endpoint.created_at > end);
             endpoint.created_at >= key.created_at && !after_the_end
         });
+        let endpoints = done.endpoints.insert(endpoints);
         if self.disable_endpoints {
             for endpoint in endpoints.iter_mut().filter(|endpoint| !endpoint.disabled) {
-                svix.disable_endpoint(svix_app_id, &endpoint.id).await?;
+                let disabled = svix.disable_endpoint(app, &endpoint.id).await;
+                disabled.with_context(|| {
+                    format!("its endpoint {} could not be disabled", endpoint.id)
+                })?;
                 endpoint.disabled = true;
             }
         }
-        Ok(endpoints)
+        Ok(())
     }
 }
 
+/// Revokes a key, unless it is revoked already. The error names the key.
+async fn revoke_one(
+    store: &PostgresStore,
+    mut key: ListedKey,
+    origin: &Origin,
+) -> anyhow::Result<Done> {
+    let at = now();
+    let revoked = store.revoke_key_by_id(key.id, at, origin).await;
+    let revoked = revoked.with_context(|| {
+        let name = name_of(&key);
+        format!("{name} could not be revoked and may still work")
+    })?;
+    if revoked.is_some() {
+        key.is_active = false;
+        key.revoked_at = Some(at);
+        key.expires_at = None;
+    }
+    Ok(Done {
+        key,
+        revoked_now: revoked.is_some(),
+        endpoints: None,
+        endpoints_error: None,
+    })
+}
+
+/// Returns the key's prefix and its account, as operators read them.
+fn name_of(key: &ListedKey) -> String {
+    let (prefix, account) = (&key.key_prefix, key.account_id.as_str());
+    format!("{prefix} of account {account:?}")
+}
+
 fn print(done: &Done) {
-    let (prefix, account) = (&done.key.key_prefix, done.key.account_id.as_str());
     let verb = if done.revoked_now {
         "revoked"
     } else {
         "was already revoked:"
     };
-    outln!("{verb} {prefix} of account {account:?}");
+    outln!("{verb} {}", name_of(&done.key));
     if done.endpoints.as_ref().is_some_and(Vec::is_empty) {
         outln!("  no endpoint was added while it lived");
     }
@@ -201,5 +231,8 @@ fn print(done: &Done) {
         };
         let (id, url, created_at) = (&endpoint.id, &endpoint.url, endpoint.created_at);
         outln!("  endpoint {id}  {state}  {url:?}  added {created_at}");
+    }
+    if let Some(error) = &done.endpoints_error {
+        outln!("  {error}");
     }
 }

@@ -12,16 +12,22 @@ use tokio::process::Command;
 
 use super::SOON;
 
-/// Runs a command of the api as an operator. Returns its exit code and its output.
-pub async fn api(deployment: &Deployment, args: &[&str], input: &str) -> (i32, String) {
+/// Returns a command of the api that runs as an operator, with pipes.
+pub fn command(deployment: &Deployment, args: &[&str]) -> Command {
     let mut command = Command::new(binary("api"));
     command.args(args).env_clear();
     command.envs(deployment.env_for(Role::Migrate));
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut running = command.spawn().unwrap();
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs a command of the api as an operator. Returns its exit code and its output.
+pub async fn api(deployment: &Deployment, args: &[&str], input: &str) -> (i32, String) {
+    let mut running = command(deployment, args).spawn().unwrap();
     let mut stdin = running.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
