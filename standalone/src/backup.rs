@@ -75,6 +75,8 @@ pub async fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         }
         let kept = keep(&database).await?;
         outln!("the database that was there is {}", kept.display());
+    } else {
+        refuse_left_log(&database)?;
     }
     let keys = copy(&args.file, &database, true, |new| {
         args.data.give_to_owner(new)
@@ -99,6 +101,25 @@ async fn copy(
     prepare(&new.path)?;
     new.put(replace)?;
     Ok(keys)
+}
+
+/// Refuses to go on if the log of an earlier database is where the restored one will be: SQLite
+/// would apply it to the restored one.
+fn refuse_left_log(database: &Path) -> anyhow::Result<()> {
+    for end in ["-wal", "-journal"] {
+        let mut log = database.as_os_str().to_owned();
+        log.push(end);
+        let log = PathBuf::from(log);
+        // SQLite ignores an empty one.
+        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            bail!(
+                "{} is the log of a database that is gone, and would be applied to the restored \
+                 one; move it away and try again",
+                log.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Gives the database a second name, under which it stays. Its log must not stay: it would be

@@ -198,7 +198,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
             .get_or_insert_with(|| demo::SIGN_IN.to_owned());
     }
     let (listen, has_docs) = (http.listen, http.docs);
-    let app = App::new(store, queue, nudge, &svix, sessions, http)?;
+    let app = App::new(store.clone(), queue, nudge, &svix, sessions, http)?;
     let servers = Servers::bind(listen, settings.internal)?;
     let address = servers.public.address;
     banner::print(address, token.as_ref(), simulator.as_ref(), has_docs);
@@ -223,6 +223,7 @@ async fn run(args: &RunArgs) -> anyhow::Result<()> {
         done.context("the worker failed")
     };
     let (server_done, worker_done) = tokio::join!(serving, working);
+    store.close().await;
     server_done.and(worker_done)?;
     tracing::info!("stopped");
     Ok(())

@@ -1,6 +1,7 @@
 //! A file that appears under its name once it is complete.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,8 +23,11 @@ pub struct NewFile {
 impl NewFile {
     /// Chooses a temporary name for a file that will be at `place`.
     pub fn at(place: &Path) -> Self {
+        // The process id alone is not enough: in a container it is always the same, and a
+        // process that was killed leaves its file. The hash is random, as its keys are.
+        let random = RandomState::new().hash_one(std::process::id());
         let mut name = place.as_os_str().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
+        name.push(format!(".{random:016x}.new"));
         Self {
             place: place.to_owned(),
             path: name.into(),
@@ -51,5 +55,18 @@ impl Drop for NewFile {
             path.push(end);
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_killed_process_left_is_not_in_the_way_of_the_next() {
+        let place = Path::new("backups/b.db");
+        let (left, next) = (NewFile::at(place), NewFile::at(place));
+        assert_ne!(left.path, next.path);
+        assert_eq!(folder_of(&next.path), folder_of(place));
     }
 }

@@ -53,6 +53,9 @@ impl DerefMut for Transaction {
     }
 }
 
+/// The longest time for which [`SqliteStore::close`] waits.
+const LONGEST_CLOSE: Duration = Duration::from_secs(2);
+
 /// The schema that this program knows.
 pub(super) static MIGRATOR: LazyLock<Migrator> =
     LazyLock::new(|| accepts_newer(sqlx::migrate!("migrations/sqlite")));
@@ -94,6 +97,13 @@ impl SqliteStore {
             .await?;
         let turns = Arc::default();
         Ok(Self { pool, turns })
+    }
+
+    /// Closes all connections, so that SQLite moves its log into the file, and the file alone is
+    /// the database. Without this the process may end before the threads of the connections
+    /// have done so. Nothing is lost then: the next start reads the log. Gives up after 2 s.
+    pub async fn close(&self) {
+        let _ = tokio::time::timeout(LONGEST_CLOSE, self.pool.close()).await;
     }
 
     async fn create_key(&self, key: &NewKey, origin: &Origin) -> Result<bool, StoreError> {

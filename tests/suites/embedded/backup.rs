@@ -235,3 +235,52 @@ async fn only_a_whole_database_of_ours_is_restored() {
     let standalone = Standalone::start(machine.dir.path()).await;
     assert_eq!(standalone.client.show(&jo).await.body["has_key"], true);
 }
+
+#[tokio::test]
+async fn the_log_of_a_database_that_is_gone_is_not_applied_to_a_restored_one() {
+    let machine = Machine::new();
+    let standalone = Standalone::start(machine.dir.path()).await;
+    let jo = standalone.session("jo").await;
+    assert_eq!(standalone.client.create(&jo).await.status, 201);
+    machine.succeeds(&["backup", "good.db"]).await;
+    // A connection of the test that is closed later would remove the log.
+    standalone.store.close().await;
+    standalone.stop().await;
+    fs::rename(machine.file("data"), machine.file("gone")).unwrap();
+    fs::create_dir(machine.file("data")).unwrap();
+    for log in ["partner-keys.db-wal", "partner-keys.db-journal"] {
+        let file = machine.file("data").join(log);
+        fs::write(&file, "what was written last").unwrap();
+        let reason = format!("{} is the log of", file.display());
+        machine.refuses(&["restore", "good.db"], &reason).await;
+        let mut names = machine.names("data");
+        names.sort();
+        assert_eq!(names, ["lock", log]);
+        fs::rename(&file, machine.file(log)).unwrap();
+    }
+    let printed = machine.succeeds(&["restore", "good.db"]).await;
+    assert!(printed.contains("restored 1 keys"), "{printed}");
+}
+
+#[tokio::test]
+async fn the_file_alone_is_the_database_after_a_clean_stop() {
+    let machine = Machine::new();
+    let standalone = Standalone::start(machine.dir.path()).await;
+    let jo = standalone.session("jo").await;
+    assert_eq!(standalone.client.create(&jo).await.status, 201);
+    // The last connection moves the log into the file. It must be one of the service.
+    standalone.store.close().await;
+    let log = machine.file("data/partner-keys.db-wal");
+    let has_log = || fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    assert!(has_log(), "while it runs");
+    standalone.stop().await;
+    assert!(!has_log(), "after it has stopped");
+
+    let copy = machine.file("copy.db");
+    fs::copy(machine.file("data/partner-keys.db"), &copy).unwrap();
+    let url = format!("sqlite://{}", copy.display());
+    let mut db = SqliteConnection::connect(&url).await.unwrap();
+    let keys = sqlx::query_scalar("SELECT count(*) FROM api_partners");
+    let keys: i64 = keys.fetch_one(&mut db).await.unwrap();
+    assert_eq!(keys, 1);
+}
