@@ -27,8 +27,8 @@ pub struct HttpArgs {
     #[arg(long, env = "SESSION_COOKIE", value_name = "NAME")]
     pub session_cookie: Option<String>,
 
-    /// Other origins whose pages may create and revoke keys with the session
-    /// cookie, separated by commas
+    /// Other origins that may show the dashboard in a frame and send requests with
+    /// the session cookie, separated by commas; their pages cannot read the answers
     #[arg(long, env = "ALLOWED_ORIGINS", value_name = "ORIGINS")]
     pub allowed_origins: Option<String>,
 
