@@ -43,8 +43,9 @@ pub async fn doctor(args: &DoctorArgs) -> ! {
         otlp: settings.otlp.ok().flatten().filter(|_| has_certificates),
         addresses: [public, internal, admin].into_iter().flatten().collect(),
         descriptors: Some(Descriptors {
-            needed: args.serve.internal.listeners() * args.serve.http.wanted_connections()
-                + RESERVED_DESCRIPTORS,
+            needed: (args.serve.http.wanted_connections())
+                .saturating_mul(args.serve.internal.listeners())
+                .saturating_add(RESERVED_DESCRIPTORS),
             purpose: "MAX_CONNECTIONS of each listener and itself",
         }),
     };

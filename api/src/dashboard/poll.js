@@ -54,7 +54,9 @@ export class Poll {
     const isLatest = () => number === this.#latest;
     const next = await this.#refresh(isLatest);
     // Answers may arrive out of order. Only the newest request decides what comes next.
-    if (!isLatest() || next === "never" || document.hidden) return;
+    if (!isLatest()) return;
+    clearTimeout(this.#timer);
+    if (next === "never" || document.hidden) return;
     const isLater = next === "later";
     const wait = isLater ? this.#delay : Math.max(next, FIRST_DELAY_MS);
     // Something happens at a time that was named, so ask often again from there on.
