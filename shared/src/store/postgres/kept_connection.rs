@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_mins(1);
 
 /// The time limit for the test of a connection. It leaves most of the caller's time for the
 /// statement on another one.
-const TEST: Duration = Duration::from_millis(500);
+pub(super) const TEST: Duration = Duration::from_millis(500);
 
 /// The number of kept connections of this process that broke. If one did, others may have.
 #[derive(Clone, Default)]
@@ -98,7 +98,7 @@ impl KeptConnection {
     async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut place = self.kept.lock().await;
         let kept = place.take();
-        // One that was idle for long goes back to the pool, which tests it. So does one that may
+        // One that was idle for long is tested and goes back to the pool. So does one that may
         // lead to a server that takes no writes any more, and the pool closes it.
         let is_good = |kept: &Kept| {
             kept.last_used.elapsed() < IDLE && !self.pool.became_read_only_after(kept.since)

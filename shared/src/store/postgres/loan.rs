@@ -5,6 +5,7 @@ use sqlx::{Connection, Executor, PgConnection, Postgres, SqlStr};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::kept_connection::TEST;
 use super::turns::Turn;
 use crate::store::DEADLINE;
 
@@ -96,13 +97,14 @@ async fn settle(
     in_transaction: bool,
     _turn: Option<Turn>,
 ) {
+    let limit = if in_transaction { DEADLINE } else { TEST };
     let settled = async {
         if in_transaction {
             connection.execute("ROLLBACK").await?;
         }
         connection.ping().await
     };
-    if !matches!(timeout(DEADLINE, settled).await, Ok(Ok(()))) {
+    if !matches!(timeout(limit, settled).await, Ok(Ok(()))) {
         drop(connection.detach());
     }
 }
