@@ -155,7 +155,7 @@ impl RevokeArgs {
     }
 
     /// Finds the endpoints that were added while the key lived. Disables them if that was
-    /// asked for. After an error, `done` has what was found and disabled before it.
+    /// asked for. After an error, `done` has what was found and disabled.
     async fn look_for_endpoints(&self, svix: &SvixClient, done: &mut Done) -> anyhow::Result<()> {
         let key = &done.key;
         let Some(app) = &key.svix_app_id else {
@@ -170,13 +170,16 @@ impl RevokeArgs {
         });
         let endpoints = done.endpoints.insert(endpoints);
         if self.disable_endpoints {
+            let mut first_error = Ok(());
             for endpoint in endpoints.iter_mut().filter(|endpoint| !endpoint.disabled) {
                 let disabled = svix.disable_endpoint(app, &endpoint.id).await;
-                disabled.with_context(|| {
-                    format!("its endpoint {} could not be disabled", endpoint.id)
-                })?;
-                endpoint.disabled = true;
+                endpoint.disabled = disabled.is_ok();
+                let id = &endpoint.id;
+                first_error = first_error.and(
+                    disabled.with_context(|| format!("its endpoint {id} could not be disabled")),
+                );
             }
+            return first_error;
         }
         Ok(())
     }
