@@ -11,3 +11,6 @@ use std::time::Duration;
 
 /// The deadline for steps whose duration is not tested.
 const SOON: Duration = Duration::from_secs(20);
+
+/// The token of the internal listener.
+const TOKEN: &str = "internal_token_of_the_suite_costs";

@@ -1,7 +1,7 @@
 //! The conformance suite for stores. It runs once for each database, and checks that both
 //! keep the promises of the `Store` trait.
 
-mod claims;
+pub mod claims;
 mod completions;
 mod events;
 mod keys;

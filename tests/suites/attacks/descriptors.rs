@@ -13,6 +13,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{SOON, processor_time};
 
+/// A valid token of the internal listener, as a variable.
+const INTERNAL_TOKEN: (&str, &str) = ("INTERNAL_TOKEN", "internal_token_of_the_suites_one");
+
 /// Returns the command of an api that may open this many descriptors, with these settings beside
 /// the usual ones.
 fn command(deployment: &Deployment, descriptors: usize, env: &[(&str, &str)]) -> Command {
@@ -98,10 +101,7 @@ async fn connections_to_both_listeners_leave_descriptors_for_the_service() {
     let _alone = tests::heavy().await;
     let deployment = Deployment::production(0).await;
     let internal = format!("127.0.0.1:{}", free_port());
-    let env = [
-        ("INTERNAL_ADDR", &*internal),
-        ("INTERNAL_TOKEN", "internal_token_of_the_suites_one"),
-    ];
+    let env = [("INTERNAL_ADDR", &*internal), INTERNAL_TOKEN];
     let (api, client) = api_with_descriptors(&deployment, 400, &env).await;
     let public = client.base().strip_prefix("http://").unwrap();
     let mut held = Vec::new();
@@ -123,10 +123,7 @@ async fn a_limit_for_which_two_listeners_lack_descriptors_stops_the_process() {
     let one = [("MAX_CONNECTIONS", "500")];
     let (_api, client) = api_with_descriptors(&deployment, 1024, &one).await;
     answered(client.base()).await;
-    let internal = [
-        ("INTERNAL_ADDR", "127.0.0.1:0"),
-        ("INTERNAL_TOKEN", "internal_token_of_the_suites_one"),
-    ];
+    let internal = [("INTERNAL_ADDR", "127.0.0.1:0"), INTERNAL_TOKEN];
     let two = [&one[..], &internal].concat();
     let mut command = command(&deployment, 1024, &two);
     let ended = timeout(SOON, command.kill_on_drop(true).output()).await;

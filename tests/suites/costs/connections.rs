@@ -4,10 +4,11 @@ use reqwest::Method;
 use tests::process::free_port;
 use tests::{Client, Deployment, Plan};
 
-/// Four of them are kept for what is asked most, and one is left for everything else.
+use super::TOKEN;
+
+/// An api keeps four connections for its most frequent statements. All others share the fifth.
 #[tokio::test]
 async fn an_api_with_the_fewest_connections_performs_every_operation() {
-    const TOKEN: &str = "internal_token_of_the_suites_one";
     let internal = format!("127.0.0.1:{}", free_port());
     let env = vec![
         ("DATABASE_MAX_CONNECTIONS", "5".to_owned()),

@@ -11,7 +11,7 @@ use tests::process::free_port;
 use tests::wire::Traffic;
 use tests::{Client, Deployment, Plan, Role, TestDatabase, Wire, eventually};
 
-use super::SOON;
+use super::{SOON, TOKEN};
 use Operation::{
     Create, CreateAgain, CreateOnce, ForwardAuth, Introspect, MalformedForwardAuth,
     MalformedIntrospect, MalformedPortal, Portal, ReportUnknown, Revoke, Show, ShowNone,
@@ -58,8 +58,6 @@ const BURST: (usize, usize) = (200, 100);
 
 /// The number of times that an operation is run, one after the other, for its count.
 const TIMES: usize = 5;
-
-const TOKEN: &str = "internal_token_of_the_suite_costs";
 
 /// What a client can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

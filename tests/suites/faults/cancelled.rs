@@ -9,15 +9,18 @@ use shared::store::{PostgresStore, Store};
 use tests::postgres::store_with;
 use tests::stores::{at, caller, new_key};
 use tests::wire::Traffic;
-use tests::{TestDatabase, Wire, eventually};
+use tests::{Role, TestDatabase, Wire, eventually};
 
 /// The deadline for steps whose duration is not tested.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Returns the URL of the database through the wire.
-fn through(wire: &Wire, database: &TestDatabase) -> String {
-    let address = format!("127.0.0.1:{}", wire.port());
-    database.url().replace(&database.address(), &address)
+/// Returns a new database with a wire, and a store that uses it over at most so many connections.
+async fn wired(pooler: Pooler, max_connections: u32) -> (TestDatabase, Wire, PostgresStore) {
+    let database = TestDatabase::migrated().await;
+    let wire = Wire::start(&database).await;
+    let database = database.through(Role::Api, wire.port());
+    let store = store_with(&database.url_for(Role::Api), pooler, max_connections);
+    (database, wire, store)
 }
 
 /// Waits until a connection is in the pool, where the next call finds it.
@@ -31,10 +34,8 @@ async fn is_idle(store: &PostgresStore) {
 async fn what_follows_a_cancelled_transaction_is_no_part_of_it(
     #[values(Pooler::None, Transaction)] pooler: Pooler,
 ) {
-    let database = TestDatabase::migrated().await;
-    let wire = Wire::start(&database).await;
     // One is kept for creations, so that the calls below share the other.
-    let store = store_with(&through(&wire, &database), pooler, 2);
+    let (database, wire, store) = wired(pooler, 2).await;
     let key = new_key("account", at(0));
     assert!(store.insert_key(&key, &caller()).await.unwrap());
     let origin = caller();
@@ -80,9 +81,7 @@ async fn what_follows_a_cancelled_transaction_is_no_part_of_it(
 /// A server that went away without a word takes no connection from those to its successor.
 #[tokio::test]
 async fn a_connection_that_is_silent_makes_room_for_another() {
-    let database = TestDatabase::migrated().await;
-    let wire = Wire::start(&database).await;
-    let store = store_with(&through(&wire, &database), Pooler::None, 1);
+    let (_database, wire, store) = wired(Pooler::None, 1).await;
     store.ping().await.unwrap();
     is_idle(&store).await;
     wire.slow_down(Duration::from_hours(1));

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::ids::KeyId;
-use shared::store::{Job, NewKey, Outcome, Started, StoreError};
+use shared::store::{Job, Outcome, Started, StoreError};
 use sqlx::{Postgres, Transaction};
 use tests::eventually;
 use tests::stores::{Database, StoreUnderTest, at, caller, job, new_key};
 use tokio::task::JoinSet;
+
+use crate::store_conformance::claims::{
+    claim, create_revoked, create_with_outcome, dead_letter, provisioned,
+};
 
 /// The deadline for steps whose duration is not tested.
 const SOON: Duration = Duration::from_secs(20);
@@ -35,16 +39,6 @@ async fn lock(db: &StoreUnderTest, id: KeyId) -> Transaction<'static, Postgres> 
     let locked = lock.execute(&mut *transaction).await.unwrap();
     assert_eq!(locked.rows_affected(), 1);
     transaction
-}
-
-/// Creates a key and provisions it.
-async fn create_provisioned(db: &StoreUnderTest, account: &str) -> NewKey {
-    let key = db.mint(account, at(0)).await;
-    let claim = db.try_claim(job(key.id, 0), at(60)).await.unwrap();
-    let svix_app_id = "app_1".to_owned();
-    let outcome = Outcome::Provisioned { svix_app_id };
-    assert!(db.store.finish(&claim, &outcome, at(1)).await.unwrap());
-    key
 }
 
 /// Waits until another transaction waits for a lock of this one.
@@ -145,14 +139,10 @@ async fn a_creation_waits_for_no_other_account() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_letter_that_is_retried_while_a_purge_waits_for_it_is_not_deleted() {
     let db = &StoreUnderTest::migrated(Database::Postgres).await;
-    let key = create_provisioned(db, "account").await;
-    let origin = caller();
-    let revoked = db.store.revoke_keys(&key.account_id, at(2), &origin).await;
-    assert_eq!(revoked.unwrap().len(), 1);
-    let claim = db.try_claim(job(key.id, 1), at(62)).await.unwrap();
-    let error = "HTTP 422".into();
-    let given_up = Outcome::DeadLetter { at: at(3), error };
-    assert!(db.store.finish(&claim, &given_up, at(3)).await.unwrap());
+    let key = create_revoked(db, "account", at(4)).await;
+    let claimed = claim(db, job(key.id, 1), at(64)).await;
+    let given_up = dead_letter(at(5));
+    assert!(db.store.finish(&claimed, &given_up, at(5)).await.unwrap());
     assert_eq!(db.store.count_revoked_keys(at(50)).await.unwrap(), 1);
 
     let mut retry = db.postgres().begin().await.unwrap();
@@ -166,7 +156,7 @@ async fn a_dead_letter_that_is_retried_while_a_purge_waits_for_it_is_not_deleted
     };
     let (purged, ()) = tokio::join!(purged, retried);
     assert_eq!(purged, 0);
-    assert_eq!(db.row(key.id).await.next_attempt_at, Some(at(3)));
+    assert_eq!(db.row(key.id).await.next_attempt_at, Some(at(5)));
 }
 
 /// The other statements lock the keys of an account in this order. The order of the ids that a
@@ -175,7 +165,7 @@ async fn a_dead_letter_that_is_retried_while_a_purge_waits_for_it_is_not_deleted
 async fn keys_are_locked_in_the_order_of_their_ids_to_be_provisioned_again() {
     let db = &StoreUnderTest::migrated(Database::Postgres).await;
     for round in 0..8 {
-        let old = create_provisioned(db, &format!("account-{round}")).await;
+        let old = create_with_outcome(db, &format!("account-{round}"), &provisioned()).await;
         let new = new_key(old.account_id.as_str(), at(10));
         let started = db.store.start_rotation(&new, at(100), &caller()).await;
         assert!(matches!(started.unwrap(), Started::Started { .. }));

@@ -301,17 +301,23 @@ async fn a_previous_key_whose_work_is_a_dead_letter_can_be_revoked_before_its_en
     #[values(Postgres, Sqlite)] database: Database,
 ) {
     let db = &StoreUnderTest::migrated(database).await;
-    let old = create_with_outcome(db, "acct", &provisioned()).await;
-    let new = rotate(db, &old, at(10), at(100)).await;
-    let claimed = claim(db, job(old.id, 1), at(160)).await;
-    let given_up = dead_letter(at(100));
-    let written = db.store.finish(&claimed, &given_up, at(100)).await;
-    assert!(written.unwrap());
+    let given_up = async |account: &str| {
+        let old = create_with_outcome(db, account, &provisioned()).await;
+        let new = rotate(db, &old, at(10), at(100)).await;
+        let claimed = claim(db, job(old.id, 1), at(160)).await;
+        let dead_letter = dead_letter(at(100));
+        let written = db.store.finish(&claimed, &dead_letter, at(100)).await;
+        assert!(written.unwrap());
+        (old, new)
+    };
+    let revoked = async |key: &NewKey, now| {
+        let revoked = db.store.revoke_keys(&key.account_id, now, &caller()).await;
+        revoked.unwrap().len()
+    };
+    let (old, new) = given_up("acct").await;
     assert_eq!(db.row(old.id).await.failed_at, Some(at(100)));
 
-    let origin = caller();
-    let revoked = db.store.revoke_keys(&old.account_id, at(99), &origin).await;
-    assert_eq!(revoked.unwrap().len(), 2);
+    assert_eq!(revoked(&old, at(99)).await, 2);
     let row = db.row(old.id).await;
     assert_eq!((row.failed_at, row.next_attempt_at), (None, Some(at(99))));
     assert_eq!(work(db, [&old, &new], at(11)).await, [false, false]);
@@ -320,16 +326,8 @@ async fn a_previous_key_whose_work_is_a_dead_letter_can_be_revoked_before_its_en
     assert_eq!(ending.tries, 1);
 
     // One that had ended by this clock keeps its dead letter.
-    let old = create_with_outcome(db, "other", &provisioned()).await;
-    rotate(db, &old, at(10), at(100)).await;
-    let claimed = claim(db, job(old.id, 1), at(160)).await;
-    let written = db.store.finish(&claimed, &given_up, at(100)).await;
-    assert!(written.unwrap());
-    let revoked = db
-        .store
-        .revoke_keys(&old.account_id, at(101), &origin)
-        .await;
-    assert_eq!(revoked.unwrap().len(), 1);
+    let (old, _) = given_up("other").await;
+    assert_eq!(revoked(&old, at(101)).await, 1);
     let row = db.row(old.id).await;
     assert_eq!((row.failed_at, row.next_attempt_at), (Some(at(100)), None));
 }
