@@ -51,8 +51,8 @@ impl Uses {
         }
     }
 
-    /// Writes the marks every few seconds until `shutdown`, and a last time after it. The
-    /// last write is made even if `shutdown` came during a write, which may lack the latest marks.
+    /// Writes the marks every few seconds until `shutdown`, and once more after it. A write that
+    /// was running then may lack the latest marks.
     pub async fn write_until(&self, shutdown: CancellationToken) {
         while let Some(()) = shutdown.run_until_cancelled(sleep(INTERVAL)).await {
             self.write().await;

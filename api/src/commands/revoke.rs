@@ -169,19 +169,19 @@ impl RevokeArgs {
             endpoint.created_at >= key.created_at && !after_the_end
         });
         let endpoints = done.endpoints.insert(endpoints);
-        if self.disable_endpoints {
-            let mut first_error = Ok(());
-            for endpoint in endpoints.iter_mut().filter(|endpoint| !endpoint.disabled) {
-                let disabled = svix.disable_endpoint(app, &endpoint.id).await;
-                endpoint.disabled = disabled.is_ok();
-                let id = &endpoint.id;
-                first_error = first_error.and(
-                    disabled.with_context(|| format!("its endpoint {id} could not be disabled")),
-                );
-            }
-            return first_error;
+        if !self.disable_endpoints {
+            return Ok(());
         }
-        Ok(())
+        let mut first_error = Ok(());
+        for endpoint in endpoints.iter_mut().filter(|endpoint| !endpoint.disabled) {
+            let id = &endpoint.id;
+            let disabled = svix.disable_endpoint(app, id).await;
+            let disabled =
+                disabled.with_context(|| format!("its endpoint {id} could not be disabled"));
+            endpoint.disabled = disabled.is_ok();
+            first_error = first_error.and(disabled);
+        }
+        first_error
     }
 }
 

@@ -1,7 +1,8 @@
 // The page "API & webhooks": the key's card, and what the buttons do.
 //
 // The key itself is in `heldKey` from its creation until the page is left, the session ends or the
-// account has another key, so that the portal opens without asking for it. It is in the page only while its dialog is open, and nowhere else.
+// account has another key, so that the portal opens without asking for it. It is in the page only
+// while its dialog is open, and nowhere else.
 
 import { ApiCallError, createKey, getKey, revokeKey, serverNow } from "./api.js";
 import { closeAllDialogs, closeDialog, closeSignal, openDialog, showMessage, whileBusy } from "./dialogs.js";

@@ -55,8 +55,10 @@ export class Poll {
     const next = await this.#refresh(isLatest);
     // Answers may arrive out of order. Only the newest request decides what comes next.
     if (!isLatest()) return;
-    clearTimeout(this.#timer);
-    if (next === "never" || document.hidden) return;
+    if (next === "never" || document.hidden) {
+      clearTimeout(this.#timer); // which `wake` may have set
+      return;
+    }
     const isLater = next === "later";
     const wait = isLater ? this.#delay : Math.max(next, FIRST_DELAY_MS);
     // Something happens at a time that was named, so ask often again from there on.

@@ -25,7 +25,8 @@ pub static KEYS_CREATED: LazyLock<IntCounter> =
 pub static KEYS_REVOKED: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(
         "partner_keys_revoked_total",
-        "Keys that ended through the api: revoked, ended with a rotation, or reported as leaked. The commands do not count here.",
+        "Keys that ended through the api: revoked, ended with a rotation, or reported as leaked. \
+         The commands do not count here.",
     )
 });
 

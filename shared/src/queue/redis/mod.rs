@@ -267,9 +267,9 @@ impl RedisQueue {
     }
 }
 
-/// What [`RedisQueue::promote`] found.
+/// The state of the queue after [`RedisQueue::promote`].
 struct Promoted {
-    /// The number of the jobs that are in Redis, and so are ready or were taken.
+    /// How many of the given jobs are in Redis. They can be fetched now, or were fetched already.
     found: usize,
     /// The number of jobs that wait.
     depth: usize,
@@ -290,10 +290,8 @@ impl RedisQueue {
                 break;
             }
             let ids: Vec<TaskId> = chunk.iter().map(|job| self.task_id(*job)).collect();
-            let task = |(job, id): (&Job, &TaskId)| {
-                let task = TaskBuilder::new(*job).task_id(id.clone());
-                task.build()
-            };
+            let task =
+                |(job, id): (&Job, &TaskId)| TaskBuilder::new(*job).task_id(id.clone()).build();
             let tasks: Vec<_> = chunk.iter().zip(&ids).map(task).collect();
 
             // Both are sent at once. The push is first, unless Redis does not know its script yet.

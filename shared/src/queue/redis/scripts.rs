@@ -2,7 +2,7 @@
 
 /// Moves pushed jobs from the scheduled set to the active list, and wakes the workers. KEYS:
 /// the set, the list, the data hash. ARGV: the channel of the workers, the ids of jobs. Returns
-/// how many of these jobs are there, and how many wait now.
+/// how many of these jobs are in Redis, and how many jobs wait in all.
 pub const PROMOTE: &str = "
     local ids = redis.call('zrange', KEYS[1], 0, 999)
     if #ids > 0 then

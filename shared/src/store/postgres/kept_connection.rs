@@ -8,7 +8,7 @@ use sqlx::{Connection, FromRow, Postgres};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
-use super::loan::Loan;
+use super::loan::{Loan, PRESENT};
 use super::pool::{Pool, Query};
 use crate::store::StoreError;
 use crate::store::impl_store::within_deadline;
@@ -97,17 +97,15 @@ impl KeptConnection {
 
     async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         let mut place = self.kept.lock().await;
-        let kept = place.take();
+        let mut kept = place.take();
         // One that was idle for long is tested and goes back to the pool. So does one that may
         // lead to a server that takes no writes any more, and the pool closes it.
         let is_good = |kept: &Kept| {
             kept.last_used.elapsed() < IDLE && !self.pool.became_read_only_after(kept.since)
         };
-        let (kept, rejected) = match kept {
-            Some(kept) if !is_good(&kept) => (None, Some(kept)),
-            kept => (kept, None),
-        };
-        drop(rejected.map(|rejected| Loan::new(rejected.connection)));
+        if let Some(rejected) = kept.take_if(|kept| !is_good(kept)) {
+            drop(Loan::new(rejected.connection)); // which settles it
+        }
         let was_kept = kept.is_some();
         let kept = if let Some(kept) = kept {
             kept
@@ -143,8 +141,6 @@ struct Lent<'a> {
     /// False if it comes from the pool.
     was_kept: bool,
 }
-
-const PRESENT: &str = "the connection is there until it is given back";
 
 impl Lent<'_> {
     /// Runs a statement, and gives the connection back if the server has answered.

@@ -25,7 +25,11 @@ pub(super) struct Loan {
     turn: Option<Turn>,
 }
 
-const PRESENT: &str = "the connection is there until it is given back";
+/// The statement that ends a transaction without its changes.
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+
+/// Why the connection of a loan can be used.
+pub(super) const PRESENT: &str = "the connection is there until it is given back";
 
 impl Loan {
     pub(super) fn new(connection: PoolConnection<Postgres>) -> Self {
@@ -100,7 +104,7 @@ async fn settle(
     let limit = if in_transaction { DEADLINE } else { TEST };
     let settled = async {
         if in_transaction {
-            connection.execute("ROLLBACK").await?;
+            connection.execute(ROLLBACK).await?;
         }
         connection.ping().await
     };

@@ -13,7 +13,7 @@ use sqlx::{
     SqlSafeStr, SqlStr,
 };
 
-use super::loan::Loan;
+use super::loan::{Loan, ROLLBACK};
 use super::pool::{LOCK_TIMEOUT, Pool, Query};
 use crate::config::Pooler;
 use crate::store::{DEADLINE, sql};
@@ -59,7 +59,6 @@ where
 }
 
 const COMMIT: &str = "COMMIT";
-const ROLLBACK: &str = "ROLLBACK";
 
 /// Returns the statement that ends a transaction with this result.
 fn end_of<T>(result: &sqlx::Result<T>) -> &'static str {
